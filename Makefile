@@ -1,0 +1,50 @@
+# make demo   sets up, runs the main job on real images (about 6 minutes on 2 cores), prints two tables and a report's path
+# make test   sets up, runs lint and all tests that need pip packages only
+# make help   lists everything
+
+PYTHON ?= $(shell for p in python3.11 python3 python; do \
+	if command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; \
+	then echo $$p; exit; fi; done; echo python3)
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+DEMO := runs/demo
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format lock notebooks bench clean
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+setup: $(INSTALLED)  ## create .venv and install the pinned list
+
+$(INSTALLED): requirements.txt pyproject.toml tools/check_platform.py
+	@$(PYTHON) tools/check_platform.py
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+lint: $(INSTALLED)  ## ruff (lint and format) and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(INSTALLED)  ## let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+test: lint  ## lint and every test that needs pip packages only
+	$(BIN)/python -m pytest
+
+lock:  ## make requirements.txt anew from requirements.in
+	$(PYTHON) -m venv $(VENV)-lock
+	$(VENV)-lock/bin/pip install --quiet --disable-pip-version-check uv
+	$(VENV)-lock/bin/uv pip compile --quiet --python-version 3.11 --python-platform x86_64-manylinux_2_31 \
+		--no-emit-index-url --no-emit-find-links --override requirements-overrides.txt \
+		--custom-compile-command 'make lock' requirements.in -o requirements.txt
+	rm -rf $(VENV)-lock
+
+clean:  ## remove the environment and caches (runs/ stays)
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

@@ -1,0 +1,265 @@
+"""The configuration of one experiment: frozen dataclasses, TOML in, validated, TOML out."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tfc.errors import ConfigError
+
+PRESETS = Path(__file__).parent / "presets"
+
+
+@dataclass(frozen=True)
+class Range:
+    """Numbers that a key may have.
+
+    Attributes:
+        low: Smallest value.
+        high: Largest value; None for no limit.
+        open_low: Whether `low` itself is not allowed.
+        open_high: Whether `high` itself is not allowed.
+    """
+
+    low: float
+    high: float | None = None
+    open_low: bool = False
+    open_high: bool = False
+
+    def __contains__(self, value: float) -> bool:
+        above = value > self.low if self.open_low else value >= self.low
+        below = self.high is None or (value < self.high if self.open_high else value <= self.high)
+        return above and below
+
+    def __str__(self) -> str:
+        low = f"{'more than' if self.open_low else 'at least'} {self.low:g}"
+        return low if self.high is None else f"{low} and {'less than' if self.open_high else 'at most'} {self.high:g}"
+
+
+def key(default: Any, help: str, allowed: Range | tuple[str, ...] | None = None) -> Any:
+    """Declares a key of the configuration: its default, its meaning, its allowed values."""
+    return field(default=default, metadata={"help": help, "allowed": allowed})
+
+
+_COUNT = Range(1)
+_COUNT_OR_ZERO = Range(0)
+_RATE = Range(0, None, open_low=True)
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which data, and how they are divided among clients."""
+
+    dataset: str = key("mnist5k", "data set: mnist5k, fashion_mnist, npz", ("mnist5k", "fashion_mnist", "npz"))
+    data_dir: str = key("", "folder (or NPZ file) of the data; empty for the usual places")
+    partition: str = key("iid", "how examples are divided among clients", ("iid",))
+    num_clients: int = key(10, "number of clients", _COUNT)
+    examples_per_client: int = key(0, "examples of each client; 0 divides all of them evenly", _COUNT_OR_ZERO)
+    validation_fraction: float = key(
+        0.1, "share of each client's examples for validation", Range(0, 1, open_high=True)
+    )
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Which model."""
+
+    name: str = key("resnet8", "model: resnet8, resnet20", ("resnet8", "resnet20"))
+    batchnorm_momentum: float = key(
+        0.9, "share of the old moving average that a training step keeps", Range(0, 1, open_high=True)
+    )
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Training at a client in one round. FedAvg trains plain_epochs + clustered_epochs plain epochs."""
+
+    batch_size: int = key(64, "examples per step; an incomplete last batch is dropped", _COUNT)
+    plain_epochs: int = key(1, "epochs with free weights (E)", _COUNT_OR_ZERO)
+    clustered_epochs: int = key(1, "epochs with clustered weights (E_c)", _COUNT_OR_ZERO)
+    learning_rate: float = key(1e-3, "Adam's learning rate in plain epochs", _RATE)
+    clustered_learning_rate: float = key(5e-4, "Adam's learning rate in clustered epochs", _RATE)
+
+
+@dataclass(frozen=True)
+class ClusteringConfig:
+    """Weight clustering and the controller of the number of clusters."""
+
+    layers: str = key("all", "which kernels are clustered", ("conv", "all", "all+depthwise"))
+    start: str = key(
+        "broadcast", "a client's first centroids: the broadcast codebook, or drawn anew", ("broadcast", "kmeans++")
+    )
+    min_clusters: int = key(16, "number of clusters at the start (C_min)", Range(2, 256))
+    max_clusters: int = key(32, "largest number of clusters (C_max)", Range(2, 256))
+    step: int = key(4, "clusters added at a time", _COUNT)
+    patience: int = key(2, "rounds at a number of clusters before it may grow", _COUNT)
+    window: int = key(2, "rounds of the moving averages", _COUNT)
+    init_rounds: int = key(3, "rounds before the number of clusters may grow at all", _COUNT)
+    limit: float = key(0.01, "rise of the validation accuracy that counts as growth", Range(0))
+
+
+@dataclass(frozen=True)
+class ServerConfig:
+    """Server-side self-compression: distillation into the clustered model on out-of-distribution data."""
+
+    master: bool = key(True, "the server keeps float weights that updates smaller than a cluster's width add up in")
+    epochs: int = key(2, "epochs of distillation per round; 0 for clustering without distillation", _COUNT_OR_ZERO)
+    batch_size: int = key(64, "examples per step of distillation", _COUNT)
+    learning_rate: float = key(1e-4, "Adam's learning rate of distillation", _RATE)
+    temperature: float = key(2.0, "temperature T of the softmax", _RATE)
+    ood_examples: int = key(2000, "out-of-distribution examples per epoch", _COUNT)
+    ood_dir: str = key("", "folder of images to distil on; empty for procedural images")
+
+
+@dataclass(frozen=True)
+class ExperimentConfig:
+    """One experiment."""
+
+    method: str = key("fedcompress", "federated method: fedavg, fedcompress", ("fedavg", "fedcompress"))
+    rounds: int = key(12, "number of rounds", _COUNT)
+    clients_per_round: int = key(0, "clients sampled each round; 0 for all", _COUNT_OR_ZERO)
+    seed: int = key(0, "seed of everything random", Range(0, 2**31 - 1))
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    clustering: ClusteringConfig = field(default_factory=ClusteringConfig)
+    server: ServerConfig = field(default_factory=ServerConfig)
+
+
+def _checked_value(path: str, value: Any, expected: type, allowed: Range | tuple[str, ...] | None) -> Any:
+    if expected is float and type(value) is int:
+        value = float(value)
+    if type(value) is not expected:
+        found = f"{value!r}, {type(value).__name__}"
+        raise ConfigError(f"{path} must be of type {expected.__name__}, found {found}")
+    if isinstance(allowed, tuple) and value not in allowed:
+        raise ConfigError(f"{path} must be one of {', '.join(allowed)}; found {value!r}")
+    if isinstance(allowed, Range) and value not in allowed:
+        raise ConfigError(f"{path} must be {allowed}; found {value!r}")
+    return value
+
+
+def _build(cls: type, values: dict[str, Any], prefix: str = "") -> Any:
+    fields = {item.name: item for item in dataclasses.fields(cls)}
+    types_ = typing.get_type_hints(cls)
+    built: dict[str, Any] = {}
+    for name, value in values.items():
+        path = f"{prefix}{name}"
+        if name not in fields:
+            raise ConfigError(f"unknown key {path}; known here: {', '.join(prefix + known for known in fields)}")
+        if dataclasses.is_dataclass(types_[name]):
+            if not isinstance(value, dict):
+                raise ConfigError(f"{path} must be a table, found {value!r}")
+            built[name] = _build(types_[name], value, f"{path}.")
+        else:
+            built[name] = _checked_value(path, value, types_[name], fields[name].metadata["allowed"])
+    return cls(**built)
+
+
+def from_dict(values: dict[str, Any]) -> ExperimentConfig:
+    """Builds a configuration from nested tables; keys that are not named keep their defaults.
+
+    Args:
+        values: What a TOML file holds.
+
+    Raises:
+        ConfigError: If a key is unknown, has a wrong type or an impossible value; names the key and what is allowed.
+    """
+    config: ExperimentConfig = _build(ExperimentConfig, values)
+    clustering, training, data = config.clustering, config.training, config.data
+    if clustering.min_clusters > clustering.max_clusters:
+        raise ConfigError(
+            f"clustering.min_clusters must be at most clustering.max_clusters = {clustering.max_clusters}; "
+            f"found {clustering.min_clusters}"
+        )
+    if training.plain_epochs + training.clustered_epochs < 1:
+        raise ConfigError("training.plain_epochs + training.clustered_epochs must be at least 1; found 0")
+    if config.clients_per_round > data.num_clients:
+        raise ConfigError(
+            f"clients_per_round must be at most data.num_clients = {data.num_clients}; found {config.clients_per_round}"
+        )
+    if data.dataset == "npz" and not data.data_dir:
+        raise ConfigError("data.data_dir must name the NPZ file when data.dataset is npz")
+    return config
+
+
+def to_dict(config: ExperimentConfig) -> dict[str, Any]:
+    """Returns the nested tables that `from_dict` takes."""
+    return dataclasses.asdict(config)
+
+
+def to_toml(config: ExperimentConfig) -> str:
+    """Returns the configuration as TOML, every key named."""
+    import tomli_w
+
+    return tomli_w.dumps(to_dict(config))
+
+
+def preset_names() -> list[str]:
+    """Returns the names of the presets that come with the package."""
+    return sorted(path.stem for path in PRESETS.glob("*.toml"))
+
+
+def _parse_override(text: str) -> tuple[list[str], Any]:
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip():
+        raise ConfigError(f"--set takes key=value, such as training.batch_size=32; found {text!r}")
+    try:
+        parsed = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        parsed = value  # a bare word is a string: --set method=fedavg
+    return name.strip().split("."), parsed
+
+
+def load(source: str, overrides: typing.Sequence[str] = ()) -> ExperimentConfig:
+    """Loads a preset or a TOML file.
+
+    Args:
+        source: Name of a preset, or path of a TOML file.
+        overrides: `key=value` texts that win over the file, keys with dots.
+
+    Raises:
+        ConfigError: If there is no such preset or file, it is no TOML, or what it says is not allowed.
+    """
+    path = PRESETS / f"{source}.toml"
+    if not path.is_file():
+        path = Path(source)
+    if not path.is_file():
+        raise ConfigError(f"no preset and no file named {source!r}; presets: {', '.join(preset_names())}")
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise ConfigError(f"{path}: not a readable TOML file: {error}") from error
+    for text in overrides:
+        names, value = _parse_override(text)
+        table = values
+        for name in names[:-1]:
+            table = table.setdefault(name, {})
+            if not isinstance(table, dict):
+                raise ConfigError(f"--set {text}: {name} is not a table")
+        table[names[-1]] = value
+    return from_dict(values)
+
+
+def describe() -> list[tuple[str, Any, str, str]]:
+    """Returns one row per key: name with dots, default, allowed values, meaning."""
+    rows: list[tuple[str, Any, str, str]] = []
+
+    def visit(cls: type, prefix: str) -> None:
+        hints = typing.get_type_hints(cls)
+        for item in dataclasses.fields(cls):
+            if dataclasses.is_dataclass(hints[item.name]):
+                visit(typing.cast(type, hints[item.name]), f"{prefix}{item.name}.")
+            else:
+                allowed = item.metadata["allowed"]
+                text = ", ".join(allowed) if isinstance(allowed, tuple) else str(allowed or "")
+                rows.append((prefix + item.name, item.default, text, item.metadata["help"]))
+
+    visit(ExperimentConfig, "")
+    return rows
+
+

@@ -1,0 +1,77 @@
+"""Divides a training set among clients."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from tfc.errors import DataError
+from tfc.seeds import Purpose, generator
+
+
+@dataclass(frozen=True)
+class ClientExamples:
+    """What one client holds.
+
+    Attributes:
+        x_train: Training inputs, shape (examples, *input_shape).
+        y_train: Training classes, int32, shape (examples,).
+        x_validation: Inputs for the validation accuracy and the representation quality score.
+        y_validation: Their classes.
+    """
+
+    x_train: np.ndarray
+    y_train: np.ndarray
+    x_validation: np.ndarray
+    y_validation: np.ndarray
+
+
+def iid(labels: np.ndarray, num_clients: int, examples_per_client: int, seed: int) -> list[np.ndarray]:
+    """Draws each client's examples uniformly without replacement.
+
+    Args:
+        labels: Classes of all training examples, shape (examples,).
+        num_clients: Number of clients.
+        examples_per_client: Examples of each; 0 divides all of them evenly.
+        seed: Seed of the run.
+
+    Returns:
+        One int array of example numbers per client.
+
+    Raises:
+        DataError: If there are too few examples.
+    """
+    share = examples_per_client or len(labels) // num_clients
+    if share < 1 or share * num_clients > len(labels):
+        raise DataError(
+            f"data.num_clients={num_clients} clients with {max(share, 1)} examples each need "
+            f"{max(share, 1) * num_clients} training examples; the data set has {len(labels)}"
+        )
+    order = generator(seed, Purpose.PARTITION).permutation(len(labels))
+    return [order[client * share : (client + 1) * share] for client in range(num_clients)]
+
+
+PARTITIONS: dict[str, Callable[[np.ndarray, int, int, int], list[np.ndarray]]] = {"iid": iid}
+"""Partitions by name: (labels, num_clients, examples_per_client, seed) -> example numbers per client."""
+
+
+def client_examples(
+    x: np.ndarray, y: np.ndarray, members: np.ndarray, validation_fraction: float, seed: int, client: int
+) -> ClientExamples:
+    """Splits one client's examples into a training and a validation part.
+
+    Args:
+        x: All training inputs.
+        y: All training classes.
+        members: The client's example numbers.
+        validation_fraction: Share for validation, rounded up to whole examples.
+        seed: Seed of the run.
+        client: Number of the client.
+    """
+    order = generator(seed, Purpose.VALIDATION, client).permutation(members)
+    num_validation = math.ceil(validation_fraction * len(members))
+    validation, training = order[:num_validation], order[num_validation:]
+    return ClientExamples(x[training], y[training], x[validation], y[validation])

@@ -1,0 +1,68 @@
+"""Server-side self-compression: the aggregated model teaches its clustered copy on out-of-distribution inputs."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from tfc.clustering.weights import ClusteredKernels
+from tfc.config import ServerConfig
+from tfc.data.ood import OodFn
+
+
+def distillation_loss(teacher_logits: tf.Tensor, student_logits: tf.Tensor, temperature: float) -> tf.Tensor:
+    """Returns the mean of KL(softmax(teacher / T) || softmax(student / T)) in nats.
+
+    Source: FedCompress, server-side self-compression; Hinton, Vinyals, Dean, "Distilling the Knowledge in a Neural
+    Network" (arXiv 1503.02531).
+
+    Args:
+        teacher_logits: float32 (batch, classes).
+        student_logits: float32 (batch, classes).
+        temperature: T, over 0.
+
+    Returns:
+        float32 scalar.
+    """
+    log_teacher = tf.nn.log_softmax(teacher_logits / temperature)
+    log_student = tf.nn.log_softmax(student_logits / temperature)
+    return tf.reduce_mean(tf.reduce_sum(tf.exp(log_teacher) * (log_teacher - log_student), axis=-1))
+
+
+def distill(
+    teacher: tf.keras.Model,
+    student: tf.keras.Model,
+    kernels: ClusteredKernels,
+    ood_fn: OodFn,
+    config: ServerConfig,
+) -> tf.Tensor:
+    """Trains the student through its clustered kernels; call it inside a `tf.function`.
+
+    Both models run in inference mode: BatchNorm statistics of out-of-distribution inputs must not enter the model, so
+    the student's stay those of the aggregated model.
+
+    Args:
+        teacher: The aggregated model.
+        student: A copy of it; its kernel variables are the latent weights.
+        kernels: The student's centroids, started.
+        ood_fn: Builds the unlabelled pipeline.
+        config: Epochs, learning rate, temperature.
+
+    Returns:
+        float32 scalar, the loss of the last step (0 without steps).
+    """
+    import tensorflow_federated as tff
+
+    variables = [*student.trainable_variables, *kernels.centroids]
+    optimizer = tff.learning.optimizers.build_adam(config.learning_rate)
+    specs = tuple(tf.TensorSpec(variable.shape, variable.dtype) for variable in variables)
+    state = tf.nest.map_structure(tf.convert_to_tensor, optimizer.initialize(specs))
+    last_loss = tf.constant(0.0)
+    for x in ood_fn().repeat(config.epochs):
+        target = teacher(x, training=False)
+        with tf.GradientTape() as tape, kernels.applied():
+            last_loss = distillation_loss(target, student(x, training=False), config.temperature)
+        gradients = tuple(tf.convert_to_tensor(gradient) for gradient in tape.gradient(last_loss, variables))
+        state, updated = optimizer.next(state, tuple(variable.read_value() for variable in variables), gradients)
+        for variable, value in zip(variables, updated, strict=True):
+            variable.assign(value)
+    return last_loss

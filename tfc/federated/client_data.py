@@ -1,0 +1,101 @@
+"""What a client brings to a round: its examples, and a context that makes its randomness a function of the round."""
+
+from __future__ import annotations
+
+import collections
+import enum
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_federated as tff
+
+from tfc.data.partition import ClientExamples
+
+
+class ClientFlags(enum.IntFlag):
+    """What else is said of a client in a round."""
+
+    NONE = 0
+    DROPOUT = 1
+    """The client vanishes in this round: it trains, but its answer does not arrive."""
+
+
+class ClientContext(NamedTuple):
+    """Who takes part in which round.
+
+    Attributes:
+        client: int32 scalar, number of the client.
+        round: int32 scalar, number of the round, from 1.
+        flags: int32 scalar, `ClientFlags`.
+    """
+
+    client: Any
+    round: Any
+    flags: Any
+
+
+def _context_element(client: Any, round_: Any, flags: Any) -> collections.OrderedDict[str, Any]:
+    # TFF hands elements of sequences to the worker with their fields in alphabetical order: names survive it, the
+    # positions of a NamedTuple don't.
+    return collections.OrderedDict(client=client, flags=flags, round=round_)
+
+
+def client_data_type(input_shape: tuple[int, ...], input_dtype: Any) -> tff.Type:
+    """Returns the type of one client's data: a structure of sequences.
+
+    `<train={<x=dtype[?,...],y=int32[?]>}*, validation={<x,y>}*, context={<client,round,flags>}*>`: examples come in
+    batches of any size, the context as a sequence of one.
+
+    Args:
+        input_shape: Shape of one input.
+        input_dtype: uint8 or float32.
+    """
+    examples = tff.SequenceType(
+        collections.OrderedDict(
+            x=tff.TensorType(input_dtype, (None, *input_shape)), y=tff.TensorType(np.int32, (None,))
+        )
+    )
+    scalar = tff.TensorType(np.int32)
+    context = tff.SequenceType(tff.to_type(_context_element(scalar, scalar, scalar)))
+    return tff.to_type(collections.OrderedDict(train=examples, validation=examples, context=context))
+
+
+def client_data(
+    examples: ClientExamples, client: int, round_number: int, flags: ClientFlags = ClientFlags.NONE
+) -> collections.OrderedDict[str, list[Any]]:
+    """Returns one client's data for one round, of `client_data_type`.
+
+    Args:
+        examples: What the client holds.
+        client: Number of the client.
+        round_number: Number of the round, from 1.
+        flags: What else is said of the client.
+    """
+    train = collections.OrderedDict(x=examples.x_train, y=examples.y_train)
+    validation = collections.OrderedDict(x=examples.x_validation, y=examples.y_validation)
+    context = _context_element(np.int32(client), np.int32(round_number), np.int32(flags))
+    return collections.OrderedDict(train=[train], validation=[validation], context=[context])
+
+
+def gather_examples(batches: tf.data.Dataset) -> tuple[tf.Tensor, tf.Tensor]:
+    """Joins a sequence of batches into one tensor of inputs and one of classes.
+
+    Args:
+        batches: Elements with x (batch, ...) and y (batch,); may be empty.
+    """
+    spec = batches.element_spec
+    empty = (tf.zeros((0, *spec["x"].shape[1:]), spec["x"].dtype), tf.zeros((0,), spec["y"].dtype))
+    return batches.reduce(
+        empty, lambda all_, new: (tf.concat([all_[0], new["x"]], 0), tf.concat([all_[1], new["y"]], 0))
+    )
+
+
+def first_context(contexts: tf.data.Dataset) -> ClientContext:
+    """Returns the context of a client; zeros where the sequence is empty.
+
+    Args:
+        contexts: A sequence of one `ClientContext`.
+    """
+    zero = tf.constant(0)
+    return contexts.reduce(ClientContext(zero, zero, zero), lambda _, new: ClientContext(**new))

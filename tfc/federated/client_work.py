@@ -1,0 +1,195 @@
+"""Client work: decode the broadcast, train plain epochs, train clustered epochs, snap, encode the answer."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_federated as tff
+
+from tfc.clustering.centroids import kmeans_plus_plus
+from tfc.clustering.quality import quality_score
+from tfc.clustering.weights import ClusteredKernels
+from tfc.codec import graph
+from tfc.codec.message import Message
+from tfc.codec.palette import Palette
+from tfc.config import TrainingConfig
+from tfc.data.pixels import to_float
+from tfc.federated.client_data import ClientContext, ClientFlags, first_context, gather_examples
+from tfc.federated.global_model import PAYLOAD_TYPE, ModelSpec, assign
+from tfc.seeds import Purpose, stateless
+from tfc.training import classification_gradients, predict, run_steps, shuffled_order
+
+_PREDICTION_BATCH = 256
+
+
+def _drawn_codebooks(
+    model: tf.keras.Model, spec: ModelSpec, broadcast: Message, context: ClientContext, seed: int
+) -> list[tf.Tensor]:
+    """k-means++ on the client's own weights: the paper's start of every clustered phase."""
+    return [
+        kmeans_plus_plus(
+            model.trainable_variables[kernel.position],
+            broadcast.num_clusters,
+            spec.max_clusters,
+            stateless(seed, Purpose.CENTROIDS, context.round, context.client, number),
+        )
+        for number, kernel in enumerate(spec.layout.kernels)
+    ]
+
+
+def _broadcast_codebooks(
+    model: tf.keras.Model, spec: ModelSpec, broadcast: Message, context: ClientContext, seed: int
+) -> list[tf.Tensor]:
+    """Warm start: an index keeps its meaning from round to round."""
+    return [palette.codebook for palette in broadcast.palettes]
+
+
+CENTROID_STARTS: dict[str, Callable[..., list[tf.Tensor]]] = {
+    "broadcast": _broadcast_codebooks,
+    "kmeans++": _drawn_codebooks,
+}
+"""Values of `clustering.start`."""
+
+
+def build_client_update(
+    spec: ModelSpec, data_type: tff.Type, training: TrainingConfig, centroid_start: str, seed: int
+) -> tff.Computation:
+    """Builds what one client computes in one round.
+
+    Type signature: `(<payload=uint8[?], data=<train,validation,context>> -> <payload=uint8[?],weight=float32,
+    failed=int32>)`. A client that has no examples, whose update is not finite, or that drops out answers with an
+    empty payload, weight 0 and failed = 1.
+
+    Without clustered kernels in `spec`, all epochs are plain (FedAvg).
+
+    Args:
+        spec: The model.
+        data_type: Type of one client's data.
+        training: Epochs, batch size, learning rates.
+        centroid_start: A key of `CENTROID_STARTS`.
+        seed: Seed of the run.
+    """
+    clustered = bool(spec.layout.kernels)
+    clustered_epochs = training.clustered_epochs if clustered else 0
+    plain_epochs = training.plain_epochs + (0 if clustered else training.clustered_epochs)
+
+    @tff.tensorflow.computation(PAYLOAD_TYPE, data_type)
+    def client_update(payload, data):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        model = spec.model_fn()
+        embedding = tf.keras.Model(model.inputs, [model.get_layer("embedding").output, model.output])
+        kernels = ClusteredKernels(model, spec.layout, spec.max_clusters)
+
+        @tf.function
+        def work(payload: tf.Tensor, data: Any) -> Any:
+            broadcast = graph.decode(payload, spec.downlink)
+            context = first_context(data["context"])
+            x, y = gather_examples(data["train"])
+            x = to_float(x)
+            num_examples = tf.shape(y)[0]
+            order = shuffled_order(
+                num_examples,
+                plain_epochs + clustered_epochs,
+                training.batch_size,
+                seed,
+                context.round,
+                context.client,
+            )
+            plain_steps = tf.shape(order)[0] * plain_epochs // (plain_epochs + clustered_epochs)
+            assign(model, spec.layout, broadcast)
+
+            variables = model.trainable_variables
+            gradients = classification_gradients(model, variables, contextlib.nullcontext)
+            run_steps(order[:plain_steps], x, y, variables, gradients, training.learning_rate)
+
+            palettes: tuple[Palette, ...] = ()
+            if clustered:
+                kernels.start(CENTROID_STARTS[centroid_start](model, spec, broadcast, context, seed))
+                variables = [*model.trainable_variables, *kernels.centroids]
+                gradients = classification_gradients(model, variables, kernels.applied)
+                run_steps(order[plain_steps:], x, y, variables, gradients, training.clustered_learning_rate)
+                palettes = kernels.snap()
+
+            x_validation, y_validation = gather_examples(data["validation"])
+            num_validation = tf.shape(y_validation)[0]
+            embeddings, logits = predict(
+                lambda batch: tuple(embedding(to_float(batch), training=False)), x_validation, _PREDICTION_BATCH
+            )
+            embeddings = tf.reshape(embeddings, [num_validation, embedding.output[0].shape[-1]])
+            logits = tf.reshape(logits, [num_validation, model.output.shape[-1]])
+            # In TFF's bare graphs `==` between tensors compares Python objects.
+            hits = tf.cast(tf.equal(tf.argmax(logits, axis=1, output_type=tf.int32), y_validation), tf.float32)
+            accuracy = tf.math.divide_no_nan(tf.reduce_sum(hits), tf.cast(num_validation, tf.float32))
+            weight = tf.cast(num_examples, tf.float32)
+            finite = tf.reduce_all(
+                [tf.reduce_all(tf.math.is_finite(weights)) for weights in (*model.weights, *kernels.centroids)]
+            )
+            # The decomposition of a matrix that is not finite may not end.
+            score = quality_score(tf.where(finite, embeddings, 0.0))
+            scalars = tf.stack([weight, tf.cast(num_validation, tf.float32), accuracy, score])
+
+            _, others = spec.layout.split(
+                [variable.read_value() for variable in model.trainable_variables],
+                [variable.read_value() for variable in model.non_trainable_variables],
+            )
+            dropped = tf.not_equal(tf.bitwise.bitwise_and(context.flags, int(ClientFlags.DROPOUT)), 0)
+            sound = finite & (num_examples > 0) & ~dropped
+            answer = graph.encode(Message(broadcast.num_clusters, palettes, others, scalars), spec.uplink)
+            return collections.OrderedDict(
+                payload=tf.where(sound, answer, 0)[: tf.where(sound, tf.size(answer), 0)],
+                weight=tf.where(sound, weight, 0.0),
+                failed=tf.where(sound, 0, 1),
+            )
+
+        return work(payload, data)
+
+    return client_update
+
+
+def build_client_work(
+    spec: ModelSpec, data_type: tff.Type, training: TrainingConfig, centroid_start: str, seed: int
+) -> tff.learning.templates.ClientWorkProcess:
+    """Builds the process that lets every sampled client train.
+
+    Type signature of `next`: `(<state=<>@SERVER, payload={uint8[?]}@CLIENTS, data={<train,validation,context>}@CLIENTS>
+    -> <state=<>@SERVER, result={<update=uint8[?],update_weight=float32>}@CLIENTS,
+    measurements=<clients_failed=int32>@SERVER>)`.
+
+    Args:
+        spec: The model.
+        data_type: Type of one client's data.
+        training: Epochs, batch size, learning rates.
+        centroid_start: A key of `CENTROID_STARTS`.
+        seed: Seed of the run.
+    """
+    client_update = build_client_update(spec, data_type, training, centroid_start, seed)
+
+    @tff.tensorflow.computation(client_update.type_signature.result)
+    def to_client_result(outcome):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        return tff.learning.templates.ClientResult(update=outcome["payload"], update_weight=outcome["weight"])
+
+    @tff.tensorflow.computation(np.int32)
+    def measure(failed):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        return collections.OrderedDict(clients_failed=failed)
+
+    @tff.federated_computation()
+    def initialize():  # type: ignore[no-untyped-def]  # noqa: ANN202
+        return tff.federated_value((), tff.SERVER)
+
+    @tff.federated_computation(
+        initialize.type_signature.result,
+        tff.FederatedType(PAYLOAD_TYPE, tff.CLIENTS),
+        tff.FederatedType(data_type, tff.CLIENTS),
+    )
+    def next_(state, payload, data):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        outcome = tff.federated_map(client_update, (payload, data))
+        failed = tff.federated_sum(outcome.failed)
+        return tff.templates.MeasuredProcessOutput(
+            state, tff.federated_map(to_client_result, outcome), tff.federated_map(measure, failed)
+        )
+
+    return tff.learning.templates.ClientWorkProcess(initialize, next_)

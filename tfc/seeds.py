@@ -1,0 +1,54 @@
+"""All randomness of a run is a function of (seed, purpose, round, client): nothing depends on what ran before.
+
+That makes a run repeatable, a resumed run equal to an uninterrupted one, and a client's draw independent of which
+other clients were sampled.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+
+class Purpose(enum.IntEnum):
+    """What a stream of random numbers is for: streams of different purposes are independent."""
+
+    PARTITION = 1
+    VALIDATION = 2
+    CLIENT_SAMPLING = 3
+    SHUFFLE = 4
+    CENTROIDS = 5
+    OOD = 6
+    CALIBRATION = 7
+    DATASET = 8
+
+
+def generator(seed: int, purpose: Purpose, *keys: int) -> np.random.Generator:
+    """Returns a NumPy generator for one purpose.
+
+    Args:
+        seed: Seed of the run.
+        purpose: What the numbers are for.
+        *keys: What they belong to, such as a round and a client.
+    """
+    return np.random.default_rng([seed, int(purpose), *keys])
+
+
+def stateless(seed: int, purpose: Purpose, *keys: Any) -> tf.Tensor:
+    """Returns a seed for `tf.random.stateless_*` ops.
+
+    Args:
+        seed: Seed of the run, a Python integer.
+        purpose: What the numbers are for.
+        *keys: Integer scalars, Python or tensors: round, client, epoch, kernel.
+
+    Returns:
+        int32 tensor of shape (2,).
+    """
+    folded = tf.constant([seed & 0x7FFFFFFF, int(purpose)], tf.int32)
+    for key in keys:
+        folded = tf.random.experimental.stateless_fold_in(folded, tf.cast(key, tf.int32))
+    return folded
