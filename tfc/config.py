@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import tomllib
 import typing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import tomllib
 
 from tfc.errors import ConfigError
 
@@ -59,9 +60,7 @@ class DataConfig:
     partition: str = key("iid", "how examples are divided among clients", ("iid",))
     num_clients: int = key(10, "number of clients", _COUNT)
     examples_per_client: int = key(0, "examples of each client; 0 divides all of them evenly", _COUNT_OR_ZERO)
-    validation_fraction: float = key(
-        0.1, "share of each client's examples for validation", Range(0, 1, open_high=True)
-    )
+    validation_fraction: float = key(0.1, "share of each client's examples for validation", Range(0, 1, open_high=True))
 
 
 @dataclass(frozen=True)
@@ -130,7 +129,7 @@ class ExperimentConfig:
     server: ServerConfig = field(default_factory=ServerConfig)
 
 
-def _checked_value(path: str, value: Any, expected: type, allowed: Range | tuple[str, ...] | None) -> Any:
+def _checked_value(path: str, value: Any, expected: Any, allowed: Range | tuple[str, ...] | None) -> Any:
     if expected is float and type(value) is int:
         value = float(value)
     if type(value) is not expected:
@@ -261,5 +260,3 @@ def describe() -> list[tuple[str, Any, str, str]]:
 
     visit(ExperimentConfig, "")
     return rows
-
-

@@ -14,8 +14,9 @@ Gradients = Callable[[tf.Tensor, tf.Tensor], list[tf.Tensor]]
 
 
 def steps_per_epoch(num_examples: Any, batch_size: int) -> tuple[Any, Any]:
-    """Returns (steps, examples per step): incomplete last batches are dropped, but a client with less than one batch
-    trains on one step of all it has.
+    """Returns (steps, examples per step).
+
+    Incomplete last batches are dropped, but a client with less than one batch trains on one step of all it has.
 
     Args:
         num_examples: int32 scalar tensor.

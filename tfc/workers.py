@@ -82,7 +82,7 @@ class WorkerProcess:
         self.port = _free_port()
         binary = str(worker_binary())
         argv = [binary, f"--port={self.port}", f"--max_concurrent_computation_calls={max_concurrent_clients or -1}"]
-        self._log: IO[bytes] = open(log, "ab+") if log else tempfile.TemporaryFile()  # noqa: SIM115
+        self._log: IO[bytes] = log.open("ab+") if log else tempfile.TemporaryFile()  # noqa: SIM115
         self._launched = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
         self._launch_error: OSError | None = None
@@ -93,7 +93,9 @@ class WorkerProcess:
             raise WorkerError(f"cannot start {binary}: {self._launch_error}")
 
     def _launch(self, argv: list[str]) -> None:
-        code = "from tfc.workers import _exec_with_parent_death_signal as e; import sys; e(int(sys.argv[1]), sys.argv[2:])"
+        code = (
+            "from tfc.workers import _exec_with_parent_death_signal as e; import sys; e(int(sys.argv[1]), sys.argv[2:])"
+        )
         source_root = str(Path(__file__).parent.parent)
         environment = {
             **os.environ,

@@ -1,7 +1,10 @@
 """Centroids of one kernel: start, refinement, growth, and the search for the nearest one. TensorFlow ops only.
 
-A codebook has `max_clusters` slots; the first `num_clusters` are in use, the others hold `UNUSED_CENTROID`. A slot keeps
-its meaning from round to round: nothing here reorders slots.
+A codebook has `max_clusters` slots; the first `num_clusters` are in use, the others hold `UNUSED_CENTROID`. A slot
+keeps its meaning from round to round: nothing here reorders slots.
+
+The loops are Python loops over tensors: call these functions eagerly, or inside a `tf.function`, which turns them into
+loops of the graph.
 """
 
 from __future__ import annotations
@@ -55,7 +58,6 @@ def kmeans_plus_plus(weights: tf.Tensor, num_clusters: tf.Tensor, max_clusters: 
     return grow(weights, empty, tf.constant(0), num_clusters, seed)
 
 
-@tf.function
 def lloyd(weights: tf.Tensor, codebook: tf.Tensor, steps: int) -> tf.Tensor:
     """Moves centroids to the mean of their weights, some times over; a centroid without weights stays.
 
@@ -79,7 +81,6 @@ def lloyd(weights: tf.Tensor, codebook: tf.Tensor, steps: int) -> tf.Tensor:
     return codebook
 
 
-@tf.function
 def grow(
     weights: tf.Tensor, codebook: tf.Tensor, old_clusters: tf.Tensor, new_clusters: tf.Tensor, seed: tf.Tensor
 ) -> tf.Tensor:

@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
-KERNEL_KINDS: dict[str, tuple[tuple[type, ...], str]] = {
+KERNEL_KINDS: dict[str, tuple[Any, str]] = {
     "depthwise": ((tf.keras.layers.DepthwiseConv1D, tf.keras.layers.DepthwiseConv2D), "depthwise_kernel"),
     "conv": ((tf.keras.layers.Conv1D, tf.keras.layers.Conv2D, tf.keras.layers.Conv3D), "kernel"),
     "dense": ((tf.keras.layers.Dense,), "kernel"),
@@ -87,9 +87,7 @@ class WeightLayout:
         by_position = {kernel.position: item for kernel, item in zip(self.kernels, kernels, strict=True)}
         rest = iter(others)
         count = len(self.trainable_shapes)
-        trainable = tuple(
-            by_position[position] if position in by_position else next(rest) for position in range(count)
-        )
+        trainable = tuple(by_position[position] if position in by_position else next(rest) for position in range(count))
         return trainable, tuple(rest)
 
 
@@ -114,7 +112,8 @@ def layout_of(model: tf.keras.Model, layers: str, max_clusters: int) -> WeightLa
     kinds = LAYER_CHOICES.get(layers, frozenset())
     positions = {id(variable): position for position, variable in enumerate(model.trainable_variables)}
     found: dict[int, ClusteredKernel] = {}
-    for layer in model.submodules:
+    modules: Any = model.submodules
+    for layer in modules:
         for kind, (classes, attribute) in KERNEL_KINDS.items():
             if isinstance(layer, classes):
                 variable = getattr(layer, attribute)

@@ -31,7 +31,11 @@ def substituted_kernels(model: tf.keras.Model, layout: WeightLayout, kernels: Se
     variables = [model.trainable_variables[kernel.position] for kernel in layout.kernels]
     # Found by the variable itself: automatic layer names differ each time a model is built.
     places = [
-        next((layer, kernel.attribute) for layer in model.submodules if getattr(layer, kernel.attribute, None) is variable)
+        next(
+            (layer, kernel.attribute)
+            for layer in model.submodules
+            if getattr(layer, kernel.attribute, None) is variable
+        )
         for kernel, variable in zip(layout.kernels, variables, strict=True)
     ]
     # Keras' own __setattr__ would drop the variable from the layer's list of weights.

@@ -30,7 +30,9 @@ def _byte_floats(payload: tf.Tensor) -> tf.Tensor:
 
 def _pack(indices: tf.Tensor, bits: tf.Tensor) -> tf.Tensor:
     positions = tf.cast(tf.range(bits), tf.uint8)
-    planes = tf.bitwise.bitwise_and(tf.bitwise.right_shift(indices[:, None], positions[None, :]), tf.constant(1, tf.uint8))
+    planes = tf.bitwise.bitwise_and(
+        tf.bitwise.right_shift(indices[:, None], positions[None, :]), tf.constant(1, tf.uint8)
+    )
     flat = tf.reshape(planes, [-1])
     flat = tf.pad(flat, [[0, tf.math.floormod(-tf.size(flat), 8)]])
     places = tf.constant([1, 2, 4, 8, 16, 32, 64, 128], tf.uint8)

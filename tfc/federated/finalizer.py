@@ -24,9 +24,7 @@ from tfc.seeds import Purpose, stateless
 LLOYD_STEPS = 10
 
 
-def build_averaging_finalizer(
-    spec: ModelSpec, aggregate_type: tff.Type
-) -> tff.learning.templates.FinalizerProcess:
+def build_averaging_finalizer(spec: ModelSpec, aggregate_type: tff.Type) -> tff.learning.templates.FinalizerProcess:
     """Builds FedAvg's finalizer: the mean of the clients' models is the new model; without clients, the old one stays.
 
     Type signature of `next`: `(<state=<>@SERVER, model=GlobalModel@SERVER, update=Aggregate@SERVER> ->
@@ -55,9 +53,7 @@ def build_averaging_finalizer(
     )
     def next_(state, model, aggregate):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
         measurements = tff.federated_value(collections.OrderedDict(num_clusters=0), tff.SERVER)
-        return tff.templates.MeasuredProcessOutput(
-            state, tff.federated_map(average, (model, aggregate)), measurements
-        )
+        return tff.templates.MeasuredProcessOutput(state, tff.federated_map(average, (model, aggregate)), measurements)
 
     return tff.learning.templates.FinalizerProcess(initialize, next_)
 
@@ -85,14 +81,19 @@ def initial_palettes(kernels: tuple[Any, ...], spec: ModelSpec, num_clusters: An
         num_clusters: int32 scalar.
         seed: Seed of the run.
     """
-    palettes = []
-    for number, weights in enumerate(kernels):
-        start = kmeans_plus_plus(
-            weights, tf.convert_to_tensor(num_clusters), spec.max_clusters, stateless(seed, Purpose.CENTROIDS, 0, number)
-        )
-        codebook = lloyd(weights, start, LLOYD_STEPS)
-        palettes.append(Palette(codebook, tf.cast(nearest_centroid(weights, codebook), tf.uint8)))
-    return tuple(palettes)
+
+    @tf.function  # turns the loops into loops of the graph; TFF's bare graphs don't
+    def cluster() -> tuple[Palette, ...]:
+        palettes = []
+        for number, weights in enumerate(kernels):
+            fold = stateless(seed, Purpose.CENTROIDS, 0, number)
+            start = kmeans_plus_plus(weights, tf.convert_to_tensor(num_clusters), spec.max_clusters, fold)
+            codebook = lloyd(weights, start, LLOYD_STEPS)
+            palettes.append(Palette(codebook, tf.cast(nearest_centroid(weights, codebook), tf.uint8)))
+        return tuple(palettes)
+
+    palettes: tuple[Palette, ...] = cluster()
+    return palettes
 
 
 def _next_codebooks(
@@ -178,9 +179,7 @@ def build_compressing_finalizer(
                     variable.assign(value)
                 for variable, value in zip(network.non_trainable_variables, non_trainable, strict=True):
                     variable.assign(value)
-            clustered.start(
-                _next_codebooks(spec, clustering, model, latent, control.num_clusters, round_number, seed)
-            )
+            clustered.start(_next_codebooks(spec, clustering, model, latent, control.num_clusters, round_number, seed))
             loss = distill(teacher, student, clustered, ood_fn, server)
             palettes = clustered.snap()
             _, others = spec.layout.split(
@@ -219,5 +218,3 @@ def build_compressing_finalizer(
         return tff.templates.MeasuredProcessOutput(new_state, new_model, measurements)
 
     return tff.learning.templates.FinalizerProcess(initialize, next_)
-
-

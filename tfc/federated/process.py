@@ -66,8 +66,8 @@ def _join(
         master = getattr(state.finalizer, "master", ())
         return new._replace(finalizer=state.finalizer._replace(master=kernels)) if master else new
 
-    # Keras rewires the bases of its layer classes each time a model is built in a bare graph, as TFF's tracing does, and
-    # the caller's own models stop working. Building the same classes once more outside of a graph wires them back.
+    # Keras rewires the bases of its layer classes each time a model is built in a bare graph, as TFF's tracing does,
+    # and the caller's own models stop working. Building the same classes once more outside of a graph wires them back.
     spec.model_fn()
     return tff.learning.templates.LearningProcess(
         composed.initialize, composed.next, get_model_weights, set_model_weights

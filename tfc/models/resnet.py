@@ -1,7 +1,8 @@
 """Residual networks as plain Keras functional models.
 
-Sources: He et al., "Deep Residual Learning for Image Recognition" (arXiv 1512.03385, section 4.2, the CIFAR-10 networks);
-Banbury et al., "MLPerf Tiny Benchmark" (arXiv 2106.07597), whose image classifier is the ResNet with three blocks.
+Sources: He et al., "Deep Residual Learning for Image Recognition" (arXiv 1512.03385, section 4.2, the networks for
+CIFAR-10); Banbury et al., "MLPerf Tiny Benchmark" (arXiv 2106.07597), whose image classifier is the ResNet with three
+blocks.
 """
 
 from __future__ import annotations

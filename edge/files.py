@@ -1,0 +1,96 @@
+"""Files of the device side: whole or not at all, and data in NPZ archives. NumPy alone."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from edge.errors import DataFileError
+
+
+@contextlib.contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Lets a file appear under its name only once it is complete.
+
+    Args:
+        path: The file's final place; its folder is created.
+
+    Yields:
+        A temporary path in the same folder; it is renamed on success and removed on failure.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+    os.close(descriptor)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def read_inputs(path: Path, input_shape: tuple[int, ...]) -> np.ndarray:
+    """Reads the inputs `x` of an NPZ file.
+
+    Args:
+        path: The file.
+        input_shape: Shape of one input of the model.
+
+    Returns:
+        float32 array (examples, *input_shape), as the model takes them.
+
+    Raises:
+        DataFileError: If the file is missing or damaged, or its inputs do not fit.
+    """
+    return _read(path, ("x",), input_shape)["x"]
+
+
+def read_examples(path: Path, input_shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Reads inputs `x` and classes `y` of an NPZ file.
+
+    Args:
+        path: The file.
+        input_shape: Shape of one input of the model.
+
+    Returns:
+        float32 (examples, *input_shape) and int64 (examples,).
+
+    Raises:
+        DataFileError: If the file is missing or damaged, or its content does not fit.
+    """
+    arrays = _read(path, ("x", "y"), input_shape)
+    y = arrays["y"]
+    if y.shape != arrays["x"].shape[:1] or not np.issubdtype(y.dtype, np.integer):
+        raise DataFileError(
+            f"{path}: y must be {len(arrays['x'])} integers, one per example; found {y.dtype} {y.shape}"
+        )
+    return arrays["x"], y.astype(np.int64)
+
+
+def _read(path: Path, names: tuple[str, ...], input_shape: tuple[int, ...]) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            missing = [name for name in names if name not in archive]
+            if missing:
+                raise DataFileError(
+                    f"{path}: lacks {', '.join(missing)}; it holds {', '.join(archive.files) or 'nothing'}"
+                )
+            arrays = {name: archive[name] for name in names}
+    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        raise DataFileError(f"{path}: not a readable NPZ file: {error}") from error
+    x = arrays["x"]
+    if x.dtype != np.float32:
+        raise DataFileError(f"{path}: x must be float32 as the model takes it, found {x.dtype}")
+    if x.shape[1:] != input_shape or not len(x):
+        raise DataFileError(
+            f"{path}: x has shape {x.shape}, the model takes (examples, {', '.join(map(str, input_shape))})"
+        )
+    return arrays

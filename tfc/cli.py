@@ -1,0 +1,170 @@
+"""The command `tfc`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tfc import __version__
+from tfc.errors import RunError, TfcError
+
+_NEEDS_WORKSTATION = ("tensorflow", "tensorflow_federated", "tensorflow_model_optimization")
+
+
+def _require_workstation() -> None:
+    missing = [name for name in _NEEDS_WORKSTATION if importlib.util.find_spec(name) is None]
+    if missing:
+        raise RunError(
+            f"{', '.join(missing)} not installed: run 'pip install --no-deps -r requirements.txt' in a Python 3.11 "
+            "environment on x86-64 Linux (or 'make setup' in a clone)"
+        )
+
+
+def _run(options: argparse.Namespace) -> int:
+    from tfc import config
+
+    experiment = config.load(options.experiment, options.set)
+    _require_workstation()
+    from tfc.report import comparison_table
+    from tfc.simulation import run
+
+    name = f"{Path(options.experiment).stem}-{experiment.method}-seed{experiment.seed}"
+    out = options.out or Path("runs") / name
+    finished = run(experiment, out, force=options.force, progress=not options.quiet)
+    print(comparison_table([finished]).to_markdown())
+    print(f"\n{out}/: config.toml, metrics.csv, summary.json, figures/, model.keras")
+    return 0
+
+
+def _presets(options: argparse.Namespace) -> int:
+    from tfc import config
+
+    if options.keys:
+        for name, default, allowed, meaning in config.describe():
+            print(f"{name} = {default!r}\n    {meaning}{f' ({allowed})' if allowed else ''}")
+    elif options.name:
+        print(config.to_toml(config.load(options.name)), end="")
+    else:
+        for name in config.preset_names():
+            first_line = (config.PRESETS / f"{name}.toml").read_text(encoding="utf-8").splitlines()[0]
+            print(f"{name:20} {first_line.lstrip('# ')}")
+    return 0
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from tfc.report import comparison_table, latency_table, read_bench, write_report
+    from tfc.run_folder import read_run
+
+    runs = [read_run(path) for path in options.runs]
+    bench = read_bench(options.bench) if options.bench else None
+    print(comparison_table(runs).to_markdown())
+    if bench:
+        print("\n" + latency_table(bench).to_markdown())
+    if options.html:
+        write_report(runs, bench, options.html)
+        print(f"\nreport: {options.html.resolve()}")
+    return 0
+
+
+def _data(options: argparse.Namespace) -> int:
+    from tfc import config
+
+    experiment = config.load(options.experiment, options.set)
+    _require_workstation()
+    from tfc.simulation import write_device_data
+
+    for path in write_device_data(experiment, options.out, options.calibration_examples):
+        print(path)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="tfc",
+        description="Federated learning with weight clustering (FedCompress) on TensorFlow Federated.",
+        epilog="examples:\n  tfc presets\n  tfc run demo --out runs/demo\n"
+        "  tfc run demo --set method=fedavg --out runs/demo-fedavg\n"
+        "  tfc compare runs/demo-fedavg runs/demo --html report.html",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"tfc {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def add(name: str, help_: str, example: str) -> argparse.ArgumentParser:
+        return commands.add_parser(
+            name,
+            help=help_,
+            description=help_[0].upper() + help_[1:] + ".",
+            epilog=f"example:\n  {example}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+
+    def add_experiment(command: argparse.ArgumentParser) -> None:
+        command.add_argument("experiment", metavar="PRESET-or-TOML", help="name of a preset, or path of a TOML file")
+        command.add_argument(
+            "--set",
+            action="append",
+            default=[],
+            metavar="KEY=VALUE",
+            help="change a key (see 'tfc presets --keys'); may be repeated",
+        )
+
+    run = add(
+        "run", "run one experiment", "tfc run fashion-resnet8 --set seed=1 --set server.master=false --out runs/paper"
+    )
+    add_experiment(run)
+    run.add_argument("--out", type=Path, metavar="DIR", help="the run's folder (default: runs/PRESET-METHOD-seedN)")
+    run.add_argument("--force", action="store_true", help="replace an existing run")
+    run.add_argument("--quiet", action="store_true", help="no progress bar")
+    run.set_defaults(function=_run)
+
+    presets = add("presets", "list the presets, show one, or list all keys", "tfc presets fashion-resnet8 > mine.toml")
+    presets.add_argument("name", nargs="?", help="show this preset (or TOML file) with every key")
+    presets.add_argument("--keys", action="store_true", help="list all keys: default, meaning, allowed values")
+    presets.set_defaults(function=_presets)
+
+    compare = add(
+        "compare",
+        "put finished runs side by side",
+        "tfc compare runs/demo-fedavg runs/demo-fedcompress --html report.html",
+    )
+    compare.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a finished run")
+    compare.add_argument("--bench", type=Path, metavar="JSON", help="result of 'edge bench' to show beside them")
+    compare.add_argument("--html", type=Path, metavar="FILE", help="write a self-contained report")
+    compare.set_defaults(function=_compare)
+
+    data = add("data", "write a data set's calibration.npz and test.npz for 'edge'", "tfc data demo --out runs/data")
+    add_experiment(data)
+    data.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the two files")
+    data.add_argument("--calibration-examples", type=int, default=256, metavar="N", help="default: 256")
+    data.set_defaults(function=_data)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line.
+
+    Args:
+        arguments: Words after `tfc`; those of the process where None.
+
+    Returns:
+        The exit code: 0 done, 1 refused with one line on standard error, 130 interrupted.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.function(options))
+    except TfcError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

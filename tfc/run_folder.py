@@ -1,0 +1,173 @@
+"""One run is one folder: configuration, metrics of each round, summary, figures, model."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tfc.errors import RunError
+
+
+@dataclass(frozen=True)
+class RoundMetrics:
+    """One row of metrics.csv.
+
+    Attributes:
+        round: Number of the round, from 1.
+        accuracy: Share of the test set that the global model gets right, 0 to 1.
+        loss: Mean cross-entropy on the test set, nats.
+        num_clusters: Clusters of the next broadcast; 0 where nothing is clustered.
+        quality_score: Mean representation quality score of the clients.
+        uplink_bytes: Bytes of all payloads from clients to the server.
+        downlink_bytes: Bytes of all payloads from the server to clients.
+        clients_ok: Clients whose update counted.
+        clients_failed: Clients with no examples, an update that is not finite, or no answer.
+        seconds: Wall time of the round in the simulation, evaluation excluded.
+    """
+
+    round: int
+    accuracy: float
+    loss: float
+    num_clusters: int
+    quality_score: float
+    uplink_bytes: int
+    downlink_bytes: int
+    clients_ok: int
+    clients_failed: int
+    seconds: float
+
+
+@contextlib.contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Lets a file appear under its name only once it is complete.
+
+    Args:
+        path: The file's final place.
+
+    Yields:
+        A temporary path in the same folder, of the same suffix; it is renamed on success and removed on failure.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+    os.close(descriptor)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+class RunFolder:
+    """Writes one run; `read_run` reads it.
+
+    Attributes:
+        path: The folder.
+    """
+
+    def __init__(self, path: Path, *, force: bool = False) -> None:
+        """Creates the folder.
+
+        Args:
+            path: Where; its parents are created.
+            force: Whether an existing run there is removed first.
+
+        Raises:
+            RunError: If something is there already and `force` is false or it is no run, or nothing can be written.
+        """
+        self.path = path
+        try:
+            if path.exists() and (not path.is_dir() or any(path.iterdir())):
+                if not force:
+                    raise RunError(f"{path} already exists: choose another --out, or replace it with --force")
+                if not (path / "config.toml").is_file():
+                    raise RunError(f"{path} is not a run (it has no config.toml): --force will not remove it")
+                shutil.rmtree(path)
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(f"{path}: cannot be written: {error.strerror or error}") from error
+        self._rows: list[RoundMetrics] = []
+
+    def write_text(self, name: str, content: str) -> None:
+        """Writes a text file of the run, whole or not at all."""
+        with written_whole(self.path / name) as temporary:
+            temporary.write_text(content, encoding="utf-8")
+
+    def add_round(self, metrics: RoundMetrics) -> None:
+        """Adds a row to metrics.csv; the file is replaced as a whole, so a reader never sees half a row."""
+        self._rows.append(metrics)
+        with (
+            written_whole(self.path / "metrics.csv") as temporary,
+            temporary.open("w", newline="", encoding="utf-8") as file,
+        ):
+            writer = csv.DictWriter(file, list(asdict(metrics)))
+            writer.writeheader()
+            writer.writerows(asdict(row) for row in self._rows)
+
+    @property
+    def rounds(self) -> tuple[RoundMetrics, ...]:
+        """Rows so far."""
+        return tuple(self._rows)
+
+    def write_summary(self, summary: dict[str, Any]) -> None:
+        """Writes summary.json, which marks the run as finished."""
+        self.write_text("summary.json", json.dumps(summary, indent=2) + "\n")
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A run as read from its folder.
+
+    Attributes:
+        path: The folder.
+        summary: Content of summary.json.
+        rounds: Rows of metrics.csv.
+    """
+
+    path: Path
+    summary: dict[str, Any]
+    rounds: tuple[RoundMetrics, ...]
+
+    @property
+    def name(self) -> str:
+        """Name of the folder."""
+        return self.path.name
+
+
+_COLUMN_TYPES: dict[str, type] = {"int": int, "float": float}
+
+
+def read_run(path: Path) -> FinishedRun:
+    """Reads a finished run.
+
+    Args:
+        path: The run's folder.
+
+    Raises:
+        RunError: If it is no run, not finished, or damaged.
+    """
+    for name in ("config.toml", "metrics.csv", "summary.json"):
+        if not (path / name).is_file():
+            hint = "it is not finished" if (path / "config.toml").is_file() else "it is not a run's folder"
+            raise RunError(f"{path}: {name} is missing: {hint}")
+    types = {name: _COLUMN_TYPES[str(kind)] for name, kind in RoundMetrics.__annotations__.items()}
+    try:
+        summary = json.loads((path / "summary.json").read_text(encoding="utf-8"))
+        with (path / "metrics.csv").open(newline="", encoding="utf-8") as file:
+            rows = tuple(
+                RoundMetrics(**{name: types[name](value) for name, value in row.items()})
+                for row in csv.DictReader(file)
+            )
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{path}: damaged metrics.csv or summary.json: {error}") from error
+    return FinishedRun(path, summary, rows)

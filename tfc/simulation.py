@@ -1,0 +1,272 @@
+"""The loop over rounds: samples clients, runs the learning process, evaluates, writes the run's folder."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import tensorflow as tf
+from tqdm import tqdm
+
+from tfc import config as configuration
+from tfc.codec.message import MessageSpec, message_bytes
+from tfc.config import ExperimentConfig
+from tfc.data.datasets import DATASETS, Dataset
+from tfc.data.ood import OodFn, image_folder, procedural_images
+from tfc.data.partition import PARTITIONS, ClientExamples, client_examples
+from tfc.data.pixels import to_float
+from tfc.errors import ConfigError, DataError
+from tfc.federated.client_data import client_data, client_data_type
+from tfc.federated.global_model import CLIENT_SCALARS
+from tfc.federated.process import METHODS
+from tfc.models import MODELS
+from tfc.run_folder import FinishedRun, RoundMetrics, RunFolder, read_run, written_whole
+from tfc.seeds import Purpose, generator
+from tfc.workers import WorkerProcess, local_worker
+
+_EVALUATION_BATCH = 500
+
+
+def load_dataset(config: ExperimentConfig) -> Dataset:
+    """Loads the configured data set.
+
+    Raises:
+        DataError: If it is missing or damaged.
+    """
+    data_dir = Path(config.data.data_dir).expanduser() if config.data.data_dir else None
+    return DATASETS[config.data.dataset](data_dir)
+
+
+def load_clients(config: ExperimentConfig, dataset: Dataset) -> list[ClientExamples]:
+    """Divides the training set among clients as configured.
+
+    Raises:
+        DataError: If there are too few examples.
+    """
+    partition = PARTITIONS[config.data.partition]
+    parts = partition(dataset.y_train, config.data.num_clients, config.data.examples_per_client, config.seed)
+    return [
+        client_examples(dataset.x_train, dataset.y_train, members, config.data.validation_fraction, config.seed, client)
+        for client, members in enumerate(parts)
+    ]
+
+
+def build_model(config: ExperimentConfig, input_shape: tuple[int, ...], num_classes: int) -> tf.keras.Model:
+    """Builds the configured Keras model with its initial weights.
+
+    Args:
+        config: Names the model; its seed decides the initial weights.
+        input_shape: Shape of one input.
+        num_classes: Length of the logits.
+    """
+    return MODELS[config.model.name](
+        input_shape, num_classes, seed=config.seed, batchnorm_momentum=config.model.batchnorm_momentum
+    )
+
+
+def build_ood(config: ExperimentConfig, input_shape: tuple[int, ...]) -> OodFn:
+    """Returns the configured out-of-distribution pipeline.
+
+    Raises:
+        DataError: If the folder has no images.
+    """
+    server = config.server
+    if server.ood_dir:
+        return image_folder(Path(server.ood_dir), server.ood_examples, server.batch_size, input_shape)
+    return procedural_images(server.ood_examples, server.batch_size, input_shape, config.seed)
+
+
+def sampled_clients(config: ExperimentConfig, round_number: int) -> list[int]:
+    """Returns the clients of a round, in ascending order: a function of (seed, round) alone.
+
+    Args:
+        config: clients_per_round (0 for all), number of clients, seed.
+        round_number: From 1.
+    """
+    everyone = config.data.num_clients
+    count = config.clients_per_round or everyone
+    draw = generator(config.seed, Purpose.CLIENT_SAMPLING, round_number).permutation(everyone)
+    return sorted(int(client) for client in draw[:count])
+
+
+def _peak_rss_mb(worker: WorkerProcess) -> float:
+    """Peak memory of this process and the worker, in MB (10^6 bytes)."""
+
+    def peak(pid: int) -> int:
+        try:
+            status = Path(f"/proc/{pid}/status").read_text()
+            return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM"))
+        except (OSError, StopIteration):
+            return int(psutil.Process(pid).memory_info().rss)
+
+    return (peak(os.getpid()) + peak(worker.pid)) / 1e6
+
+
+def _versions() -> dict[str, str]:
+    names = ["tensorflow", "tensorflow-federated", "tensorflow-model-optimization", "numpy", "fedcompress"]
+    return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in names}}
+
+
+def _summary(
+    config: ExperimentConfig, model: tf.keras.Model, rounds: tuple[RoundMetrics, ...], seconds: float, rss_mb: float
+) -> dict[str, Any]:
+    uplink = sum(row.uplink_bytes for row in rounds)
+    downlink = sum(row.downlink_bytes for row in rounds)
+    # What FedAvg would send: every parameter as float32, both directions, for the same clients and rounds.
+    clients = sum(row.clients_ok + row.clients_failed for row in rounds)
+    answers = sum(row.clients_ok for row in rounds)
+    shapes = tuple(tuple(weight.shape) for weight in model.weights)
+    fedavg_downlink = clients * message_bytes(MessageSpec((), shapes, 1, 0), 0)
+    fedavg_uplink = answers * message_bytes(MessageSpec((), shapes, 1, CLIENT_SCALARS), 0)
+    best = max(rounds, key=lambda row: row.accuracy)
+    last = rounds[-3:]
+
+    def ratio(reference: int, sent: int) -> float | None:
+        return round(reference / sent, 4) if sent else None
+
+    return {
+        "method": config.method,
+        "rounds": len(rounds),
+        "final_accuracy": rounds[-1].accuracy,
+        "last3_accuracy": round(sum(row.accuracy for row in last) / len(last), 6),
+        "best_accuracy": best.accuracy,
+        "uplink_bytes": uplink,
+        "downlink_bytes": downlink,
+        "fedavg_bytes": fedavg_uplink + fedavg_downlink,
+        "communication_ratio": ratio(fedavg_uplink + fedavg_downlink, uplink + downlink),
+        "uplink_ratio": ratio(fedavg_uplink, uplink),
+        "downlink_ratio": ratio(fedavg_downlink, downlink),
+        "parameters": int(model.count_params()),
+        "seconds": round(seconds, 1),
+        "peak_rss_mb": round(rss_mb, 1),
+        "num_clusters": rounds[-1].num_clusters,
+        "dataset": config.data.dataset,
+        "model": config.model.name,
+        "seed": config.seed,
+        "versions": _versions(),
+    }
+
+
+def run(config: ExperimentConfig, out: Path, *, force: bool = False, progress: bool = True) -> FinishedRun:
+    """Runs one experiment from its first round to its last and writes its folder.
+
+    Args:
+        config: The experiment.
+        out: The run's folder.
+        force: Whether an existing run there is replaced.
+        progress: Whether a progress bar is shown on standard error.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        TfcError: If the data, the configuration or the folder do not allow the run; nothing is written then but an
+            empty folder at most.
+    """
+    from tfc.figures import run_figures
+
+    dataset = load_dataset(config)
+    clients = load_clients(config, dataset)
+    ood_fn = build_ood(config, dataset.input_shape)
+
+    def model_fn() -> tf.keras.Model:
+        return build_model(config, dataset.input_shape, dataset.num_classes)
+
+    folder = RunFolder(out, force=force)
+    folder.write_text("config.toml", configuration.to_toml(config))
+    started = time.monotonic()
+    with local_worker(log=out / "worker.log") as worker:
+        bar = tqdm(total=config.rounds, desc=f"{config.method} (building)", disable=not progress, unit="round")
+        with bar:
+            try:
+                process = METHODS[config.method](
+                    model_fn, client_data_type(dataset.input_shape, dataset.x_train.dtype), config, ood_fn
+                )
+            except ValueError as error:
+                raise ConfigError(str(error)) from error
+            model = model_fn()
+            model.compile(loss=tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
+            test = tf.data.Dataset.from_tensor_slices((dataset.x_test, dataset.y_test)).batch(_EVALUATION_BATCH)
+            test = test.map(lambda x, y: (to_float(x), y))
+            bar.set_description(config.method)
+            state = process.initialize()
+            total_bytes = 0
+            for round_number in range(1, config.rounds + 1):
+                round_started = time.monotonic()
+                data = [
+                    client_data(clients[client], client, round_number)
+                    for client in sampled_clients(config, round_number)
+                ]
+                output = process.next(state, data)
+                state = output.state
+                seconds = time.monotonic() - round_started
+                process.get_model_weights(state).assign_weights_to(model)
+                loss, accuracy = model.evaluate(test, verbose=0)
+                metrics = _round_metrics(round_number, accuracy, loss, output.metrics, seconds)
+                folder.add_round(metrics)
+                total_bytes += metrics.uplink_bytes + metrics.downlink_bytes
+                bar.update()
+                bar.set_postfix(
+                    accuracy=f"{accuracy:.4f}", clusters=metrics.num_clusters or "-", MB=f"{total_bytes / 1e6:.2f}"
+                )
+        rss_mb = _peak_rss_mb(worker)
+    with written_whole(out / "model.keras") as temporary:
+        model.save(temporary)
+    summary = _summary(config, model, folder.rounds, time.monotonic() - started, rss_mb)
+    summary["model_bytes"] = (out / "model.keras").stat().st_size
+    folder.write_summary(summary)
+    finished = read_run(out)
+    run_figures(finished)
+    return finished
+
+
+def _round_metrics(round_number: int, accuracy: float, loss: float, metrics: Any, seconds: float) -> RoundMetrics:
+    aggregator = metrics["aggregator"]
+    return RoundMetrics(
+        round=round_number,
+        accuracy=round(float(accuracy), 6),
+        loss=round(float(loss), 6),
+        num_clusters=int(metrics["finalizer"]["num_clusters"]),
+        quality_score=round(float(aggregator["quality_score"]), 6),
+        uplink_bytes=int(aggregator["uplink_bytes"]),
+        downlink_bytes=int(metrics["distributor"]["downlink_bytes"]),
+        clients_ok=int(aggregator["clients_ok"]),
+        clients_failed=int(metrics["client_work"]["clients_failed"]),
+        seconds=round(seconds, 3),
+    )
+
+
+def write_device_data(config: ExperimentConfig, out: Path, calibration_examples: int = 256) -> list[Path]:
+    """Writes what export and benchmark need: calibration.npz from training data, test.npz from the test set.
+
+    Args:
+        config: Names the data set.
+        out: Folder for the two files.
+        calibration_examples: Training inputs in calibration.npz (the representative data set of quantisation).
+
+    Returns:
+        The two paths. calibration.npz holds x; test.npz holds x and y; x is float32 as the models take it.
+
+    Raises:
+        DataError: If the data set is missing, or has fewer examples than asked for.
+    """
+    dataset = load_dataset(config)
+    if not 1 <= calibration_examples <= len(dataset.x_train):
+        raise DataError(
+            f"--calibration-examples must be between 1 and {len(dataset.x_train)}; found {calibration_examples}"
+        )
+    chosen = generator(config.seed, Purpose.CALIBRATION).permutation(len(dataset.x_train))[:calibration_examples]
+    files = {
+        "calibration.npz": {"x": to_float(tf.constant(dataset.x_train[np.sort(chosen)])).numpy()},
+        "test.npz": {"x": to_float(tf.constant(dataset.x_test)).numpy(), "y": dataset.y_test},
+    }
+    for name, arrays in files.items():
+        with written_whole(out / name) as temporary:
+            np.savez_compressed(temporary, **arrays)
+    return [out / name for name in files]
