@@ -107,10 +107,12 @@ def predict(call: Callable[[tf.Tensor], tuple[tf.Tensor, ...]], x: tf.Tensor, ba
     Returns:
         The function's results over all examples.
     """
-    signature = [tensor.dtype for tensor in call(x[:1])]
+    signature = [(tensor.dtype, tf.TensorShape([None]).concatenate(tensor.shape[1:])) for tensor in call(x[:1])]
     count = tf.shape(x)[0]
     batches = (count + batch_size - 1) // batch_size
-    arrays = tuple(tf.TensorArray(dtype, size=batches, infer_shape=False) for dtype in signature)
+    arrays = tuple(
+        tf.TensorArray(dtype, size=batches, infer_shape=False, element_shape=shape) for dtype, shape in signature
+    )
     for number in tf.range(batches):
         results = call(x[number * batch_size : (number + 1) * batch_size])
         arrays = tuple(array.write(number, result) for array, result in zip(arrays, results, strict=True))

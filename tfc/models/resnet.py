@@ -33,7 +33,7 @@ class _Layers:
             strides,
             padding="same",
             use_bias=False,
-            kernel_initializer=tf.keras.initializers.HeNormal(next(self._seeds)),
+            kernel_initializer=tf.keras.initializers.GlorotUniform(next(self._seeds)),
             kernel_regularizer=self._regularizer,
             name=name,
         )(x)

@@ -1,0 +1,57 @@
+"""What tests share: one worker per session, small data, small models."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture(scope="session")
+def worker():
+    """TFF's worker process, as the default context of the session."""
+    from tfc.workers import local_worker
+
+    with local_worker() as process:
+        yield process
+
+
+@pytest.fixture(scope="session")
+def tiny_npz(tmp_path_factory):
+    """Four classes of 8x8 images with a bright quarter each: 160 training and 80 test examples."""
+    rng = np.random.default_rng(0)
+
+    def examples(count):
+        y = np.arange(count) % 4
+        x = rng.random((count, 8, 8, 1)) * 0.5
+        for image, label in zip(x, y, strict=True):
+            row, column = 4 * (label // 2), 4 * (label % 2)
+            image[row : row + 4, column : column + 4] += 0.5
+        return (255 * x).astype(np.uint8), y
+
+    x_train, y_train = examples(160)
+    x_test, y_test = examples(80)
+    path = tmp_path_factory.mktemp("tiny") / "tiny.npz"
+    np.savez(path, x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_settings(tiny_npz):
+    """`--set` texts of an experiment that takes seconds."""
+    return [
+        "rounds=3",
+        "data.dataset=npz",
+        f"data.data_dir={tiny_npz}",
+        "data.num_clients=3",
+        "data.examples_per_client=40",
+        "training.batch_size=8",
+        "clustering.min_clusters=4",
+        "clustering.max_clusters=8",
+        "clustering.init_rounds=1",
+        "clustering.patience=1",
+        "clustering.limit=9.0",
+        "server.ood_examples=32",
+        "server.batch_size=16",
+    ]
