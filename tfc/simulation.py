@@ -211,10 +211,11 @@ def run(config: ExperimentConfig, out: Path, *, force: bool = False, progress: b
                 metrics = _round_metrics(round_number, accuracy, loss, output.metrics, seconds)
                 folder.add_round(metrics)
                 total_bytes += metrics.uplink_bytes + metrics.downlink_bytes
-                bar.update()
-                bar.set_postfix(
-                    accuracy=f"{accuracy:.4f}", clusters=metrics.num_clusters or "-", MB=f"{total_bytes / 1e6:.2f}"
+                clusters = metrics.num_clusters or "-"
+                bar.set_postfix_str(
+                    f"accuracy={accuracy:.4f}, clusters={clusters}, MB={total_bytes / 1e6:.2f}", refresh=False
                 )
+                bar.update()
         rss_mb = _peak_rss_mb(worker)
     with written_whole(out / "model.keras") as temporary:
         model.save(temporary)

@@ -1,0 +1,227 @@
+"""Export and benchmark, in Python and as a user types them."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from edge.bench import BenchSettings, bench, interleaved_latencies, paired_speedup
+from edge.cli import main
+from edge.errors import DataFileError, EdgeError, ModelFileError, RuntimeMissingError
+from edge.export.variants import export
+from edge.files import read_examples
+from edge.runtime import RUNTIMES, TfliteModel, find_runtime
+
+SHAPE = (8, 8, 1)
+QUICK = BenchSettings(min_runs=20, min_seconds=0.0, slices=5)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A small Keras model, its .tflite variants, calibration and test data."""
+    path = tmp_path_factory.mktemp("edge")
+    tf.keras.utils.set_random_seed(1)
+    x = inputs = tf.keras.Input(SHAPE)
+    x = tf.keras.layers.Conv2D(8, 3, padding="same", use_bias=False)(x)
+    x = tf.keras.layers.BatchNormalization()(x)
+    x = tf.keras.layers.ReLU()(x)
+    x = tf.keras.layers.GlobalAveragePooling2D(name="embedding")(x)
+    model = tf.keras.Model(inputs, tf.keras.layers.Dense(4)(x))
+    model.save(path / "model.keras")
+    rng = np.random.default_rng(0)
+    data = rng.random((50, *SHAPE), np.float32)
+    np.savez(path / "calibration.npz", x=data)
+    labels = model(data).numpy().argmax(1)
+    np.savez(path / "test.npz", x=data, y=np.where(np.arange(50) < 40, labels, (labels + 1) % 4))
+    export(path / "model.keras", path, ("f32", "int8"), path / "calibration.npz")
+    return path
+
+
+@pytest.mark.parametrize("runtime", sorted(RUNTIMES))
+def test_float_export_equals_keras_and_int8_comes_close(folder, runtime):
+    data = np.load(folder / "test.npz")["x"]
+    expected = tf.keras.models.load_model(folder / "model.keras")(data).numpy()
+    found = TfliteModel(folder / "model-f32.tflite", find_runtime(runtime)).predict(data)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    quantised = TfliteModel(folder / "model-int8.tflite", find_runtime(runtime)).predict(data)
+    assert np.abs(quantised - expected).max() < 0.05 * np.ptp(expected)
+    assert (quantised != expected).any()
+
+
+def test_int8_has_integer_input_and_output(folder):
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(str(folder / "model-int8.tflite"))
+    assert interpreter.get_input_details()[0]["dtype"] == interpreter.get_output_details()[0]["dtype"] == np.int8
+
+
+def test_bench_reports_accuracy_agreement_and_every_sample(folder):
+    files = [folder / "model-f32.tflite", folder / "model-int8.tflite"]
+    result = bench(files, data=folder / "test.npz", settings=QUICK)
+    f32, int8 = result["files"]
+    assert f32["accuracy"] == 0.8 and f32["agreement"] == 1.0 and f32["speedup"] == 1.0
+    assert int8["agreement"] > 0.8
+    for item, path in zip(result["files"], files, strict=True):
+        raw = item["latency_ms"]["raw"]
+        assert item["bytes"] == path.stat().st_size > item["bytes_deflated"]
+        assert len(raw) == 5 and sum(map(len, raw)) >= 20
+        flat = [value for values in raw for value in values]
+        assert item["latency_ms"]["median"] == pytest.approx(np.median(flat), abs=1e-5)
+        assert min(flat) > 0
+    ratios = [
+        np.median(a) / np.median(b) for a, b in zip(f32["latency_ms"]["raw"], int8["latency_ms"]["raw"], strict=True)
+    ]
+    assert int8["speedup"] == pytest.approx(np.median(ratios), abs=1e-3)
+    assert result["runtime"] == "ai-edge-litert" and result["threads"] == 1
+
+
+def test_without_data_nothing_is_claimed(folder):
+    result = bench([folder / "model-int8.tflite"], baseline=folder / "model-f32.tflite", settings=QUICK)
+    assert [item["name"] for item in result["files"]] == ["model-f32.tflite", "model-int8.tflite"]
+    assert all(item["accuracy"] is None and item["agreement"] is None for item in result["files"])
+
+
+def test_slices_alternate_between_the_files():
+    calls = []
+
+    class Recorder:
+        def __init__(self, name):
+            self.name = name
+
+        def invoke(self):
+            calls.append(self.name)
+
+    settings = BenchSettings(warm_up_runs=1, min_runs=2, min_seconds=0, slices=2)
+    samples = interleaved_latencies([Recorder("a"), Recorder("b")], settings, lambda what, share: None)
+    assert "".join(calls[2:]) == "aabb" + "bbaa"  # one uncounted and one counted run each, then backwards
+    assert [[len(values) for values in slices] for slices in samples] == [[1, 1], [1, 1]]
+
+
+def test_speedup_is_the_median_of_ratios_within_a_slice():
+    # A machine that becomes ten times slower in the third slice changes no ratio.
+    assert paired_speedup([[2.0], [4.0], [20.0, 20.0, 90.0]], [[1.0], [2.0], [10.0]]) == 2.0
+
+
+def run_edge(*words, **options):
+    return subprocess.run([sys.executable, "-m", "edge", *map(str, words)], capture_output=True, text=True, **options)
+
+
+def test_commands_export_and_bench(folder, tmp_path):
+    done = run_edge(
+        "export", folder / "model.keras", "--out", tmp_path, "--variants", "f32,int8",
+        "--calibration", folder / "calibration.npz",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "model-int8.tflite" in done.stdout
+    done = run_edge(
+        "bench", tmp_path / "model-int8.tflite", "--baseline", tmp_path / "model-f32.tflite", "--data",
+        folder / "test.npz", "--min-runs", 20, "--min-seconds", 0, "--json", tmp_path / "bench.json",
+        "--runtime", "tflite",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    result = json.loads((tmp_path / "bench.json").read_text())
+    assert result["runtime"] == "tflite-runtime"
+    assert "tflite-runtime 2.14.0, 1 thread(s)" in done.stdout
+
+
+def test_bench_runs_with_numpy_and_an_interpreter_alone(folder, tmp_path):
+    """In an environment into which nothing but this package's extra was installed."""
+    from pathlib import Path
+
+    root = Path(__file__).parent.parent.parent
+    python = tmp_path / "venv" / "bin" / "python"
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+    install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", f"{root}[litert]"]
+    subprocess.run(install, check=True, capture_output=True)
+    listed = subprocess.run(
+        [python, "-m", "pip", "list", "--format=freeze"], capture_output=True, text=True, check=True
+    )
+    assert "fedcompress" in listed.stdout and "tensorflow" not in listed.stdout.lower()
+    done = subprocess.run(
+        [tmp_path / "venv" / "bin" / "edge", "bench", folder / "model-f32.tflite", "--data", folder / "test.npz",
+         "--min-runs", "20", "--min-seconds", "0"],
+        capture_output=True, text=True, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "0.8000" in done.stdout
+    code = "import tfc, tfc.codec.message, tfc.codec.palette, edge.bench, edge.runtime"
+    subprocess.run([python, "-c", code], check=True, cwd=tmp_path)
+    done = subprocess.run([python, "-m", "tfc", "run", "demo"], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 1 and "pip install --no-deps -r requirements.txt" in done.stderr
+    done = subprocess.run(
+        [python, "-m", "edge", "export", folder / "model.keras", "--out", tmp_path], capture_output=True, text=True
+    )
+    assert done.returncode == 1 and done.stderr.startswith("error: export needs TensorFlow")
+
+
+@pytest.fixture
+def bad(tmp_path):
+    (tmp_path / "text.tflite").write_text("hello, I am no model")
+    (tmp_path / "cut.tflite").write_bytes(b"\x1c\0\0\0TFL3" + b"\0" * 20)
+    (tmp_path / "text.keras").write_text("hello")
+    np.savez(tmp_path / "wide.npz", x=np.zeros((3, 9, 9, 1), np.float32), y=np.zeros(3, int))
+    np.savez(tmp_path / "bytes.npz", x=np.zeros((3, *SHAPE), np.uint8), y=np.zeros(3, int))
+    np.savez(tmp_path / "unlabelled.npz", x=np.zeros((3, *SHAPE), np.float32))
+    np.savez(tmp_path / "short.npz", x=np.zeros((3, *SHAPE), np.float32), y=np.zeros(2, int))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "words,message",
+    [
+        (["bench", "{bad}/none.tflite"], "none.tflite: cannot be read"),
+        (["bench", "{bad}/text.tflite"], "not a TFLite model"),
+        (["bench", "{bad}/cut.tflite"], "can't load it"),
+        (["bench", "{good}/model-f32.tflite", "--data", "{bad}/wide.npz"], "the model takes (examples, 8, 8, 1)"),
+        (["bench", "{good}/model-f32.tflite", "--data", "{bad}/bytes.npz"], "x must be float32"),
+        (["bench", "{good}/model-f32.tflite", "--data", "{bad}/unlabelled.npz"], "lacks y"),
+        (["bench", "{good}/model-f32.tflite", "--data", "{bad}/short.npz"], "y must be 3 integers"),
+        (["bench", "{good}/model-f32.tflite", "--data", "{bad}/text.keras"], "not a readable NPZ file"),
+        (["bench", "{good}/model-f32.tflite", "--threads", "0"], "--threads must be at least 1"),
+        (["export", "{bad}/none.keras", "--out", "{bad}/out"], "no such file"),
+        (["export", "{bad}/text.keras", "--out", "{bad}/out"], "not a Keras model that loads"),
+        (["export", "{good}/model.keras", "--out", "{bad}/out", "--variants", "int8"], "int8 needs a representative"),
+        (["export", "{good}/model.keras", "--out", "{bad}/out", "--variants", "f32,int3"], "unknown variant int3"),
+    ],
+)
+def test_bad_input_gets_one_line_and_leaves_nothing(words, message, bad, folder, capfd):
+    assert main([word.format(bad=bad, good=folder) for word in words]) == 1
+    lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1 and message in lines[0]
+    assert not (bad / "out").exists()
+
+
+def test_errors_have_one_base():
+    assert all(issubclass(error, EdgeError) for error in (DataFileError, ModelFileError, RuntimeMissingError))
+
+
+def test_an_old_interpreter_with_numpy_2_is_refused_before_it_crashes(monkeypatch):
+    monkeypatch.setattr(np, "__version__", "2.1.0")
+    with pytest.raises(RuntimeMissingError, match=r"crashes with NumPy 2\.1\.0"):
+        find_runtime("tflite")
+
+
+def test_no_interpreter_at_all(monkeypatch):
+    monkeypatch.setattr("edge.runtime.Runtime.is_installed", lambda self: False)
+    with pytest.raises(
+        RuntimeMissingError, match=r"no TFLite interpreter is installed: pip install 'fedcompress\[litert\]'"
+    ):
+        find_runtime()
+    with pytest.raises(RuntimeMissingError, match="tflite-runtime is not installed"):
+        find_runtime("tflite")
+
+
+def test_labels_of_any_integer_type(bad):
+    np.savez(bad / "ok.npz", x=np.zeros((2, *SHAPE), np.float32), y=np.array([1, 2], np.uint8))
+    _, y = read_examples(bad / "ok.npz", SHAPE)
+    assert y.dtype == np.int64
+
+
+@pytest.mark.parametrize("command", ["export", "bench"])
+def test_help_shows_an_example(command, capsys):
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    assert f"example:\n  edge {command}" in capsys.readouterr().out

@@ -1,0 +1,192 @@
+"""The command `tfc` as a user types it."""
+
+import csv
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tfc.cli import main
+from tfc.config import load
+
+
+def tfc(*words, **options):
+    return subprocess.run([sys.executable, "-m", "tfc", *map(str, words)], capture_output=True, text=True, **options)
+
+
+def sets(settings):
+    return [word for text in settings for word in ("--set", text)]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory, tiny_settings):
+    """One finished run of each method, and what the commands printed."""
+    folder = tmp_path_factory.mktemp("runs")
+    printed = {}
+    for method in ("fedavg", "fedcompress"):
+        done = tfc("run", "demo", *sets(tiny_settings), "--set", f"method={method}", "--out", folder / method)
+        assert done.returncode == 0, done.stderr
+        printed[method] = done
+    return folder, printed
+
+
+def test_a_run_leaves_its_whole_folder(runs, tiny_settings):
+    folder, printed = runs
+    run = folder / "fedcompress"
+    assert load(str(run / "config.toml")) == load("demo", tiny_settings)
+    rows = list(csv.DictReader((run / "metrics.csv").read_text().splitlines()))
+    assert list(rows[0]) == [
+        "round", "accuracy", "loss", "num_clusters", "quality_score", "uplink_bytes", "downlink_bytes",
+        "clients_ok", "clients_failed", "seconds",
+    ]  # fmt: skip
+    assert [row["round"] for row in rows] == ["1", "2", "3"]
+    assert [row["num_clusters"] for row in rows] == ["4", "8", "8"]
+    assert all(row["clients_ok"] == "3" and row["clients_failed"] == "0" for row in rows)
+    summary = json.loads((run / "summary.json").read_text())
+    expected = {
+        "method", "rounds", "final_accuracy", "best_accuracy", "uplink_bytes", "downlink_bytes", "fedavg_bytes",
+        "communication_ratio", "uplink_ratio", "downlink_ratio", "parameters", "seconds", "peak_rss_mb", "num_clusters",
+        "model_bytes", "versions", "seed",
+    }  # fmt: skip
+    assert expected <= set(summary)
+    assert summary["uplink_bytes"] == sum(int(row["uplink_bytes"]) for row in rows)
+    assert summary["downlink_bytes"] == sum(int(row["downlink_bytes"]) for row in rows)
+    for name in ("accuracy_per_round", "accuracy_per_megabyte", "bytes_per_round", "clusters_and_quality"):
+        assert (run / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    # A progress bar with round, accuracy, clusters and bytes on standard error, a table on standard output.
+    bar = printed["fedcompress"].stderr
+    assert re.search(r"3/3 .*accuracy=0\.\d+.*clusters=8.*MB=", bar), bar[-500:]
+    assert "| fedcompress | fedcompress |" in printed["fedcompress"].stdout
+    assert not [name for name in run.rglob("*") if name.name.startswith(".")], "nothing temporary is left"
+
+
+def test_fedavg_is_its_own_reference_and_fedcompress_sends_less(runs):
+    folder, _ = runs
+    fedavg, fedcompress = (json.loads((folder / m / "summary.json").read_text()) for m in ("fedavg", "fedcompress"))
+    assert fedavg["communication_ratio"] == 1.0
+    assert fedavg["uplink_bytes"] + fedavg["downlink_bytes"] == fedavg["fedavg_bytes"] == fedcompress["fedavg_bytes"]
+    sent = fedcompress["uplink_bytes"] + fedcompress["downlink_bytes"]
+    assert fedcompress["communication_ratio"] == pytest.approx(fedavg["fedavg_bytes"] / sent, abs=1e-3)
+    assert fedcompress["communication_ratio"] > 6
+
+
+def test_the_saved_model_needs_no_code_of_ours_and_is_palettized(runs, tiny_npz):
+    folder, _ = runs
+    code = f"""
+import sys, numpy as np, tensorflow as tf
+model = tf.keras.models.load_model({str(folder / "fedcompress" / "model.keras")!r})
+data = np.load({str(tiny_npz)!r})
+loss, accuracy = model.evaluate(data["x_test"] / np.float32(255), data["y_test"], verbose=0)
+kernels = [v.numpy() for v in model.trainable_variables if v.shape.rank == 4]
+print(accuracy, max(len(np.unique(kernel)) for kernel in kernels), "tfc" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd="/", check=True)
+    accuracy, distinct, imported = done.stdout.split()
+    summary = json.loads((folder / "fedcompress" / "summary.json").read_text())
+    assert float(accuracy) == pytest.approx(summary["final_accuracy"], abs=1e-5)
+    assert int(distinct) <= 8 and imported == "False"
+
+
+def test_compare_prints_a_table_and_writes_a_self_contained_report(runs, tmp_path):
+    folder, _ = runs
+    done = tfc("compare", folder / "fedavg", folder / "fedcompress", "--html", tmp_path / "report.html")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("\n| fed") == 2 and "1.00x" in done.stdout
+    html = (tmp_path / "report.html").read_text()
+    assert html.count("<img ") == 4 and html.count("data:image/svg+xml;base64,") == 4
+    assert not re.search(r"(src|href)=\"(?!data:)", html), "no external resources"
+    assert "min_clusters = 4" in html
+
+
+def test_an_existing_run_is_kept_unless_forced(runs, tiny_settings):
+    folder, _ = runs
+    before = (folder / "fedavg" / "metrics.csv").read_bytes()
+    done = tfc("run", "demo", *sets(tiny_settings), "--out", folder / "fedavg")
+    assert done.returncode == 1
+    assert "already exists: choose another --out, or replace it with --force" in done.stderr
+    assert (folder / "fedavg" / "metrics.csv").read_bytes() == before
+
+
+def test_force_replaces_runs_only(tmp_path, tiny_settings):
+    (tmp_path / "thesis.txt").write_text("mine")
+    done = tfc("run", "demo", *sets(tiny_settings), "--out", tmp_path, "--force")
+    assert done.returncode == 1 and "is not a run" in done.stderr
+    assert (tmp_path / "thesis.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "words,message",
+    [
+        (["run", "nothing"], "no preset and no file named 'nothing'"),
+        (["run", "demo", "--set", "rounds=0"], "rounds must be at least 1; found 0"),
+        (["run", "demo", "--set", "data.num_clients=4001"], "the data set has 4000"),
+        (["run", "demo", "--set", "data.dataset=npz", "--set", "data.data_dir=/no.npz"], "/no.npz: not a readable NPZ"),
+        (["run", "demo", "--set", "server.ood_dir=/nowhere"], "server.ood_dir=/nowhere is no folder"),
+        (["compare", "/nowhere"], "/nowhere: config.toml is missing: it is not a run's folder"),
+        (["data", "demo", "--out", "x", "--calibration-examples", "0"], "must be between 1 and 4000; found 0"),
+    ],
+)
+def test_bad_input_gets_one_line_and_leaves_nothing(words, message, tmp_path):
+    done = tfc(*words, cwd=tmp_path)
+    assert done.returncode == 1
+    lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1 and message in lines[0]
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_damaged_runs_are_refused(runs, tmp_path, capsys):
+    folder, _ = runs
+    for name in ("config.toml", "metrics.csv", "summary.json"):
+        (tmp_path / name).write_bytes((folder / "fedavg" / name).read_bytes())
+    (tmp_path / "metrics.csv").write_text("round,accuracy\n1,not a number\n")
+    assert main(["compare", str(tmp_path)]) == 1
+    assert "damaged metrics.csv or summary.json" in capsys.readouterr().err
+    (tmp_path / "summary.json").unlink()
+    assert main(["compare", str(tmp_path)]) == 1
+    assert "summary.json is missing: it is not finished" in capsys.readouterr().err
+
+
+def test_without_tff_a_run_says_what_to_install(tmp_path):
+    code = (
+        "import sys; sys.modules['tensorflow_federated'] = None; from tfc.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, "run", "demo"], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert "tensorflow_federated not installed: run 'pip install --no-deps -r requirements.txt'" in line
+
+
+def test_presets_are_listed_shown_and_explained(capsys):
+    assert main(["presets"]) == 0
+    listed = capsys.readouterr().out
+    assert "demo" in listed and "fashion-resnet8" in listed
+    assert main(["presets", "demo"]) == 0
+    assert "[clustering]" in capsys.readouterr().out
+    assert main(["presets", "--keys"]) == 0
+    assert "clustering.patience = 2" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["run", "presets", "compare", "data"])
+def test_help_shows_an_example(command, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--help"])
+    assert ended.value.code == 0
+    assert f"example:\n  tfc {command}" in capsys.readouterr().out
+
+
+def test_data_for_devices_comes_from_the_right_parts(tmp_path, tiny_npz, tiny_settings):
+    assert main(["data", "demo", *sets(tiny_settings), "--out", str(tmp_path), "--calibration-examples", "20"]) == 0
+    source = np.load(tiny_npz)
+    calibration, test = np.load(tmp_path / "calibration.npz"), np.load(tmp_path / "test.npz")
+    np.testing.assert_allclose(test["x"], source["x_test"] / np.float32(255), atol=1e-7)
+    np.testing.assert_array_equal(test["y"], source["y_test"])
+    train = {image.tobytes() for image in (source["x_train"] / np.float32(255)).astype(np.float32)}
+    assert calibration["x"].dtype == np.float32 and len(calibration["x"]) == 20
+    rounded = {(np.round(image * 255) / np.float32(255)).astype(np.float32).tobytes() for image in calibration["x"]}
+    assert rounded <= train
+    assert not Path(tmp_path / "x").exists()
