@@ -12,7 +12,7 @@ DEMO := runs/demo
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format lock notebooks bench clean
+.PHONY: help setup demo test lint format lock benchmarks clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -26,6 +26,19 @@ $(INSTALLED): requirements.txt pyproject.toml tools/check_platform.py
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
+demo: $(INSTALLED)  ## the main job: FedAvg and FedCompress on real digits, export, benchmark, report
+	$(BIN)/tfc run demo --set method=fedavg --out $(DEMO)/fedavg --force
+	$(BIN)/tfc run demo --out $(DEMO)/fedcompress --force
+	$(BIN)/tfc data demo --out $(DEMO)/data
+	$(BIN)/edge export $(DEMO)/fedavg/model.keras --name fedavg --out $(DEMO)/edge --variants f32,int8 \
+		--calibration $(DEMO)/data/calibration.npz
+	$(BIN)/edge export $(DEMO)/fedcompress/model.keras --name fedcompress --out $(DEMO)/edge --variants f32,int8 \
+		--calibration $(DEMO)/data/calibration.npz
+	$(BIN)/edge bench $(DEMO)/edge/*.tflite --baseline $(DEMO)/edge/fedavg-f32.tflite --data $(DEMO)/data/test.npz \
+		--json $(DEMO)/edge/bench.json
+	@echo
+	@$(BIN)/tfc compare $(DEMO)/fedavg $(DEMO)/fedcompress --bench $(DEMO)/edge/bench.json --html $(DEMO)/report.html
+
 lint: $(INSTALLED)  ## ruff (lint and format) and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -37,6 +50,10 @@ format: $(INSTALLED)  ## let ruff mend what it can
 
 test: lint  ## lint and every test that needs pip packages only
 	$(BIN)/python -m pytest
+
+benchmarks: $(INSTALLED)  ## repeat the speed figures of docs/results.md (about 5 minutes, machine otherwise idle)
+	$(BIN)/python benchmarks/round_overhead.py
+	$(BIN)/python benchmarks/clustered_step.py
 
 lock:  ## make requirements.txt anew from requirements.in
 	$(PYTHON) -m venv $(VENV)-lock

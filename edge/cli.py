@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edge.errors import EdgeError
-from edge.files import written_whole
 from edge.runtime import RUNTIMES
+from tfc.codec.whole_file import written_whole
 
 
 def _export(options: argparse.Namespace) -> int:
@@ -22,7 +22,7 @@ def _export(options: argparse.Namespace) -> int:
             f"export needs TensorFlow ({error}): run 'pip install --no-deps -r requirements.txt' on a workstation"
         ) from error
     variants = tuple(options.variants.split(","))
-    for path in export(options.model, options.out, variants, options.calibration).values():
+    for path in export(options.model, options.out, variants, options.calibration, options.name).values():
         print(f"{path}  {path.stat().st_size:,} bytes")
     return 0
 
@@ -82,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     export.add_argument("model", type=Path, metavar="MODEL.keras", help="Keras model, such as runs/NAME/model.keras")
     export.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for NAME-VARIANT.tflite")
+    export.add_argument("--name", help="start of the files' names (default: the model's, without suffix)")
     export.add_argument(
         "--variants", default="f32", metavar="LIST", help="f32, int8, or both with a comma (default: f32)"
     )

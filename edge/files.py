@@ -1,40 +1,13 @@
-"""Files of the device side: whole or not at all, and data in NPZ archives. NumPy alone."""
+"""Data in NPZ archives, checked against a model. NumPy alone."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import tempfile
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from edge.errors import DataFileError
-
-
-@contextlib.contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
-    """Lets a file appear under its name only once it is complete.
-
-    Args:
-        path: The file's final place; its folder is created.
-
-    Yields:
-        A temporary path in the same folder; it is renamed on success and removed on failure.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-    os.close(descriptor)
-    temporary = Path(name)
-    try:
-        yield temporary
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def read_inputs(path: Path, input_shape: tuple[int, ...]) -> np.ndarray:

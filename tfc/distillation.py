@@ -7,6 +7,7 @@ import tensorflow as tf
 from tfc.clustering.weights import ClusteredKernels
 from tfc.config import ServerConfig
 from tfc.data.ood import OodFn
+from tfc.training import adam
 
 
 def distillation_loss(teacher_logits: tf.Tensor, student_logits: tf.Tensor, temperature: float) -> tf.Tensor:
@@ -50,19 +51,12 @@ def distill(
     Returns:
         float32 scalar, the loss of the last step (0 without steps).
     """
-    import tensorflow_federated as tff
-
     variables = [*student.trainable_variables, *kernels.centroids]
-    optimizer = tff.learning.optimizers.build_adam(config.learning_rate)
-    specs = tuple(tf.TensorSpec(variable.shape, variable.dtype) for variable in variables)
-    state = tf.nest.map_structure(tf.convert_to_tensor, optimizer.initialize(specs))
+    state, update = adam(variables, config.learning_rate)
     last_loss = tf.constant(0.0)
     for x in ood_fn().repeat(config.epochs):
         target = teacher(x, training=False)
         with tf.GradientTape() as tape, kernels.applied():
             last_loss = distillation_loss(target, student(x, training=False), config.temperature)
-        gradients = tuple(tf.convert_to_tensor(gradient) for gradient in tape.gradient(last_loss, variables))
-        state, updated = optimizer.next(state, tuple(variable.read_value() for variable in variables), gradients)
-        for variable, value in zip(variables, updated, strict=True):
-            variable.assign(value)
+        state = update(state, tape.gradient(last_loss, variables))
     return last_loss

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tfc.codec.whole_file import written_whole
 from tfc.errors import RunError
-from tfc.run_folder import FinishedRun, written_whole
+from tfc.run_folder import FinishedRun
 
 _TEMPLATE = Path(__file__).parent / "report.html.jinja"
 

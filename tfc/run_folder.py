@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import json
-import os
 import shutil
-import tempfile
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from tfc.codec.whole_file import written_whole
 from tfc.errors import RunError
 
 
@@ -43,29 +40,6 @@ class RoundMetrics:
     clients_ok: int
     clients_failed: int
     seconds: float
-
-
-@contextlib.contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
-    """Lets a file appear under its name only once it is complete.
-
-    Args:
-        path: The file's final place.
-
-    Yields:
-        A temporary path in the same folder, of the same suffix; it is renamed on success and removed on failure.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-    os.close(descriptor)
-    temporary = Path(name)
-    try:
-        yield temporary
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 class RunFolder:

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from tfc import config as configuration
 from tfc.codec.message import MessageSpec, message_bytes
+from tfc.codec.whole_file import written_whole
 from tfc.config import ExperimentConfig
 from tfc.data.datasets import DATASETS, Dataset
 from tfc.data.ood import OodFn, image_folder, procedural_images
@@ -26,7 +27,7 @@ from tfc.federated.client_data import client_data, client_data_type
 from tfc.federated.global_model import CLIENT_SCALARS
 from tfc.federated.process import METHODS
 from tfc.models import MODELS
-from tfc.run_folder import FinishedRun, RoundMetrics, RunFolder, read_run, written_whole
+from tfc.run_folder import FinishedRun, RoundMetrics, RunFolder, read_run
 from tfc.seeds import Purpose, generator
 from tfc.workers import WorkerProcess, local_worker
 

@@ -48,6 +48,31 @@ def shuffled_order(num_examples: tf.Tensor, epochs: int, batch_size: int, seed: 
     return tf.concat(orders, axis=0)
 
 
+def adam(
+    variables: Sequence[tf.Variable], learning_rate: float
+) -> tuple[Any, Callable[[Any, Sequence[tf.Tensor]], Any]]:
+    """Starts TFF's Adam on variables.
+
+    Args:
+        variables: What is trained.
+        learning_rate: Adam's.
+
+    Returns:
+        The first state, and a function (state, gradients) -> next state that moves the variables.
+    """
+    optimizer = tff.learning.optimizers.build_adam(learning_rate)
+    specs = tuple(tf.TensorSpec(variable.shape, variable.dtype) for variable in variables)
+
+    def update(state: Any, gradients: Sequence[tf.Tensor]) -> Any:
+        dense = tuple(tf.convert_to_tensor(gradient) for gradient in gradients)
+        state, values = optimizer.next(state, tuple(variable.read_value() for variable in variables), dense)
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
+        return state
+
+    return tf.nest.map_structure(tf.convert_to_tensor, optimizer.initialize(specs)), update
+
+
 def run_steps(
     order: tf.Tensor,
     x: tf.Tensor,
@@ -66,15 +91,10 @@ def run_steps(
         gradients: (inputs, classes) of one step -> one gradient per variable.
         learning_rate: Adam's.
     """
-    optimizer = tff.learning.optimizers.build_adam(learning_rate)
-    specs = tuple(tf.TensorSpec(variable.shape, variable.dtype) for variable in variables)
-    state = tf.nest.map_structure(tf.convert_to_tensor, optimizer.initialize(specs))
+    state, update = adam(variables, learning_rate)
     for step in tf.range(tf.shape(order)[0]):
         batch = order[step]
-        found = tuple(tf.convert_to_tensor(g) for g in gradients(tf.gather(x, batch), tf.gather(y, batch)))
-        state, updated = optimizer.next(state, tuple(variable.read_value() for variable in variables), found)
-        for variable, value in zip(variables, updated, strict=True):
-            variable.assign(value)
+        state = update(state, gradients(tf.gather(x, batch), tf.gather(y, batch)))
 
 
 def classification_gradients(model: tf.keras.Model, variables: Sequence[tf.Variable], applied: Any) -> Gradients:

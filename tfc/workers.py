@@ -205,7 +205,7 @@ def execution_context(stub: Any) -> Any:
 
 @contextlib.contextmanager
 def local_worker(*, max_concurrent_clients: int = 0, log: Path | None = None) -> Iterator[WorkerProcess]:
-    """Starts a worker on this machine, makes it TFF's default context, ends it on leaving.
+    """Starts a worker on this machine, makes it TFF's default context, ends it and restores the context on leaving.
 
     Args:
         max_concurrent_clients: Clients that train at the same time; 0 leaves it to TFF (all of them).
@@ -220,10 +220,12 @@ def local_worker(*, max_concurrent_clients: int = 0, log: Path | None = None) ->
     import tensorflow_federated as tff
 
     worker = WorkerProcess(max_concurrent_clients=max_concurrent_clients, log=log)
+    previous = tff.framework.get_context_stack().current
     try:
         stub = connect(f"localhost:{worker.port}")
         _wait_until_ready(stub, worker, _START_TIMEOUT_S)
         tff.framework.set_default_context(execution_context(stub))
         yield worker
     finally:
+        tff.framework.set_default_context(previous)
         worker.stop()

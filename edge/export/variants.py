@@ -15,7 +15,8 @@ import numpy as np
 import tensorflow as tf
 
 from edge.errors import EdgeError, ModelFileError
-from edge.files import read_inputs, written_whole
+from edge.files import read_inputs
+from tfc.codec.whole_file import written_whole
 
 
 @contextlib.contextmanager
@@ -113,15 +114,20 @@ def load_keras_model(path: Path) -> tf.keras.Model:
 
 
 def export(
-    source: Path, out: Path, variants: tuple[str, ...] = ("f32",), calibration: Path | None = None
+    source: Path,
+    out: Path,
+    variants: tuple[str, ...] = ("f32",),
+    calibration: Path | None = None,
+    name: str | None = None,
 ) -> dict[str, Path]:
     """Exports a Keras model file.
 
     Args:
         source: The Keras model.
-        out: Folder for NAME-VARIANT.tflite, NAME being the source's name without suffix.
+        out: Folder for NAME-VARIANT.tflite.
         variants: Keys of `VARIANTS`.
         calibration: NPZ with x, the representative data set; needed for int8.
+        name: NAME; the source's name without suffix where None.
 
     Returns:
         Path of each variant.
@@ -129,24 +135,24 @@ def export(
     Raises:
         EdgeError: If a variant is unknown, or the model or the data don't allow it; nothing is written then.
     """
-    unknown = [name for name in variants if name not in VARIANTS]
+    unknown = [variant for variant in variants if variant not in VARIANTS]
     if unknown or not variants:
         raise EdgeError(f"unknown variant {', '.join(unknown) or '(none)'}; known: {', '.join(VARIANTS)}")
     model = load_keras_model(source)
     inputs = read_inputs(calibration, tuple(model.input_shape[1:])) if calibration else None
     contents = {}
-    for name in variants:
+    for variant in variants:
         try:
             with _quiet_converter():
-                contents[name] = VARIANTS[name](model, inputs)
+                contents[variant] = VARIANTS[variant](model, inputs)
         except EdgeError:
             raise
         except Exception as error:  # the converter's own errors have no common base
-            raise ModelFileError(f"{source}: cannot be converted to {name}: {str(error).splitlines()[0]}") from error
+            raise ModelFileError(f"{source}: cannot be converted to {variant}: {str(error).splitlines()[0]}") from error
     paths = {}
-    for name, content in contents.items():
-        path = out / f"{source.stem}-{name}.tflite"
+    for variant, content in contents.items():
+        path = out / f"{name or source.stem}-{variant}.tflite"
         with written_whole(path) as temporary:
             temporary.write_bytes(content)
-        paths[name] = path
+        paths[variant] = path
     return paths

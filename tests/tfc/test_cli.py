@@ -1,14 +1,18 @@
 """The command `tfc` as a user types it."""
 
+import contextlib
 import csv
 import json
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
+import tensorflow as tf
 
 from tfc.cli import main
 from tfc.config import load
@@ -28,10 +32,23 @@ def runs(tmp_path_factory, tiny_settings):
     folder = tmp_path_factory.mktemp("runs")
     printed = {}
     for method in ("fedavg", "fedcompress"):
-        done = tfc("run", "demo", *sets(tiny_settings), "--set", f"method={method}", "--out", folder / method)
-        assert done.returncode == 0, done.stderr
-        printed[method] = done
+        printed[method] = run_tiny(tiny_settings, method, folder / method)
     return folder, printed
+
+
+def run_tiny(settings, method, out):
+    """Runs through pipes, which only end when every process that inherited them has; then looks for survivors."""
+    mark = str(out)
+    environment = {**os.environ, "TFC_TEST_MARK": mark}
+    done = tfc("run", "demo", *sets(settings), "--set", f"method={method}", "--out", out, env=environment, timeout=300)
+    assert done.returncode == 0, done.stderr
+    survivors = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.environ().get("TFC_TEST_MARK") == mark:
+                survivors.append(process.cmdline())
+    assert survivors == []
+    return done
 
 
 def test_a_run_leaves_its_whole_folder(runs, tiny_settings):
@@ -62,6 +79,22 @@ def test_a_run_leaves_its_whole_folder(runs, tiny_settings):
     assert re.search(r"3/3 .*accuracy=0\.\d+.*clusters=8.*MB=", bar), bar[-500:]
     assert "| fedcompress | fedcompress |" in printed["fedcompress"].stdout
     assert not [name for name in run.rglob("*") if name.name.startswith(".")], "nothing temporary is left"
+
+
+def test_equal_seeds_give_equal_metrics_and_weights_in_another_process(runs, tiny_settings, tmp_path):
+    folder, _ = runs
+    run_tiny(tiny_settings, "fedcompress", tmp_path / "again")
+
+    def metrics(path):
+        rows = csv.DictReader((path / "metrics.csv").read_text().splitlines())
+        return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
+
+    assert metrics(tmp_path / "again") == metrics(folder / "fedcompress")
+    first, second = (
+        tf.keras.models.load_model(path / "model.keras") for path in (folder / "fedcompress", tmp_path / "again")
+    )
+    for left, right in zip(first.get_weights(), second.get_weights(), strict=True):
+        np.testing.assert_array_equal(left, right)
 
 
 def test_fedavg_is_its_own_reference_and_fedcompress_sends_less(runs):

@@ -10,7 +10,7 @@ import tensorflow as tf
 import tensorflow_federated as tff
 
 from tfc.codec import graph
-from tfc.federated.global_model import PAYLOAD_TYPE, ModelSpec
+from tfc.federated.global_model import PAYLOAD_TYPE, ModelSpec, dequantized_kernels
 
 
 class Aggregate(NamedTuple):
@@ -78,8 +78,8 @@ def build_aggregator(spec: ModelSpec) -> tff.templates.AggregationProcess:
             _, validation_weight, accuracy, score = tf.unstack(message.scalars)
             return _Sums(
                 tuple(
-                    total + weight * graph.dequantize(palette)
-                    for total, palette in zip(sums.kernels, message.palettes, strict=True)
+                    total + weight * kernel
+                    for total, kernel in zip(sums.kernels, dequantized_kernels(message.palettes), strict=True)
                 ),
                 tuple(total + weight * other for total, other in zip(sums.others, message.others, strict=True)),
                 sums.accuracy + validation_weight * accuracy,

@@ -20,7 +20,7 @@ from tfc.codec.palette import Palette
 from tfc.config import TrainingConfig
 from tfc.data.pixels import to_float
 from tfc.federated.client_data import ClientContext, ClientFlags, first_context, gather_examples
-from tfc.federated.global_model import PAYLOAD_TYPE, ModelSpec, assign
+from tfc.federated.global_model import PAYLOAD_TYPE, ModelSpec, assign, dequantized_kernels, read_weights
 from tfc.seeds import Purpose, stateless
 from tfc.training import classification_gradients, predict, run_steps, shuffled_order
 
@@ -100,7 +100,7 @@ def build_client_update(
                 context.client,
             )
             plain_steps = tf.shape(order)[0] * plain_epochs // (plain_epochs + clustered_epochs)
-            assign(model, spec.layout, broadcast)
+            assign(model, spec.layout, dequantized_kernels(broadcast.palettes), broadcast.others)
 
             variables = model.trainable_variables
             gradients = classification_gradients(model, variables, contextlib.nullcontext)
@@ -132,10 +132,7 @@ def build_client_update(
             score = quality_score(tf.where(finite, embeddings, 0.0))
             scalars = tf.stack([weight, tf.cast(num_validation, tf.float32), accuracy, score])
 
-            _, others = spec.layout.split(
-                [variable.read_value() for variable in model.trainable_variables],
-                [variable.read_value() for variable in model.non_trainable_variables],
-            )
+            _, others = read_weights(model, spec.layout)
             dropped = tf.not_equal(tf.bitwise.bitwise_and(context.flags, int(ClientFlags.DROPOUT)), 0)
             sound = finite & (num_examples > 0) & ~dropped
             answer = graph.encode(Message(broadcast.num_clusters, palettes, others, scalars), spec.uplink)

@@ -12,13 +12,12 @@ from tfc.clustering import controller
 from tfc.clustering.centroids import grow, kmeans_plus_plus, lloyd, nearest_centroid
 from tfc.clustering.controller import ControllerState
 from tfc.clustering.weights import ClusteredKernels
-from tfc.codec import graph
 from tfc.codec.palette import Palette
 from tfc.config import ClusteringConfig, ServerConfig
 from tfc.data.ood import OodFn
 from tfc.distillation import distill
 from tfc.federated.aggregator import Aggregate
-from tfc.federated.global_model import GlobalModel, ModelSpec
+from tfc.federated.global_model import GlobalModel, ModelSpec, assign, dequantized_kernels, read_weights
 from tfc.seeds import Purpose, stateless
 
 LLOYD_STEPS = 10
@@ -169,23 +168,17 @@ def build_compressing_finalizer(
             )
             latent = tuple(aggregate.kernels)
             if server.master:
+                sent = dequantized_kernels(model.palettes)
                 latent = tuple(
-                    master + (mean - graph.dequantize(palette))
-                    for master, mean, palette in zip(state.master, aggregate.kernels, model.palettes, strict=True)
+                    master + (mean - kernel)
+                    for master, mean, kernel in zip(state.master, aggregate.kernels, sent, strict=True)
                 )
-            for network, kernels in ((teacher, aggregate.kernels), (student, latent)):
-                trainable, non_trainable = spec.layout.join(tuple(kernels), tuple(aggregate.others))
-                for variable, value in zip(network.trainable_variables, trainable, strict=True):
-                    variable.assign(value)
-                for variable, value in zip(network.non_trainable_variables, non_trainable, strict=True):
-                    variable.assign(value)
+            assign(teacher, spec.layout, aggregate.kernels, aggregate.others)
+            assign(student, spec.layout, latent, aggregate.others)
             clustered.start(_next_codebooks(spec, clustering, model, latent, control.num_clusters, round_number, seed))
             loss = distill(teacher, student, clustered, ood_fn, server)
             palettes = clustered.snap()
-            _, others = spec.layout.split(
-                [variable.read_value() for variable in student.trainable_variables],
-                [variable.read_value() for variable in student.non_trainable_variables],
-            )
+            _, others = read_weights(student, spec.layout)
             next_model = GlobalModel(control.num_clusters, palettes, others)
             return CompressorState(round_number, control, latent if server.master else ()), next_model, loss
 

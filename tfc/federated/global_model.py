@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ import tensorflow_federated as tff
 
 from tfc.clustering.layout import WeightLayout, layout_of
 from tfc.codec import graph
-from tfc.codec.message import Message, MessageSpec
+from tfc.codec.message import MessageSpec
 from tfc.codec.palette import Palette
 
 ModelFn = Callable[[], tf.keras.Model]
@@ -94,20 +94,42 @@ PAYLOAD_TYPE = tff.TensorType(np.uint8, (None,))
 """Bytes of a message."""
 
 
-def assign(model: tf.keras.Model, layout: WeightLayout, global_model: GlobalModel | Message) -> None:
-    """Sets a Keras model's variables to the weights that a global model stands for.
+def assign(model: tf.keras.Model, layout: WeightLayout, kernels: Sequence[Any], others: Sequence[Any]) -> None:
+    """Sets a Keras model's variables.
 
     Args:
         model: A model of the layout's architecture.
         layout: Which weights are clustered kernels.
-        global_model: Tensors or arrays.
+        kernels: One float32 tensor per clustered kernel.
+        others: One float32 tensor per other weight.
     """
-    kernels = tuple(graph.dequantize(palette) for palette in global_model.palettes)
-    trainable, non_trainable = layout.join(kernels, global_model.others)
+    trainable, non_trainable = layout.join(kernels, others)
     for variable, value in zip(model.trainable_variables, trainable, strict=True):
         variable.assign(value)
     for variable, value in zip(model.non_trainable_variables, non_trainable, strict=True):
         variable.assign(value)
+
+
+def read_weights(model: tf.keras.Model, layout: WeightLayout) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """Returns a Keras model's present weights as (clustered kernels, others), float32 tensors.
+
+    Args:
+        model: A model of the layout's architecture.
+        layout: Which weights are clustered kernels.
+    """
+    return layout.split(
+        [variable.read_value() for variable in model.trainable_variables],
+        [variable.read_value() for variable in model.non_trainable_variables],
+    )
+
+
+def dequantized_kernels(palettes: Sequence[Palette]) -> tuple[tf.Tensor, ...]:
+    """Returns the kernels that palettes stand for, float32 tensors.
+
+    Args:
+        palettes: One per clustered kernel.
+    """
+    return tuple(graph.dequantize(palette) for palette in palettes)
 
 
 def to_model_weights(layout: WeightLayout, global_model: GlobalModel) -> tff.learning.models.ModelWeights:
@@ -117,6 +139,5 @@ def to_model_weights(layout: WeightLayout, global_model: GlobalModel) -> tff.lea
         layout: Which weights are clustered kernels.
         global_model: Tensors.
     """
-    kernels = tuple(graph.dequantize(palette) for palette in global_model.palettes)
-    trainable, non_trainable = layout.join(kernels, global_model.others)
+    trainable, non_trainable = layout.join(dequantized_kernels(global_model.palettes), global_model.others)
     return tff.learning.models.ModelWeights(trainable, non_trainable)

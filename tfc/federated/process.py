@@ -23,7 +23,7 @@ from tfc.federated.aggregator import build_aggregator
 from tfc.federated.client_work import build_client_work
 from tfc.federated.distributor import build_distributor
 from tfc.federated.finalizer import build_averaging_finalizer, build_compressing_finalizer, initial_palettes
-from tfc.federated.global_model import GlobalModel, ModelFn, ModelSpec, to_model_weights
+from tfc.federated.global_model import GlobalModel, ModelFn, ModelSpec, read_weights, to_model_weights
 
 
 def _initial_weights(spec: ModelSpec) -> tff.Computation:
@@ -31,11 +31,7 @@ def _initial_weights(spec: ModelSpec) -> tff.Computation:
 
     @tff.tensorflow.computation()
     def initial():  # type: ignore[no-untyped-def]  # noqa: ANN202
-        model = spec.model_fn()
-        return spec.layout.split(
-            [variable.read_value() for variable in model.trainable_variables],
-            [variable.read_value() for variable in model.non_trainable_variables],
-        )
+        return read_weights(spec.model_fn(), spec.layout)
 
     return initial
 

@@ -1,0 +1,61 @@
+"""The loop over rounds: what it samples, and that names in configurations are names in registries."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfc import config
+from tfc.clustering.layout import LAYER_CHOICES
+from tfc.config import ExperimentConfig
+from tfc.data.datasets import DATASETS
+from tfc.data.partition import PARTITIONS
+from tfc.federated.client_work import CENTROID_STARTS
+from tfc.federated.process import METHODS
+from tfc.models import MODELS
+from tfc.seeds import Purpose, generator, stateless
+from tfc.simulation import sampled_clients
+
+
+@pytest.mark.parametrize(
+    "key,registry",
+    [
+        ("method", METHODS),
+        ("data.dataset", DATASETS),
+        ("data.partition", PARTITIONS),
+        ("model.name", MODELS),
+        ("clustering.layers", LAYER_CHOICES),
+        ("clustering.start", CENTROID_STARTS),
+    ],
+)
+def test_every_name_that_a_configuration_allows_is_registered(key, registry):
+    (allowed,) = [allowed for name, _, allowed, _ in config.describe() if name == key]
+    assert set(allowed.split(", ")) == set(registry)
+
+
+def experiment(per_round, seed=0):
+    data = dataclasses.replace(ExperimentConfig().data, num_clients=20)
+    return dataclasses.replace(ExperimentConfig(), data=data, clients_per_round=per_round, seed=seed)
+
+
+def test_sampling_is_a_function_of_seed_and_round():
+    draws = [sampled_clients(experiment(5), number) for number in range(1, 40)]
+    assert draws == [sampled_clients(experiment(5), number) for number in range(1, 40)]
+    assert all(len(set(draw)) == 5 and draw == sorted(draw) for draw in draws)
+    assert {client for draw in draws for client in draw} == set(range(20))
+    assert draws != [sampled_clients(experiment(5, seed=1), number) for number in range(1, 40)]
+    assert sampled_clients(experiment(0), 1) == list(range(20))
+
+
+def test_streams_of_random_numbers_differ_by_every_key():
+    keys = [
+        (0, Purpose.SHUFFLE, 1, 2),
+        (1, Purpose.SHUFFLE, 1, 2),
+        (0, Purpose.CENTROIDS, 1, 2),
+        (0, Purpose.SHUFFLE, 2, 1),
+    ]
+    seeds = [tuple(stateless(*key).numpy()) for key in keys]
+    numbers = [generator(*key).integers(1 << 60) for key in keys]
+    assert len(set(seeds)) == len(set(numbers)) == 4
+    assert seeds[0] == tuple(stateless(0, Purpose.SHUFFLE, tf.constant(1), np.int64(2)).numpy())
