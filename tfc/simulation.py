@@ -15,7 +15,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from tfc import config as configuration
-from tfc.codec.message import MessageSpec, message_bytes
+from tfc.codec.message import float32_message_bytes
 from tfc.codec.whole_file import written_whole
 from tfc.config import ExperimentConfig
 from tfc.data.datasets import DATASETS, Dataset
@@ -122,9 +122,8 @@ def _summary(
     # What FedAvg would send: every parameter as float32, both directions, for the same clients and rounds.
     clients = sum(row.clients_ok + row.clients_failed for row in rounds)
     answers = sum(row.clients_ok for row in rounds)
-    shapes = tuple(tuple(weight.shape) for weight in model.weights)
-    fedavg_downlink = clients * message_bytes(MessageSpec((), shapes, 1, 0), 0)
-    fedavg_uplink = answers * message_bytes(MessageSpec((), shapes, 1, CLIENT_SCALARS), 0)
+    fedavg_downlink = clients * float32_message_bytes(model.count_params(), 0)
+    fedavg_uplink = answers * float32_message_bytes(model.count_params(), CLIENT_SCALARS)
     best = max(rounds, key=lambda row: row.accuracy)
     last = rounds[-3:]
 
@@ -229,17 +228,17 @@ def run(config: ExperimentConfig, out: Path, *, force: bool = False, progress: b
 
 
 def _round_metrics(round_number: int, accuracy: float, loss: float, metrics: Any, seconds: float) -> RoundMetrics:
-    aggregator = metrics["aggregator"]
+    finalizer, clients = metrics["finalizer"], int(metrics["distributor"]["clients"])
     return RoundMetrics(
         round=round_number,
         accuracy=round(float(accuracy), 6),
         loss=round(float(loss), 6),
-        num_clusters=int(metrics["finalizer"]["num_clusters"]),
-        quality_score=round(float(aggregator["quality_score"]), 6),
-        uplink_bytes=int(aggregator["uplink_bytes"]),
+        num_clusters=int(finalizer["num_clusters"]),
+        quality_score=round(float(finalizer["quality_score"]), 6),
+        uplink_bytes=int(metrics["aggregator"]["uplink_bytes"]),
         downlink_bytes=int(metrics["distributor"]["downlink_bytes"]),
-        clients_ok=int(aggregator["clients_ok"]),
-        clients_failed=int(metrics["client_work"]["clients_failed"]),
+        clients_ok=int(finalizer["clients_ok"]),
+        clients_failed=clients - int(finalizer["clients_ok"]),
         seconds=round(seconds, 3),
     )
 

@@ -1,6 +1,7 @@
 """The TFF processes: their types, their numbers on tiny data, what they refuse."""
 
 import collections
+import dataclasses
 
 import numpy as np
 import pytest
@@ -10,15 +11,15 @@ import tensorflow_federated as tff
 from tfc import config
 from tfc.clustering.quality import quality_score
 from tfc.codec import message as numpy_codec
-from tfc.codec.message import Message, message_bytes
+from tfc.codec.message import Message, float32_message_bytes
 from tfc.codec.palette import Palette, dequantize
 from tfc.data.ood import procedural_images
 from tfc.data.partition import ClientExamples
-from tfc.federated.aggregator import Aggregate, build_aggregator
+from tfc.federated.aggregator import ClientPayloads, build_aggregator, mean_of_payloads
 from tfc.federated.client_data import ClientFlags, client_data, client_data_type
 from tfc.federated.client_work import build_client_update, build_client_work
 from tfc.federated.distributor import build_distributor
-from tfc.federated.global_model import CLIENT_SCALARS, GlobalModel, ModelSpec
+from tfc.federated.global_model import CLIENT_SCALARS, Broadcast, GlobalModel, ModelSpec
 from tfc.federated.process import METHODS, build_fedcompress
 
 SHAPE, CLASSES, MAX_CLUSTERS = (8, 8, 1), 4, 8
@@ -50,7 +51,7 @@ def settings(**changes):
         "server": {"ood_examples": 16, "batch_size": 8, "epochs": 1},
     }  # fmt: skip
     for table, values in changes.items():
-        tables[table] = {**tables[table], **values}
+        tables[table] = {**tables.get(table, {}), **values}
     return config.from_dict(tables)
 
 
@@ -91,6 +92,10 @@ def fedavg(worker):
     return METHODS["fedavg"](model_fn, DATA_TYPE, settings())
 
 
+def assert_equal(left, right):
+    tf.nest.map_structure(np.testing.assert_array_equal, tf.nest.flatten(left), tf.nest.flatten(right))
+
+
 def broadcast_of(spec, num_clusters, seed=0):
     """A random model of a specification, and its payload."""
     rng = np.random.default_rng(seed)
@@ -102,38 +107,40 @@ def broadcast_of(spec, num_clusters, seed=0):
     model = model_fn()
     _, others = spec.layout.split(model.trainable_variables, model.non_trainable_variables)
     message = Message(np.int32(num_clusters), tuple(palettes), tuple(other.numpy() for other in others), np.zeros(0))
-    return message, np.frombuffer(numpy_codec.encode(message, spec.downlink), np.uint8)
+    payload = numpy_codec.encode(message, spec.downlink)
+    return numpy_codec.decode(payload, spec.downlink), np.frombuffer(payload, np.uint8)
 
 
 def test_types_of_the_parts(clustered):
     distributor = build_distributor(clustered)
-    payloads = tff.FederatedType(tff.TensorType(np.uint8, (None,)), tff.CLIENTS)
-    assert distributor.next.type_signature.result.result.member == payloads.member
+    received = distributor.next.type_signature.result.result.member
+    assert str(received[0]) == "uint8[?]" and received[1] == clustered.base_type
     work = build_client_work(clustered, DATA_TYPE, settings().training, "broadcast", 0)
-    assert work.next.type_signature.parameter[1] == payloads
+    assert work.next.type_signature.parameter[1].member.is_assignable_from(received)
     assert str(work.next.type_signature.result.result.member) == "<update=uint8[?],update_weight=float32>"
-    aggregator = build_aggregator(clustered)
+    aggregator = build_aggregator()
     assert aggregator.is_weighted
     result = aggregator.next.type_signature.result.result.member
-    assert result.python_container is Aggregate
-    assert [tuple(kernel.shape) for kernel in result.kernels] == list(clustered.layout.kernel_shapes)
+    assert str(result) == "<data=uint8[?],lengths=int32[?],weights=float32[?]>"
+    assert clustered.broadcast_type.python_container is Broadcast
 
 
-def test_distributor_sends_the_encoded_model_and_counts_every_copy(clustered):
+def test_distributor_sends_the_payload_and_counts_every_copy(clustered):
     message, payload = broadcast_of(clustered, 5)
     distributor = build_distributor(clustered)
 
     @tff.federated_computation(
-        tff.FederatedType(clustered.global_model_type, tff.SERVER), tff.FederatedType(np.int32, tff.CLIENTS)
+        tff.FederatedType(clustered.broadcast_type, tff.SERVER), tff.FederatedType(np.int32, tff.CLIENTS)
     )
-    def send(model, clients):
-        output = distributor.next(distributor.initialize(), model)
+    def send(broadcast, clients):
+        output = distributor.next(distributor.initialize(), broadcast)
         return output.result, output.measurements
 
-    received, measurements = send(GlobalModel(message.num_clusters, message.palettes, message.others), [0, 0, 0])
-    np.testing.assert_array_equal(received, payload)
-    assert len(payload) == message_bytes(clustered.downlink, 5)
-    assert measurements["downlink_bytes"] == 3 * len(payload)
+    model = GlobalModel(message.num_clusters, message.palettes, message.others)
+    received, measurements = send(Broadcast(payload, message.palettes, model), [0, 0, 0])
+    np.testing.assert_array_equal(received[0], payload)
+    assert_equal(received[1], message.palettes)
+    assert measurements["downlink_bytes"] == 3 * len(payload) and measurements["clients"] == 3
 
 
 def eager_plain_training(client, epochs, order):
@@ -156,7 +163,7 @@ def test_a_plain_client_trains_as_keras_does_batchnorm_included(plain):
     client = examples(1, train=27)  # the incomplete last batch is dropped
     _, payload = broadcast_of(plain, 0)
     update = build_client_update(plain, DATA_TYPE, settings().training, "broadcast", 5)
-    outcome = update(payload, client_data(client, 7, 2))
+    outcome = update(payload, (), client_data(client, 7, 2))
     answer = numpy_codec.decode(bytes(outcome["payload"]), plain.uplink)
 
     order = shuffled_order(tf.constant(27), 2, 8, 5, 2, 7).numpy()
@@ -182,9 +189,8 @@ def test_a_plain_client_trains_as_keras_does_batchnorm_included(plain):
 def test_a_clustered_client_answers_with_palettes_of_the_broadcast_size(clustered, start):
     update = build_client_update(clustered, DATA_TYPE, settings().training, start, 5)
     broadcast, payload = broadcast_of(clustered, 5)
-    outcome = update(payload, client_data(examples(1), 0, 1))
-    assert len(outcome["payload"]) == message_bytes(clustered.uplink, 5)
-    answer = numpy_codec.decode(bytes(outcome["payload"]), clustered.uplink)
+    outcome = update(payload, broadcast.palettes, client_data(examples(1), 0, 1))
+    answer = numpy_codec.decode(bytes(outcome["payload"]), clustered.uplink, broadcast.palettes)
     assert answer.num_clusters == 5
     for palette, old in zip(answer.palettes, broadcast.palettes, strict=True):
         assert (palette.codebook[:5] != old.codebook[:5]).all(), "centroids move"
@@ -214,45 +220,102 @@ def nan_inputs(client):
     ids=["no examples", "not finite", "dropout"],
 )
 def test_a_client_that_does_not_count_sends_nothing(clustered, client_update, data):
-    outcome = client_update(broadcast_of(clustered, 5)[1], data)
+    message, payload = broadcast_of(clustered, 5)
+    outcome = client_update(payload, message.palettes, data)
     assert (len(outcome["payload"]), outcome["weight"], outcome["failed"]) == (0, 0, 1)
 
 
 def test_a_client_with_less_than_a_batch_or_without_validation_still_counts(clustered, client_update):
-    outcome = client_update(broadcast_of(clustered, 5)[1], client_data(examples(1, train=3, validation=0), 0, 1))
-    answer = numpy_codec.decode(bytes(outcome["payload"]), clustered.uplink)
+    message, payload = broadcast_of(clustered, 5)
+    outcome = client_update(payload, message.palettes, client_data(examples(1, train=3, validation=0), 0, 1))
+    answer = numpy_codec.decode(bytes(outcome["payload"]), clustered.uplink, message.palettes)
     np.testing.assert_array_equal(answer.scalars, [3, 0, 0, 0])
 
 
 def test_examples_may_come_in_several_batches(clustered, client_update):
-    client, payload = examples(1), broadcast_of(clustered, 5)[1]
+    client, (message, payload) = examples(1), broadcast_of(clustered, 5)
     whole = client_data(client, 0, 1)
     pairs = collections.OrderedDict(x=client.x_train, y=client.y_train)
     parts = collections.OrderedDict(whole, train=tf.data.Dataset.from_tensor_slices(pairs).batch(10))
-    answers = [client_update(payload, data)["payload"] for data in (whole, parts)]
+    answers = [client_update(payload, message.palettes, data)["payload"] for data in (whole, parts)]
     np.testing.assert_array_equal(*answers)
 
 
-def test_aggregator_means_by_examples_and_counts_bytes(clustered):
-    messages = []
+def test_a_client_that_does_not_understand_the_broadcast_does_not_count(clustered, client_update):
+    message, payload = broadcast_of(clustered, 5)
+    other, _ = broadcast_of(clustered, 5, seed=9)
+    difference = np.frombuffer(numpy_codec.encode(message, clustered.downlink, message.palettes), np.uint8)
+    understood = client_update(difference, message.palettes, client_data(examples(1), 0, 1))
+    assert understood["failed"] == 0
+    np.testing.assert_array_equal(
+        understood["payload"], client_update(payload, message.palettes, client_data(examples(1), 0, 1))["payload"]
+    )
+    for received, base in [
+        (difference, other.palettes),
+        (payload[:-3], message.palettes),
+        (payload[:0], message.palettes),
+    ]:
+        assert client_update(received, base, client_data(examples(1), 0, 1))["failed"] == 1
+
+
+@pytest.fixture(scope="module")
+def answers(clustered):
+    """A broadcast and two clients' answers to it: messages and payloads."""
+    broadcast, _ = broadcast_of(clustered, 5)
+    messages, payloads = [], []
     for seed, scalars in [(1, [10, 4, 0.5, 2.0]), (2, [30, 12, 0.75, 3.0])]:
         message, _ = broadcast_of(clustered, 4 + seed, seed)
-        messages.append(message._replace(scalars=np.array(scalars, np.float32)))
-    payloads = [np.frombuffer(numpy_codec.encode(message, clustered.uplink), np.uint8) for message in messages]
-    aggregator = build_aggregator(clustered)
-    garbage = np.zeros(3, np.uint8)
-    output = aggregator.next(aggregator.initialize(), [*payloads, garbage], [10.0, 30.0, 0.0])
-    result = output.result
+        message = message._replace(scalars=np.array(scalars, np.float32))
+        payload = numpy_codec.encode(message, clustered.uplink, broadcast.palettes)
+        payloads.append(np.frombuffer(payload, np.uint8))
+        messages.append(numpy_codec.decode(payload, clustered.uplink, broadcast.palettes))
+    return broadcast, messages, payloads
+
+
+def test_aggregator_only_concatenates_and_counts_bytes(answers):
+    _, _, payloads = answers
+    aggregator = build_aggregator()
+    sent = [payloads[0], payloads[1], np.zeros(0, np.uint8)]
+    output = aggregator.next(aggregator.initialize(), sent, [10.0, 30.0, 0.0])
+    np.testing.assert_array_equal(output.result.data, np.concatenate(payloads))
+    np.testing.assert_array_equal(output.result.lengths, [len(payload) for payload in sent])
+    np.testing.assert_array_equal(output.result.weights, [10, 30, 0])
+    assert output.measurements["uplink_bytes"] == sum(map(len, payloads))
+
+
+def mean(spec, broadcast, payloads, weights):
+    @tf.function
+    def decode_and_average():
+        data = tf.constant(np.concatenate(payloads))
+        collected = ClientPayloads(data, tf.constant([len(p) for p in payloads]), tf.constant(weights, tf.float32))
+        return mean_of_payloads(spec, tf.nest.map_structure(tf.constant, broadcast.palettes), collected)
+
+    return decode_and_average()
+
+
+def test_the_server_means_by_examples_what_the_payloads_say(clustered, answers):
+    broadcast, messages, payloads = answers
+    nothing = np.zeros(0, np.uint8)
+    result = mean(clustered, broadcast, [payloads[0], nothing, payloads[1]], [10, 0, 30])
     for number in range(len(clustered.layout.kernels)):
         kernels = [dequantize(message.palettes[number]) for message in messages]
         np.testing.assert_allclose(result.kernels[number], 0.25 * kernels[0] + 0.75 * kernels[1], atol=1e-6)
+    for found, first, second in zip(result.others, messages[0].others, messages[1].others, strict=True):
+        np.testing.assert_allclose(found, 0.25 * first + 0.75 * second, atol=1e-6)
     np.testing.assert_allclose(result.accuracy, (4 * 0.5 + 12 * 0.75) / 16)
     np.testing.assert_allclose(result.score, (4 * 2 + 12 * 3) / 16)
-    assert result.weight == 40
-    assert output.measurements["uplink_bytes"] == sum(map(len, payloads))
-    assert output.measurements["clients_ok"] == 2
-    nobody = aggregator.next(aggregator.initialize(), [garbage], [0.0])
-    assert nobody.result.weight == 0 and all(np.isfinite(kernel).all() for kernel in nobody.result.kernels)
+    assert result.weight == 40 and result.clients == 2
+
+
+def test_damaged_payloads_do_not_count(clustered, answers):
+    broadcast, messages, payloads = answers
+    flipped = payloads[1].copy()
+    flipped[50] ^= 4
+    result = mean(clustered, broadcast, [payloads[0], flipped, payloads[1][:20]], [10, 30, 30])
+    assert result.weight == 10 and result.clients == 1
+    np.testing.assert_allclose(result.kernels[0], dequantize(messages[0].palettes[0]), atol=1e-6)
+    nobody = mean(clustered, broadcast, [flipped], [30])
+    assert nobody.weight == 0 and all(np.isfinite(kernel).all() for kernel in nobody.kernels)
 
 
 def data_of(clients, round_number, flags=ClientFlags.NONE):
@@ -265,32 +328,28 @@ CLIENTS = [examples(1, 24), examples(2, 16)]
 def test_fedavg_is_the_weighted_mean_of_its_clients(fedavg, plain):
     state = fedavg.initialize()
     update = build_client_update(plain, DATA_TYPE, settings().training, "broadcast", 5)
-    model = state.global_model_weights
-    payload = numpy_codec.encode(Message(0, (), tuple(model.others), np.zeros(0)), plain.downlink)
+    payload = state.global_model_weights.payload
     answers = [
-        numpy_codec.decode(bytes(update(np.frombuffer(payload, np.uint8), data)["payload"]), plain.uplink)
-        for data in data_of(CLIENTS, 1)
+        numpy_codec.decode(bytes(update(payload, (), data)["payload"]), plain.uplink) for data in data_of(CLIENTS, 1)
     ]
     output = fedavg.next(state, data_of(CLIENTS, 1))
-    for number, found in enumerate(output.state.global_model_weights.others):
+    for number, found in enumerate(output.state.global_model_weights.model.others):
         expected = 0.6 * answers[0].others[number] + 0.4 * answers[1].others[number]
         np.testing.assert_allclose(found, expected, atol=1e-5)
     weights = fedavg.get_model_weights(output.state)
     assert [w.shape for w in weights.trainable] == [tuple(v.shape) for v in model_fn().trainable_variables]
-    size = 4 + 4 * plain.uplink.num_parameters
-    assert output.metrics["distributor"]["downlink_bytes"] == 2 * size
-    assert output.metrics["aggregator"]["uplink_bytes"] == 2 * (size + 4 * CLIENT_SCALARS)
+    parameters = model_fn().count_params()
+    assert output.metrics["distributor"]["downlink_bytes"] == 2 * float32_message_bytes(parameters, 0)
+    assert output.metrics["aggregator"]["uplink_bytes"] == 2 * float32_message_bytes(parameters, CLIENT_SCALARS)
 
 
 def test_a_round_in_which_nobody_counts_changes_no_model(fedavg, fedcompress):
     for process in (fedavg, fedcompress):
         state = process.initialize()
         output = process.next(state, data_of(CLIENTS, 1, ClientFlags.DROPOUT))
-        tf.nest.map_structure(
-            np.testing.assert_array_equal, process.get_model_weights(output.state), process.get_model_weights(state)
-        )
+        assert_equal(process.get_model_weights(output.state), process.get_model_weights(state))
         assert output.metrics["client_work"]["clients_failed"] == 2
-        assert output.metrics["aggregator"]["clients_ok"] == 0
+        assert output.metrics["finalizer"]["clients_ok"] == 0
 
 
 def run_rounds(process, rounds):
@@ -315,18 +374,32 @@ def test_the_number_of_clusters_grows_within_one_trace(three_rounds):
     )
 
 
-def test_payloads_follow_the_number_of_clusters(three_rounds, clustered):
-    _, history = three_rounds
-    for metrics, clusters in zip(history, [4, 4, 6], strict=True):
-        assert metrics["distributor"]["downlink_bytes"] == 2 * message_bytes(clustered.downlink, clusters)
-        assert metrics["aggregator"]["uplink_bytes"] == 2 * message_bytes(clustered.uplink, clusters)
+def test_the_first_broadcast_is_a_key_frame_and_later_ones_are_differences(three_rounds, fedcompress, clustered):
+    state, history = three_rounds
+    first = fedcompress.initialize().global_model_weights
+    assert first.payload[3] == numpy_codec.KEY_FRAME
+    assert history[0]["distributor"]["downlink_bytes"] == 2 * len(first.payload)
+    # Whoever held the broadcast before arrives at the server's model, bit for bit, with NumPy alone.
+    last = state.global_model_weights
+    assert last.payload[3] == numpy_codec.DELTA
+    base = tuple(Palette(*palette) for palette in last.base)
+    found = numpy_codec.decode(bytes(last.payload), clustered.downlink, base)
+    assert_equal(found[:3], last.model)
+
+
+def test_clients_that_may_have_missed_a_broadcast_get_key_frames(worker):
+    changed = settings(clustering={"layers": "conv"}, data={"num_clients": 5})
+    changed = dataclasses.replace(changed, clients_per_round=2)
+    process = build_fedcompress(model_fn, DATA_TYPE, changed, OOD)
+    state, _ = run_rounds(process, 2)
+    assert state.global_model_weights.payload[3] == numpy_codec.KEY_FRAME
 
 
 def test_the_model_is_palettized_and_the_master_is_not(three_rounds, fedcompress, clustered):
     state, _ = three_rounds
     kernels, _ = clustered.layout.split(*fedcompress.get_model_weights(state))
     for kernel, palette, master in zip(
-        kernels, state.global_model_weights.palettes, state.finalizer.master, strict=True
+        kernels, state.global_model_weights.model.palettes, state.finalizer.master, strict=True
     ):
         np.testing.assert_array_equal(kernel, dequantize(palette))
         assert len(np.unique(kernel)) <= 8 < len(np.unique(master))
@@ -337,25 +410,21 @@ def test_equal_seeds_give_equal_metrics_and_weights(three_rounds, fedcompress):
     state, history = three_rounds
     again_state, again_history = run_rounds(fedcompress, 3)
     assert history == again_history
-    tf.nest.map_structure(np.testing.assert_array_equal, tf.nest.flatten(state), tf.nest.flatten(again_state))
+    assert_equal(state, again_state)
 
 
 def test_the_students_batchnorm_statistics_are_the_aggregated_ones(fedcompress, clustered):
     state = fedcompress.initialize()
-    message = Message(
-        np.int32(state.global_model_weights.num_clusters),
-        tuple(Palette(*palette) for palette in state.global_model_weights.palettes),
-        tuple(state.global_model_weights.others),
-        np.zeros(0),
-    )
-    payload = np.frombuffer(numpy_codec.encode(message, clustered.downlink), np.uint8)
     update = build_client_update(clustered, DATA_TYPE, settings().training, "broadcast", 5)
+    broadcast = state.global_model_weights
+    held = tuple(Palette(*palette) for palette in broadcast.model.palettes)
     answers = [
-        numpy_codec.decode(bytes(update(payload, data)["payload"]), clustered.uplink) for data in data_of(CLIENTS, 1)
+        numpy_codec.decode(bytes(update(broadcast.payload, broadcast.base, data)["payload"]), clustered.uplink, held)
+        for data in data_of(CLIENTS, 1)
     ]
-    after = fedcompress.next(state, data_of(CLIENTS, 1)).state.global_model_weights.others
+    after = fedcompress.next(state, data_of(CLIENTS, 1)).state.global_model_weights.model.others
     for found, first, second in list(zip(after, answers[0].others, answers[1].others, strict=True))[-2:]:
-        np.testing.assert_allclose(found, 0.6 * first + 0.4 * second, atol=1e-5)
+        np.testing.assert_allclose(found, 0.6 * first + 0.4 * second, rtol=2e-3, atol=1e-5)  # halves on the wire
 
 
 def test_model_weights_can_be_set_and_callers_models_still_work(fedcompress, fedavg):
@@ -366,7 +435,7 @@ def test_model_weights_can_be_set_and_callers_models_still_work(fedcompress, fed
         changed = tf.nest.map_structure(lambda value: np.asarray(value) + np.float32(1), weights)
         found = process.get_model_weights(process.set_model_weights(state, changed))
         for left, right in zip(found.non_trainable, changed.non_trainable, strict=True):
-            np.testing.assert_array_equal(left, right)
+            np.testing.assert_allclose(left, right, rtol=1e-3)
         for left, right in zip(found.trainable, changed.trainable, strict=True):
             np.testing.assert_allclose(left, right, atol=0.6)
         found.assign_weights_to(mine)
@@ -380,7 +449,7 @@ def test_the_papers_settings_run_without_a_master(worker):
     process = build_fedcompress(model_fn, DATA_TYPE, changed, OOD)
     state, _ = run_rounds(process, 2)
     assert state.finalizer.master == ()
-    assert all(len(np.unique(dequantize(palette))) <= 6 for palette in state.global_model_weights.palettes)
+    assert all(len(np.unique(dequantize(palette))) <= 6 for palette in state.global_model_weights.model.palettes)
 
 
 def test_builders_refuse_what_can_not_work(worker):

@@ -1,4 +1,4 @@
-"""Uplink: the clients' payloads become one mean model at the server."""
+"""Uplink: the clients' payloads reach the server, which decodes them given its broadcast and takes their mean."""
 
 from __future__ import annotations
 
@@ -10,7 +10,22 @@ import tensorflow as tf
 import tensorflow_federated as tff
 
 from tfc.codec import graph
+from tfc.codec.palette import Palette
 from tfc.federated.global_model import PAYLOAD_TYPE, ModelSpec, dequantized_kernels
+
+
+class ClientPayloads(NamedTuple):
+    """The payloads of a round, one after the other.
+
+    Attributes:
+        data: uint8 (bytes,).
+        lengths: int32 (clients,), bytes of each client's payload.
+        weights: float32 (clients,), examples of each client; 0 for one that does not count.
+    """
+
+    data: Any
+    lengths: Any
+    weights: Any
 
 
 class Aggregate(NamedTuple):
@@ -22,6 +37,7 @@ class Aggregate(NamedTuple):
         accuracy: float32 scalar, mean validation accuracy, weighted by validation examples.
         score: float32 scalar, mean representation quality score, weighted likewise.
         weight: float32 scalar, examples of all clients that count; 0 where none does.
+        clients: int32 scalar, number of clients that count.
     """
 
     kernels: tuple[Any, ...]
@@ -29,90 +45,49 @@ class Aggregate(NamedTuple):
     accuracy: Any
     score: Any
     weight: Any
+    clients: Any
 
 
-class _Sums(NamedTuple):
-    kernels: tuple[Any, ...]
-    others: tuple[Any, ...]
-    accuracy: Any
-    score: Any
-    weight: Any
-    validation_weight: Any
-    uplink_bytes: Any
-    clients_ok: Any
+PAYLOADS_TYPE = tff.to_type(
+    ClientPayloads(PAYLOAD_TYPE, tff.TensorType(np.int32, (None,)), tff.TensorType(np.float32, (None,)))
+)
+"""TFF type of `ClientPayloads`."""
 
 
-def build_aggregator(spec: ModelSpec) -> tff.templates.AggregationProcess:
-    """Builds the weighted mean of the clients' models, over payloads.
+def build_aggregator() -> tff.templates.AggregationProcess:
+    """Builds the process that collects payloads.
 
     Type signature of `next`: `(<state=<>@SERVER, payload={uint8[?]}@CLIENTS, weight={float32}@CLIENTS> ->
-    <state=<>@SERVER, result=Aggregate@SERVER, measurements=<uplink_bytes=int64,clients_ok=int32,
-    validation_accuracy=float32,quality_score=float32>@SERVER>)`. A payload of weight 0 is not even decoded.
+    <state=<>@SERVER, result=ClientPayloads@SERVER, measurements=<uplink_bytes=int64>@SERVER>)`.
 
-    Args:
-        spec: The model.
+    Accumulating and merging only concatenate: they can't see what the server holds, and without it a payload can't be
+    decoded. `mean_of_payloads` does that where the broadcast is, in the finalizer.
     """
 
     @tff.tensorflow.computation()
     def zero():  # type: ignore[no-untyped-def]  # noqa: ANN202
-        nothing = tf.zeros([])
-        return _Sums(
-            tuple(tf.zeros(shape) for shape in spec.layout.kernel_shapes),
-            tuple(tf.zeros(shape) for shape in spec.layout.other_shapes),
-            nothing,
-            nothing,
-            nothing,
-            nothing,
-            tf.constant(0, tf.int64),
-            tf.constant(0, tf.int32),
-        )
+        return ClientPayloads(tf.zeros([0], tf.uint8), tf.zeros([0], tf.int32), tf.zeros([0]))
 
-    sums_type = zero.type_signature.result
-
-    @tff.tensorflow.computation(sums_type, (PAYLOAD_TYPE, np.float32))
-    def accumulate(sums, answer):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    @tff.tensorflow.computation(PAYLOADS_TYPE, (PAYLOAD_TYPE, np.float32))
+    def accumulate(collected, answer):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
         payload, weight = answer
+        return ClientPayloads(
+            tf.concat([collected.data, payload], axis=0),
+            tf.concat([collected.lengths, [tf.size(payload)]], axis=0),
+            tf.concat([collected.weights, [weight]], axis=0),
+        )
 
-        def add() -> _Sums:
-            message = graph.decode(payload, spec.uplink)
-            _, validation_weight, accuracy, score = tf.unstack(message.scalars)
-            return _Sums(
-                tuple(
-                    total + weight * kernel
-                    for total, kernel in zip(sums.kernels, dequantized_kernels(message.palettes), strict=True)
-                ),
-                tuple(total + weight * other for total, other in zip(sums.others, message.others, strict=True)),
-                sums.accuracy + validation_weight * accuracy,
-                sums.score + validation_weight * score,
-                sums.weight + weight,
-                sums.validation_weight + validation_weight,
-                sums.uplink_bytes + tf.size(payload, out_type=tf.int64),
-                sums.clients_ok + 1,
-            )
-
-        return tf.cond(weight > 0, add, lambda: tf.nest.map_structure(tf.identity, _Sums(*sums)))
-
-    @tff.tensorflow.computation(sums_type, sums_type)
+    @tff.tensorflow.computation(PAYLOADS_TYPE, PAYLOADS_TYPE)
     def merge(left, right):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-        return tf.nest.map_structure(tf.add, left, right)
+        return tf.nest.map_structure(lambda first, second: tf.concat([first, second], axis=0), left, right)
 
-    @tff.tensorflow.computation(sums_type)
-    def report(sums):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-        def mean(total: tf.Tensor) -> tf.Tensor:
-            return tf.math.divide_no_nan(total, sums.weight)
+    @tff.tensorflow.computation(PAYLOADS_TYPE)
+    def report(collected):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        return collected
 
-        accuracy = tf.math.divide_no_nan(sums.accuracy, sums.validation_weight)
-        score = tf.math.divide_no_nan(sums.score, sums.validation_weight)
-        aggregate = Aggregate(
-            tuple(map(mean, sums.kernels)), tuple(map(mean, sums.others)), accuracy, score, sums.weight
-        )
-        measurements = collections.OrderedDict(
-            uplink_bytes=sums.uplink_bytes,
-            clients_ok=sums.clients_ok,
-            validation_accuracy=accuracy,
-            quality_score=score,
-        )
-        return aggregate, measurements
+    @tff.tensorflow.computation(PAYLOADS_TYPE)
+    def measure(collected):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        return collections.OrderedDict(uplink_bytes=tf.size(collected.data, out_type=tf.int64))
 
     @tff.federated_computation()
     def initialize():  # type: ignore[no-untyped-def]  # noqa: ANN202
@@ -124,7 +99,41 @@ def build_aggregator(spec: ModelSpec) -> tff.templates.AggregationProcess:
         tff.FederatedType(np.float32, tff.CLIENTS),
     )
     def next_(state, payload, weight):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-        sums = tff.federated_aggregate(tff.federated_zip((payload, weight)), zero(), accumulate, merge, report)
-        return tff.templates.MeasuredProcessOutput(state, sums[0], sums[1])
+        answers = tff.federated_zip((payload, weight))
+        collected = tff.federated_aggregate(answers, zero(), accumulate, merge, report)
+        return tff.templates.MeasuredProcessOutput(state, collected, tff.federated_map(measure, collected))
 
     return tff.templates.AggregationProcess(initialize, next_)
+
+
+def mean_of_payloads(spec: ModelSpec, base: tuple[Palette, ...], collected: ClientPayloads) -> Aggregate:
+    """Decodes the clients' payloads and averages what they say; call it inside a `tf.function`.
+
+    A payload that is damaged, or has no weight, does not count.
+
+    Args:
+        spec: The model.
+        base: Palettes of the broadcast that the clients answered.
+        collected: Their payloads.
+    """
+    zeros = [tf.zeros(shape) for shape in (*spec.layout.kernel_shapes, *spec.layout.other_shapes)]
+    sums, weight, validation, scores = tuple(zeros), tf.constant(0.0), tf.constant(0.0), tf.zeros([2])
+    clients = tf.constant(0)
+    ends = tf.cumsum(collected.lengths)
+    for number in tf.range(tf.size(ends)):
+        start = ends[number] - collected.lengths[number]
+        message, sound = graph.decode(collected.data[start : ends[number]], spec.uplink, base)
+        model = (*dequantized_kernels(message.palettes), *message.others)
+        counts = sound & (collected.weights[number] > 0)
+        share = tf.where(counts, collected.weights[number], 0.0)
+        # Numbers of a payload that does not count may be anything, and 0 times infinity is not 0.
+        sums = tuple(total + share * tf.where(counts, tensor, 0.0) for total, tensor in zip(sums, model, strict=True))
+        scalars = tf.where(counts, message.scalars, 0.0)
+        weight += share
+        validation += scalars[1]
+        scores += scalars[1] * scalars[2:4]
+        clients += tf.cast(counts, tf.int32)
+    means = tuple(tf.math.divide_no_nan(total, weight) for total in sums)
+    scores = tf.math.divide_no_nan(scores, validation)
+    kernels = len(spec.layout.kernel_shapes)
+    return Aggregate(means[:kernels], means[kernels:], scores[0], scores[1], weight, clients)

@@ -61,9 +61,9 @@ def build_client_update(
 ) -> tff.Computation:
     """Builds what one client computes in one round.
 
-    Type signature: `(<payload=uint8[?], data=<train,validation,context>> -> <payload=uint8[?],weight=float32,
-    failed=int32>)`. A client that has no examples, whose update is not finite, or that drops out answers with an
-    empty payload, weight 0 and failed = 1.
+    Type signature: `(<payload=uint8[?], base, data=<train,validation,context>> -> <payload=uint8[?],weight=float32,
+    failed=int32>)`. A client that can't decode the broadcast, has no examples, whose update is not finite, or that
+    drops out answers with an empty payload, weight 0 and failed = 1. Its answer is coded given the broadcast.
 
     Without clustered kernels in `spec`, all epochs are plain (FedAvg).
 
@@ -78,15 +78,15 @@ def build_client_update(
     clustered_epochs = training.clustered_epochs if clustered else 0
     plain_epochs = training.plain_epochs + (0 if clustered else training.clustered_epochs)
 
-    @tff.tensorflow.computation(PAYLOAD_TYPE, data_type)
-    def client_update(payload, data):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    @tff.tensorflow.computation(PAYLOAD_TYPE, spec.base_type, data_type)
+    def client_update(payload, base, data):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
         model = spec.model_fn()
         embedding = tf.keras.Model(model.inputs, [model.get_layer("embedding").output, model.output])
         kernels = ClusteredKernels(model, spec.layout, spec.max_clusters)
 
         @tf.function
-        def work(payload: tf.Tensor, data: Any) -> Any:
-            broadcast = graph.decode(payload, spec.downlink)
+        def work(payload: tf.Tensor, base: tuple[Palette, ...], data: Any) -> Any:
+            broadcast, understood = graph.decode(payload, spec.downlink, base)
             context = first_context(data["context"])
             x, y = gather_examples(data["train"])
             x = to_float(x)
@@ -134,15 +134,16 @@ def build_client_update(
 
             _, others = read_weights(model, spec.layout)
             dropped = tf.not_equal(tf.bitwise.bitwise_and(context.flags, int(ClientFlags.DROPOUT)), 0)
-            sound = finite & (num_examples > 0) & ~dropped
-            answer = graph.encode(Message(broadcast.num_clusters, palettes, others, scalars), spec.uplink)
+            sound = understood & finite & (num_examples > 0) & ~dropped
+            answer_message = Message(broadcast.num_clusters, palettes, others, scalars)
+            answer = graph.encode(answer_message, spec.uplink, broadcast.palettes)
             return collections.OrderedDict(
                 payload=tf.where(sound, answer, 0)[: tf.where(sound, tf.size(answer), 0)],
                 weight=tf.where(sound, weight, 0.0),
                 failed=tf.where(sound, 0, 1),
             )
 
-        return work(payload, data)
+        return work(payload, tuple(Palette(*palette) for palette in base), data)
 
     return client_update
 
@@ -152,9 +153,9 @@ def build_client_work(
 ) -> tff.learning.templates.ClientWorkProcess:
     """Builds the process that lets every sampled client train.
 
-    Type signature of `next`: `(<state=<>@SERVER, payload={uint8[?]}@CLIENTS, data={<train,validation,context>}@CLIENTS>
-    -> <state=<>@SERVER, result={<update=uint8[?],update_weight=float32>}@CLIENTS,
-    measurements=<clients_failed=int32>@SERVER>)`.
+    Type signature of `next`: `(<state=<>@SERVER, received={<uint8[?],base>}@CLIENTS,
+    data={<train,validation,context>}@CLIENTS> -> <state=<>@SERVER,
+    result={<update=uint8[?],update_weight=float32>}@CLIENTS, measurements=<clients_failed=int32>@SERVER>)`.
 
     Args:
         spec: The model.
@@ -179,11 +180,11 @@ def build_client_work(
 
     @tff.federated_computation(
         initialize.type_signature.result,
-        tff.FederatedType(PAYLOAD_TYPE, tff.CLIENTS),
+        tff.FederatedType(tff.StructType([PAYLOAD_TYPE, spec.base_type]), tff.CLIENTS),
         tff.FederatedType(data_type, tff.CLIENTS),
     )
-    def next_(state, payload, data):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-        outcome = tff.federated_map(client_update, (payload, data))
+    def next_(state, received, data):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        outcome = tff.federated_map(client_update, (received[0], received[1], data))
         failed = tff.federated_sum(outcome.failed)
         return tff.templates.MeasuredProcessOutput(
             state, tff.federated_map(to_client_result, outcome), tff.federated_map(measure, failed)

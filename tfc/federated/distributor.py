@@ -1,33 +1,34 @@
-"""Downlink: the server's model goes to the clients as one payload."""
+"""Downlink: the payload that the server encoded goes to the clients."""
 
 from __future__ import annotations
 
 import collections
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
-from tfc.codec import graph
-from tfc.codec.message import Message
 from tfc.federated.global_model import PAYLOAD_TYPE, ModelSpec
 
 
 def build_distributor(spec: ModelSpec) -> tff.learning.templates.DistributionProcess:
-    """Builds the process that encodes the model once at the server and broadcasts the bytes.
+    """Builds the process that broadcasts the bytes.
 
     Type signature of `next`:
-    `(<state=<>@SERVER, model=GlobalModel@SERVER> -> <state=<>@SERVER, result=uint8[?]@CLIENTS,
-    measurements=<downlink_bytes=int64,clients=int32>@SERVER>)`; `downlink_bytes` counts every client's copy.
+    `(<state=<>@SERVER, broadcast=Broadcast@SERVER> -> <state=<>@SERVER, result=<uint8[?],base>@CLIENTS,
+    measurements=<downlink_bytes=int64,clients=int32>@SERVER>)`. The base stands for the client's own memory of the
+    broadcast before: it is handed over beside the payload and not counted. `downlink_bytes` counts every client's copy
+    of the payload.
 
     Args:
         spec: The model.
     """
 
-    @tff.tensorflow.computation(spec.global_model_type)
-    def encode(model):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-        return graph.encode(Message(model.num_clusters, model.palettes, model.others, tf.zeros([0])), spec.downlink)
+    @tff.tensorflow.computation(spec.broadcast_type)
+    def to_send(broadcast):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        return broadcast.payload, broadcast.base
 
-    @tff.tensorflow.computation(PAYLOAD_TYPE, tf.int32.as_numpy_dtype)
+    @tff.tensorflow.computation(PAYLOAD_TYPE, np.int32)
     def measure(payload, clients):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
         length = tf.size(payload, out_type=tf.int64)
         return collections.OrderedDict(downlink_bytes=length * tf.cast(clients, tf.int64), clients=clients)
@@ -36,11 +37,11 @@ def build_distributor(spec: ModelSpec) -> tff.learning.templates.DistributionPro
     def initialize():  # type: ignore[no-untyped-def]  # noqa: ANN202
         return tff.federated_value((), tff.SERVER)
 
-    @tff.federated_computation(initialize.type_signature.result, tff.FederatedType(spec.global_model_type, tff.SERVER))
-    def next_(state, model):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-        payload = tff.federated_map(encode, model)
+    @tff.federated_computation(initialize.type_signature.result, tff.FederatedType(spec.broadcast_type, tff.SERVER))
+    def next_(state, broadcast):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        sent = tff.federated_map(to_send, broadcast)
         clients = tff.federated_sum(tff.federated_value(1, tff.CLIENTS))
-        measurements = tff.federated_map(measure, (payload, clients))
-        return tff.templates.MeasuredProcessOutput(state, tff.federated_broadcast(payload), measurements)
+        measurements = tff.federated_map(measure, (sent[0], clients))
+        return tff.templates.MeasuredProcessOutput(state, tff.federated_broadcast(sent), measurements)
 
     return tff.learning.templates.DistributionProcess(initialize, next_)

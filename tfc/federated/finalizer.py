@@ -16,30 +16,46 @@ from tfc.codec.palette import Palette
 from tfc.config import ClusteringConfig, ServerConfig
 from tfc.data.ood import OodFn
 from tfc.distillation import distill
-from tfc.federated.aggregator import Aggregate
-from tfc.federated.global_model import GlobalModel, ModelSpec, assign, dequantized_kernels, read_weights
+from tfc.federated.aggregator import PAYLOADS_TYPE, Aggregate, ClientPayloads, mean_of_payloads
+from tfc.federated.global_model import Broadcast, GlobalModel, ModelSpec, assign, dequantized_kernels, read_weights
 from tfc.seeds import Purpose, stateless
 
 LLOYD_STEPS = 10
 
 
-def build_averaging_finalizer(spec: ModelSpec, aggregate_type: tff.Type) -> tff.learning.templates.FinalizerProcess:
+def _measurements(aggregate: Aggregate, num_clusters: tf.Tensor, distillation_loss: tf.Tensor) -> Any:
+    return collections.OrderedDict(
+        num_clusters=num_clusters,
+        clients_ok=aggregate.clients,
+        validation_accuracy=aggregate.accuracy,
+        quality_score=aggregate.score,
+        distillation_loss=distillation_loss,
+    )
+
+
+def build_averaging_finalizer(spec: ModelSpec) -> tff.learning.templates.FinalizerProcess:
     """Builds FedAvg's finalizer: the mean of the clients' models is the new model; without clients, the old one stays.
 
-    Type signature of `next`: `(<state=<>@SERVER, model=GlobalModel@SERVER, update=Aggregate@SERVER> ->
-    <state=<>@SERVER, result=GlobalModel@SERVER, measurements=<num_clusters=int32>@SERVER>)`.
+    Type signature of `next`: `(<state=<>@SERVER, broadcast=Broadcast@SERVER, update=ClientPayloads@SERVER> ->
+    <state=<>@SERVER, result=Broadcast@SERVER, measurements=<num_clusters=int32,clients_ok=int32,
+    validation_accuracy=float32,quality_score=float32,distillation_loss=float32>@SERVER>)`.
 
     Args:
         spec: The model; it has no clustered kernels.
-        aggregate_type: Type of the aggregator's result.
     """
 
-    @tff.tensorflow.computation(spec.global_model_type, aggregate_type)
-    def average(model, aggregate):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-        others = tuple(
-            tf.where(aggregate.weight > 0, new, old) for old, new in zip(model.others, aggregate.others, strict=True)
-        )
-        return GlobalModel(model.num_clusters, (), others)
+    @tff.tensorflow.computation(spec.broadcast_type, PAYLOADS_TYPE)
+    def average(broadcast, collected):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        @tf.function
+        def next_round(old: tuple[tf.Tensor, ...], collected: ClientPayloads) -> Any:
+            aggregate = mean_of_payloads(spec, (), collected)
+            others = tuple(
+                tf.where(aggregate.weight > 0, new, before) for before, new in zip(old, aggregate.others, strict=True)
+            )
+            model = GlobalModel(tf.constant(0), (), others)
+            return spec.broadcast(model, None), _measurements(aggregate, tf.constant(0), tf.constant(0.0))
+
+        return next_round(tuple(broadcast.model.others), ClientPayloads(*collected))
 
     @tff.federated_computation()
     def initialize():  # type: ignore[no-untyped-def]  # noqa: ANN202
@@ -47,12 +63,12 @@ def build_averaging_finalizer(spec: ModelSpec, aggregate_type: tff.Type) -> tff.
 
     @tff.federated_computation(
         initialize.type_signature.result,
-        tff.FederatedType(spec.global_model_type, tff.SERVER),
-        tff.FederatedType(aggregate_type, tff.SERVER),
+        tff.FederatedType(spec.broadcast_type, tff.SERVER),
+        tff.FederatedType(PAYLOADS_TYPE, tff.SERVER),
     )
-    def next_(state, model, aggregate):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-        measurements = tff.federated_value(collections.OrderedDict(num_clusters=0), tff.SERVER)
-        return tff.templates.MeasuredProcessOutput(state, tff.federated_map(average, (model, aggregate)), measurements)
+    def next_(state, broadcast, collected):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        new, measurements = tff.federated_map(average, (broadcast, collected))
+        return tff.templates.MeasuredProcessOutput(state, new, measurements)
 
     return tff.learning.templates.FinalizerProcess(initialize, next_)
 
@@ -119,31 +135,33 @@ def _next_codebooks(
 
 def build_compressing_finalizer(
     spec: ModelSpec,
-    aggregate_type: tff.Type,
     initial_kernels: tff.Computation,
     ood_fn: OodFn,
     clustering: ClusteringConfig,
     server: ServerConfig,
     seed: int,
+    *,
+    clients_hold_base: bool,
 ) -> tff.learning.templates.FinalizerProcess:
     """Builds FedCompress's finalizer: controller, master, distillation into the clustered student, snap.
 
-    Type signature of `next`: `(<state=CompressorState@SERVER, model=GlobalModel@SERVER, update=Aggregate@SERVER> ->
-    <state=CompressorState@SERVER, result=GlobalModel@SERVER,
-    measurements=<num_clusters=int32,distillation_loss=float32>@SERVER>)`. A round without a client that counts changes
-    nothing but the round's number.
+    Type signature of `next`: `(<state=CompressorState@SERVER, broadcast=Broadcast@SERVER,
+    update=ClientPayloads@SERVER> -> <state=CompressorState@SERVER, result=Broadcast@SERVER,
+    measurements=<num_clusters=int32,clients_ok=int32,validation_accuracy=float32,quality_score=float32,
+    distillation_loss=float32>@SERVER>)`. A round without a client that counts changes nothing but the round's number.
 
     With `server.master`, float kernels stay at the server: they take over the mean of the clients' changes, and the
     student is a palettized copy of them. Otherwise (the paper) the student is a copy of the clients' mean.
 
     Args:
         spec: The model.
-        aggregate_type: Type of the aggregator's result.
         initial_kernels: No-argument TFF computation that returns the kernels before clustering.
         ood_fn: Builds the unlabelled out-of-distribution pipeline.
         clustering: Start of the centroids and the controller's settings.
         server: Distillation's settings.
         seed: Seed of the run.
+        clients_hold_base: Whether every client of a round has seen the broadcast before, so that the next one may be
+            coded given it; else every broadcast is a key frame.
     """
 
     @tff.tensorflow.computation()
@@ -156,8 +174,8 @@ def build_compressing_finalizer(
 
     state_type = initial_state.type_signature.result
 
-    @tff.tensorflow.computation(state_type, spec.global_model_type, aggregate_type)
-    def compress(state, model, aggregate):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    @tff.tensorflow.computation(state_type, spec.broadcast_type, PAYLOADS_TYPE)
+    def compress(state, broadcast, collected):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
         teacher, student = spec.model_fn(), spec.model_fn()
         clustered = ClusteredKernels(student, spec.layout, spec.max_clusters)
 
@@ -179,21 +197,25 @@ def build_compressing_finalizer(
             loss = distill(teacher, student, clustered, ood_fn, server)
             palettes = clustered.snap()
             _, others = read_weights(student, spec.layout)
-            next_model = GlobalModel(control.num_clusters, palettes, others)
-            return CompressorState(round_number, control, latent if server.master else ()), next_model, loss
+            base = tuple(model.palettes) if clients_hold_base else None
+            next_broadcast = spec.broadcast(GlobalModel(control.num_clusters, palettes, others), base)
+            return CompressorState(round_number, control, latent if server.master else ()), next_broadcast, loss
 
         @tf.function
-        def next_round(state: CompressorState, model: GlobalModel, aggregate: Aggregate) -> Any:
-            unchanged = state._replace(round=state.round + 1), model, tf.constant(0.0)
-            return tf.cond(
-                aggregate.weight > 0,
-                lambda: work(state, model, aggregate),
-                lambda: tf.nest.map_structure(tf.identity, unchanged),
-            )
+        def next_round(state: CompressorState, broadcast: Broadcast, collected: ClientPayloads) -> Any:
+            model = broadcast.model
+            aggregate = mean_of_payloads(spec, tuple(model.palettes), collected)
 
-        new_state, new_model, loss = next_round(state, model, aggregate)
-        measurements = collections.OrderedDict(num_clusters=new_model.num_clusters, distillation_loss=loss)
-        return new_state, new_model, measurements
+            def stay() -> Any:
+                # Sent again, it costs next to nothing to clients that hold it.
+                again = spec.broadcast(model, tuple(model.palettes) if clients_hold_base else None)
+                return tf.nest.map_structure(tf.identity, (state._replace(round=state.round + 1), again, 0.0))
+
+            new_state, new_broadcast, loss = tf.cond(aggregate.weight > 0, lambda: work(state, model, aggregate), stay)
+            measurements = _measurements(aggregate, new_broadcast.model.num_clusters, loss)
+            return new_state, new_broadcast, measurements
+
+        return next_round(state, broadcast, ClientPayloads(*collected))
 
     @tff.federated_computation()
     def initialize():  # type: ignore[no-untyped-def]  # noqa: ANN202
@@ -203,11 +225,11 @@ def build_compressing_finalizer(
 
     @tff.federated_computation(
         initialize.type_signature.result,
-        tff.FederatedType(spec.global_model_type, tff.SERVER),
-        tff.FederatedType(aggregate_type, tff.SERVER),
+        tff.FederatedType(spec.broadcast_type, tff.SERVER),
+        tff.FederatedType(PAYLOADS_TYPE, tff.SERVER),
     )
-    def next_(state, model, aggregate):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-        new_state, new_model, measurements = tff.federated_map(compress, (state, model, aggregate))
-        return tff.templates.MeasuredProcessOutput(new_state, new_model, measurements)
+    def next_(state, broadcast, collected):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        new_state, new_broadcast, measurements = tff.federated_map(compress, (state, broadcast, collected))
+        return tff.templates.MeasuredProcessOutput(new_state, new_broadcast, measurements)
 
     return tff.learning.templates.FinalizerProcess(initialize, next_)

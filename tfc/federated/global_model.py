@@ -12,7 +12,7 @@ import tensorflow_federated as tff
 
 from tfc.clustering.layout import WeightLayout, layout_of
 from tfc.codec import graph
-from tfc.codec.message import MessageSpec
+from tfc.codec.message import Message, MessageSpec
 from tfc.codec.palette import Palette
 
 ModelFn = Callable[[], tf.keras.Model]
@@ -23,7 +23,7 @@ CLIENT_SCALARS = 4
 
 
 class GlobalModel(NamedTuple):
-    """The server's model as it is broadcast.
+    """The server's model as the clients see it: what the payload of a broadcast says.
 
     Attributes:
         num_clusters: int32 scalar; 0 where no kernel is clustered.
@@ -34,6 +34,20 @@ class GlobalModel(NamedTuple):
     num_clusters: Any
     palettes: tuple[Palette, ...]
     others: tuple[Any, ...]
+
+
+class Broadcast(NamedTuple):
+    """What flows through a learning process in the place of model weights.
+
+    Attributes:
+        payload: uint8 (bytes,), what is sent.
+        base: Palettes of the broadcast before, which the clients hold; a key frame does not need them.
+        model: What the payload says, given the base.
+    """
+
+    payload: Any
+    base: tuple[Palette, ...]
+    model: GlobalModel
 
 
 @dataclass(frozen=True)
@@ -80,14 +94,34 @@ class ModelSpec:
         return self.message_spec(CLIENT_SCALARS)
 
     @property
-    def global_model_type(self) -> tff.Type:
-        """The TFF type of `GlobalModel` for this model."""
-        palettes = tuple(
-            Palette(tff.TensorType(np.float32, (self.max_clusters,)), tff.TensorType(np.uint8, shape))
-            for shape in self.layout.kernel_shapes
+    def base_type(self) -> tff.Type:
+        """The TFF type of the palettes that a client holds."""
+        return tff.to_type(
+            tuple(
+                Palette(tff.TensorType(np.float32, (self.max_clusters,)), tff.TensorType(np.uint8, shape))
+                for shape in self.layout.kernel_shapes
+            )
         )
+
+    @property
+    def broadcast_type(self) -> tff.Type:
+        """The TFF type of `Broadcast` for this model."""
         others = tuple(tff.TensorType(np.float32, shape) for shape in self.layout.other_shapes)
-        return tff.to_type(GlobalModel(tff.TensorType(np.int32), palettes, others))
+        model = GlobalModel(tff.TensorType(np.int32), self.base_type, others)
+        return tff.to_type(Broadcast(PAYLOAD_TYPE, self.base_type, model))
+
+    def broadcast(self, model: GlobalModel, base: tuple[Palette, ...] | None) -> Broadcast:
+        """Encodes a model for the clients; what they will decode is the server's model from then on.
+
+        Args:
+            model: Tensors.
+            base: Palettes that the clients hold; None for a key frame.
+        """
+        message = Message(model.num_clusters, model.palettes, model.others, tf.zeros([0]))
+        payload = graph.encode(message, self.downlink, base)
+        decoded, _ = graph.decode(payload, self.downlink, base)
+        held = model.palettes if base is None else base
+        return Broadcast(payload, held, GlobalModel(decoded.num_clusters, decoded.palettes, decoded.others))
 
 
 PAYLOAD_TYPE = tff.TensorType(np.uint8, (None,))

@@ -1,9 +1,9 @@
 """The federated methods: each builder returns a `tff.learning.templates.LearningProcess`.
 
 ```
-distributor ──payload──▶ client work ──payload──▶ aggregator ──mean──▶ finalizer
+distributor ──payload──▶ client work ──payload──▶ aggregator ──bytes─▶ finalizer
      ▲                                                                    │
-     └────────────────────────── GlobalModel ◀────────────────────────────┘
+     └─────────────────────── Broadcast (bytes) ◀─────────────────────────┘
 ```
 
 All methods share distributor, client work and aggregator; what differs is which kernels are clustered (for FedAvg none)
@@ -23,7 +23,7 @@ from tfc.federated.aggregator import build_aggregator
 from tfc.federated.client_work import build_client_work
 from tfc.federated.distributor import build_distributor
 from tfc.federated.finalizer import build_averaging_finalizer, build_compressing_finalizer, initial_palettes
-from tfc.federated.global_model import GlobalModel, ModelFn, ModelSpec, read_weights, to_model_weights
+from tfc.federated.global_model import Broadcast, GlobalModel, ModelFn, ModelSpec, read_weights, to_model_weights
 
 
 def _initial_weights(spec: ModelSpec) -> tff.Computation:
@@ -34,6 +34,16 @@ def _initial_weights(spec: ModelSpec) -> tff.Computation:
         return read_weights(spec.model_fn(), spec.layout)
 
     return initial
+
+
+def _first_broadcast(spec: ModelSpec, model: GlobalModel) -> Broadcast:
+    """A key frame: nobody holds anything yet."""
+
+    @tf.function
+    def encode() -> Broadcast:
+        return spec.broadcast(model, None)
+
+    return encode()
 
 
 def _join(
@@ -51,16 +61,17 @@ def _join(
 
     @tff.tensorflow.computation(state_type)
     def get_model_weights(state):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-        return to_model_weights(spec.layout, state.global_model_weights)
+        return to_model_weights(spec.layout, state.global_model_weights.model)
 
     @tff.tensorflow.computation(state_type, get_model_weights.type_signature.result)
     def set_model_weights(state, weights):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-        old = state.global_model_weights
+        old = state.global_model_weights.model
         kernels, others = spec.layout.split(tuple(weights.trainable), tuple(weights.non_trainable))
-        palettes = initial_palettes(kernels, spec, old.num_clusters, 0)
-        new = state._replace(global_model_weights=GlobalModel(old.num_clusters, palettes, others))
+        palettes = initial_palettes(kernels, spec, old.num_clusters, 0) if kernels else ()
+        new = _first_broadcast(spec, GlobalModel(old.num_clusters, palettes, others))
         master = getattr(state.finalizer, "master", ())
-        return new._replace(finalizer=state.finalizer._replace(master=kernels)) if master else new
+        finalizer = state.finalizer._replace(master=kernels) if master else state.finalizer
+        return state._replace(global_model_weights=new, finalizer=finalizer)
 
     # Keras rewires the bases of its layer classes each time a model is built in a bare graph, as TFF's tracing does,
     # and the caller's own models stop working. Building the same classes once more outside of a graph wires them back.
@@ -86,8 +97,8 @@ def build_fedavg(
 
     Returns:
         A process with `next: (<S@SERVER, {<train,validation,context>}@CLIENTS> -> <state=S@SERVER,metrics@SERVER>)`;
-        metrics: distributor.downlink_bytes, client_work.clients_failed, aggregator.{uplink_bytes, clients_ok,
-        validation_accuracy, quality_score}, finalizer.num_clusters.
+        metrics: distributor.downlink_bytes, client_work.clients_failed, aggregator.uplink_bytes,
+        finalizer.{num_clusters, clients_ok, validation_accuracy, quality_score, distillation_loss}.
     """
     spec = ModelSpec.of(model_fn, "none", 1)
     initial = _initial_weights(spec)
@@ -95,15 +106,14 @@ def build_fedavg(
     @tff.tensorflow.computation()
     def initial_model():  # type: ignore[no-untyped-def]  # noqa: ANN202
         _, others = initial()
-        return GlobalModel(tf.constant(0), (), tuple(others))
+        return _first_broadcast(spec, GlobalModel(tf.constant(0), (), tuple(others)))
 
-    aggregator = build_aggregator(spec)
     return _join(
         spec,
         initial_model,
         build_client_work(spec, data_type, config.training, config.clustering.start, config.seed),
-        aggregator,
-        build_averaging_finalizer(spec, aggregator.next.type_signature.result.result.member),
+        build_aggregator(),
+        build_averaging_finalizer(spec),
     )
 
 
@@ -125,7 +135,8 @@ def build_fedcompress(
 
     Returns:
         A process with `next: (<S@SERVER, {<train,validation,context>}@CLIENTS> -> <state=S@SERVER,metrics@SERVER>)`;
-        metrics as `build_fedavg`'s and finalizer.distillation_loss.
+        metrics as `build_fedavg`'s. Broadcasts are coded given the one before where all clients take part in every
+        round, else each is a key frame.
 
     Raises:
         ValueError: If `ood_fn` is missing, or the model has no kernel large enough to cluster.
@@ -148,20 +159,20 @@ def build_fedcompress(
     def initial_model():  # type: ignore[no-untyped-def]  # noqa: ANN202
         kernels, others = initial()
         palettes = initial_palettes(tuple(kernels), spec, config.clustering.min_clusters, config.seed)
-        return GlobalModel(tf.constant(config.clustering.min_clusters), palettes, tuple(others))
+        model = GlobalModel(tf.constant(config.clustering.min_clusters), palettes, tuple(others))
+        return _first_broadcast(spec, model)
 
-    aggregator = build_aggregator(spec)
     finalizer = build_compressing_finalizer(
         spec,
-        aggregator.next.type_signature.result.result.member,
         initial_kernels,
         ood_fn,
         config.clustering,
         config.server,
         config.seed,
+        clients_hold_base=config.clients_per_round in (0, config.data.num_clients),
     )
     client_work = build_client_work(spec, data_type, config.training, config.clustering.start, config.seed)
-    return _join(spec, initial_model, client_work, aggregator, finalizer)
+    return _join(spec, initial_model, client_work, build_aggregator(), finalizer)
 
 
 METHODS: dict[str, Callable[..., tff.learning.templates.LearningProcess]] = {
