@@ -68,6 +68,10 @@ def _compare(options: argparse.Namespace) -> int:
     if options.html:
         write_report(runs, bench, options.html)
         print(f"\nreport: {options.html.resolve()}")
+    if options.figures:
+        from tfc.figures import save_figures
+
+        print("\n".join(map(str, save_figures(runs, options.figures))))
     return 0
 
 
@@ -136,6 +140,7 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a finished run")
     compare.add_argument("--bench", type=Path, metavar="JSON", help="result of 'edge bench' to show beside them")
     compare.add_argument("--html", type=Path, metavar="FILE", help="write a self-contained report")
+    compare.add_argument("--figures", type=Path, metavar="DIR", help="write the figures as PNG")
     compare.set_defaults(function=_compare)
 
     data = add("data", "write a data set's calibration.npz and test.npz for 'edge'", "tfc data demo --out runs/data")

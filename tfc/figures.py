@@ -37,7 +37,7 @@ def _styles() -> Iterable[dict[str, Any]]:
         yield {"color": colour, "marker": marker, "markersize": 4}
 
 
-def _mean_megabytes(run: FinishedRun) -> list[float]:
+def _megabytes_so_far(run: FinishedRun) -> list[float]:
     """MB (10^6 bytes) sent in both directions until the end of each round."""
     return [total / 1e6 for total in itertools.accumulate(row.uplink_bytes + row.downlink_bytes for row in run.rounds)]
 
@@ -56,7 +56,7 @@ def accuracy_per_megabyte(runs: Sequence[FinishedRun]) -> Figure:
     """Test accuracy against all bytes sent so far; the axis of bytes is logarithmic."""
     figure, axes = _axes("Accuracy against traffic", "MB sent so far, both directions (log)", "test accuracy")
     for run, style in zip(runs, _styles(), strict=False):
-        axes.plot(_mean_megabytes(run), [row.accuracy for row in run.rounds], label=run.name, **style)
+        axes.plot(_megabytes_so_far(run), [row.accuracy for row in run.rounds], label=run.name, **style)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.xaxis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "25" else "")
@@ -106,12 +106,20 @@ FIGURES: dict[str, Callable[[Sequence[FinishedRun]], Figure]] = {
 """Figures by file name: runs -> figure."""
 
 
-def run_figures(run: FinishedRun) -> list[Path]:
-    """Draws all figures of one run into its folder `figures/`; returns their paths."""
+def save_figures(runs: Sequence[FinishedRun], folder: Path) -> list[Path]:
+    """Draws all figures into a folder as PNG.
+
+    Args:
+        runs: One run, or several to compare.
+        folder: Where NAME.png go.
+
+    Returns:
+        Their paths.
+    """
     paths = []
     for name, draw in FIGURES.items():
-        path = run.path / "figures" / f"{name}.png"
+        path = folder / f"{name}.png"
         with written_whole(path) as temporary:
-            draw([run]).savefig(temporary)
+            draw(runs).savefig(temporary)
         paths.append(path)
     return paths

@@ -169,7 +169,7 @@ def run(config: ExperimentConfig, out: Path, *, force: bool = False, progress: b
         TfcError: If the data, the configuration or the folder do not allow the run; nothing is written then but an
             empty folder at most.
     """
-    from tfc.figures import run_figures
+    from tfc.figures import save_figures
 
     dataset = load_dataset(config)
     clients = load_clients(config, dataset)
@@ -223,7 +223,7 @@ def run(config: ExperimentConfig, out: Path, *, force: bool = False, progress: b
     summary["model_bytes"] = (out / "model.keras").stat().st_size
     folder.write_summary(summary)
     finished = read_run(out)
-    run_figures(finished)
+    save_figures([finished], out / "figures")
     return finished
 
 

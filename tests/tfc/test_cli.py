@@ -126,13 +126,15 @@ print(accuracy, max(len(np.unique(kernel)) for kernel in kernels), "tfc" in sys.
 
 def test_compare_prints_a_table_and_writes_a_self_contained_report(runs, tmp_path):
     folder, _ = runs
-    done = tfc("compare", folder / "fedavg", folder / "fedcompress", "--html", tmp_path / "report.html")
+    outputs = ["--html", tmp_path / "report.html", "--figures", tmp_path / "figures"]
+    done = tfc("compare", folder / "fedavg", folder / "fedcompress", *outputs)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("\n| fed") == 2 and "1.00x" in done.stdout
     html = (tmp_path / "report.html").read_text()
     assert html.count("<img ") == 4 and html.count("data:image/svg+xml;base64,") == 4
     assert not re.search(r"(src|href)=\"(?!data:)", html), "no external resources"
     assert "min_clusters = 4" in html
+    assert len(list((tmp_path / "figures").glob("*.png"))) == 4
 
 
 def test_an_existing_run_is_kept_unless_forced(runs, tiny_settings):
