@@ -42,11 +42,13 @@ class BenchSettings:
 
 
 def _processor() -> str:
+    """x86 names it `model name`, a Raspberry Pi `Model`; a bare `model` is a number."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.lower().startswith(("model name", "model")))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
+        lines = [line.split(":", 1) for line in Path("/proc/cpuinfo").read_text().splitlines() if ":" in line]
+    except OSError:
+        lines = []
+    named = {key.strip(): value.strip() for key, value in reversed(lines)}
+    return named.get("model name") or named.get("Model") or platform.processor() or platform.machine()
 
 
 def _machine() -> dict[str, Any]:

@@ -48,7 +48,7 @@ def accuracy_per_round(runs: Sequence[FinishedRun]) -> Figure:
     for run, style in zip(runs, _styles(), strict=False):
         axes.plot([row.round for row in run.rounds], [row.accuracy for row in run.rounds], label=run.name, **style)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend()
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
     return figure
 
 
@@ -60,7 +60,7 @@ def accuracy_per_megabyte(runs: Sequence[FinishedRun]) -> Figure:
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.xaxis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "25" else "")
-    axes.legend()
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
     return figure
 
 
@@ -74,7 +74,7 @@ def bytes_per_round(runs: Sequence[FinishedRun]) -> Figure:
         axes.plot(rounds, down, label=f"{run.name}: down", linestyle="--", **style)
     axes.set_yscale("log")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend()
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
     return figure
 
 
@@ -93,7 +93,7 @@ def clusters_and_quality(runs: Sequence[FinishedRun]) -> Figure:
             )
     clusters.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend()
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
     return figure
 
 
