@@ -55,3 +55,23 @@ def tiny_settings(tiny_npz):
         "server.ood_examples=32",
         "server.batch_size=16",
     ]
+
+
+@pytest.fixture(scope="session")
+def plain(worker):
+    """The tiny model without clustered kernels."""
+    from tiny_federation import model_fn
+
+    from tfc.federated.global_model import ModelSpec
+
+    return ModelSpec.of(model_fn, "none", 1)
+
+
+@pytest.fixture(scope="session")
+def clustered(worker):
+    """The tiny model with clustered convolutions."""
+    from tiny_federation import MAX_CLUSTERS, model_fn
+
+    from tfc.federated.global_model import ModelSpec
+
+    return ModelSpec.of(model_fn, "conv", MAX_CLUSTERS)

@@ -8,12 +8,9 @@ from pathlib import Path
 
 import pytest
 import tomllib
+from check_platform import complaint
 
 ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT / "tools"))
-
-from check_platform import complaint  # noqa: E402
-
 X86_64 = ("Linux", "x86_64", ("glibc", "2.36"))
 
 

@@ -1,0 +1,175 @@
+"""Whole learning processes: FedAvg and FedCompress over several rounds on tiny data."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tiny_federation import (
+    CLASSES,
+    DATA_TYPE,
+    OOD,
+    SHAPE,
+    TRACES,
+    assert_equal,
+    data_of,
+    examples,
+    model_fn,
+    settings,
+)
+
+from tfc.codec import message as numpy_codec
+from tfc.codec.message import float32_message_bytes
+from tfc.codec.palette import Palette, dequantize
+from tfc.federated.client_data import ClientFlags
+from tfc.federated.client_work import build_client_update
+from tfc.federated.global_model import CLIENT_SCALARS
+from tfc.federated.process import METHODS, build_fedcompress
+
+CLIENTS = [examples(1, 24), examples(2, 16)]
+
+
+@pytest.fixture(scope="module")
+def fedcompress(worker):
+    process = build_fedcompress(model_fn, DATA_TYPE, settings(clustering={"layers": "conv"}), OOD)
+    TRACES["after_build"] = TRACES["model_fn"]
+    return process
+
+
+@pytest.fixture(scope="module")
+def fedavg(worker):
+    return METHODS["fedavg"](model_fn, DATA_TYPE, settings())
+
+
+def test_fedavg_is_the_weighted_mean_of_its_clients(fedavg, plain):
+    state = fedavg.initialize()
+    update = build_client_update(plain, DATA_TYPE, settings().training, "broadcast", 5)
+    payload = state.global_model_weights.payload
+    answers = [
+        numpy_codec.decode(bytes(update(payload, (), data)["payload"]), plain.uplink) for data in data_of(CLIENTS, 1)
+    ]
+    output = fedavg.next(state, data_of(CLIENTS, 1))
+    for number, found in enumerate(output.state.global_model_weights.model.others):
+        expected = 0.6 * answers[0].others[number] + 0.4 * answers[1].others[number]
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+    weights = fedavg.get_model_weights(output.state)
+    assert [w.shape for w in weights.trainable] == [tuple(v.shape) for v in model_fn().trainable_variables]
+    parameters = model_fn().count_params()
+    assert output.metrics["distributor"]["downlink_bytes"] == 2 * float32_message_bytes(parameters, 0)
+    assert output.metrics["aggregator"]["uplink_bytes"] == 2 * float32_message_bytes(parameters, CLIENT_SCALARS)
+
+
+def test_a_round_in_which_nobody_counts_changes_no_model(fedavg, fedcompress):
+    for process in (fedavg, fedcompress):
+        state = process.initialize()
+        output = process.next(state, data_of(CLIENTS, 1, ClientFlags.DROPOUT))
+        assert_equal(process.get_model_weights(output.state), process.get_model_weights(state))
+        assert output.metrics["client_work"]["clients_failed"] == 2
+        assert output.metrics["finalizer"]["clients_ok"] == 0
+
+
+def run_rounds(process, rounds):
+    state, history = process.initialize(), []
+    for number in range(1, rounds + 1):
+        output = process.next(state, data_of(CLIENTS, number))
+        state = output.state
+        history.append(tf.nest.map_structure(lambda value: np.asarray(value).tolist(), output.metrics))
+    return state, history
+
+
+@pytest.fixture(scope="module")
+def three_rounds(fedcompress):
+    return run_rounds(fedcompress, 3)
+
+
+def test_the_number_of_clusters_grows_within_one_trace(three_rounds):
+    _, history = three_rounds
+    assert [metrics["finalizer"]["num_clusters"] for metrics in history] == [4, 6, 8]
+    assert TRACES["model_fn"] == TRACES["after_build"], (
+        "no round may trace the client's or the server's computation anew"
+    )
+
+
+def test_the_first_broadcast_is_a_key_frame_and_later_ones_are_differences(three_rounds, fedcompress, clustered):
+    state, history = three_rounds
+    first = fedcompress.initialize().global_model_weights
+    assert first.payload[3] == numpy_codec.KEY_FRAME
+    assert history[0]["distributor"]["downlink_bytes"] == 2 * len(first.payload)
+    # Whoever held the broadcast before arrives at the server's model, bit for bit, with NumPy alone.
+    last = state.global_model_weights
+    assert last.payload[3] == numpy_codec.DELTA
+    base = tuple(Palette(*palette) for palette in last.base)
+    found = numpy_codec.decode(bytes(last.payload), clustered.downlink, base)
+    assert_equal(found[:3], last.model)
+
+
+def test_clients_that_may_have_missed_a_broadcast_get_key_frames(worker):
+    changed = settings(clustering={"layers": "conv"}, data={"num_clients": 5})
+    changed = dataclasses.replace(changed, clients_per_round=2)
+    process = build_fedcompress(model_fn, DATA_TYPE, changed, OOD)
+    state, _ = run_rounds(process, 2)
+    assert state.global_model_weights.payload[3] == numpy_codec.KEY_FRAME
+
+
+def test_the_model_is_palettized_and_the_master_is_not(three_rounds, fedcompress, clustered):
+    state, _ = three_rounds
+    kernels, _ = clustered.layout.split(*fedcompress.get_model_weights(state))
+    for kernel, palette, master in zip(
+        kernels, state.global_model_weights.model.palettes, state.finalizer.master, strict=True
+    ):
+        np.testing.assert_array_equal(kernel, dequantize(palette))
+        assert len(np.unique(kernel)) <= 8 < len(np.unique(master))
+        assert np.abs(kernel - master).max() < 1
+
+
+def test_equal_seeds_give_equal_metrics_and_weights(three_rounds, fedcompress):
+    state, history = three_rounds
+    again_state, again_history = run_rounds(fedcompress, 3)
+    assert history == again_history
+    assert_equal(state, again_state)
+
+
+def test_the_students_batchnorm_statistics_are_the_aggregated_ones(fedcompress, clustered):
+    state = fedcompress.initialize()
+    update = build_client_update(clustered, DATA_TYPE, settings().training, "broadcast", 5)
+    broadcast = state.global_model_weights
+    held = tuple(Palette(*palette) for palette in broadcast.model.palettes)
+    answers = [
+        numpy_codec.decode(bytes(update(broadcast.payload, broadcast.base, data)["payload"]), clustered.uplink, held)
+        for data in data_of(CLIENTS, 1)
+    ]
+    after = fedcompress.next(state, data_of(CLIENTS, 1)).state.global_model_weights.model.others
+    for found, first, second in list(zip(after, answers[0].others, answers[1].others, strict=True))[-2:]:
+        np.testing.assert_allclose(found, 0.6 * first + 0.4 * second, rtol=2e-3, atol=1e-5)  # halves on the wire
+
+
+def test_model_weights_can_be_set_and_callers_models_still_work(fedcompress, fedavg):
+    mine = model_fn()
+    for process in (fedavg, fedcompress):
+        state = process.initialize()
+        weights = process.get_model_weights(state)
+        changed = tf.nest.map_structure(lambda value: np.asarray(value) + np.float32(1), weights)
+        found = process.get_model_weights(process.set_model_weights(state, changed))
+        for left, right in zip(found.non_trainable, changed.non_trainable, strict=True):
+            np.testing.assert_allclose(left, right, rtol=1e-3)
+        for left, right in zip(found.trainable, changed.trainable, strict=True):
+            np.testing.assert_allclose(left, right, atol=0.6)
+        found.assign_weights_to(mine)
+    # Building processes traces Keras models into bare graphs, which must not break models of the caller.
+    mine.compile(loss="mse")
+    mine.evaluate(np.zeros((2, *SHAPE)), np.zeros((2, CLASSES)), verbose=0)
+
+
+def test_the_papers_settings_run_without_a_master(worker):
+    changed = settings(clustering={"layers": "conv", "start": "kmeans++"}, server={"master": False})
+    process = build_fedcompress(model_fn, DATA_TYPE, changed, OOD)
+    state, _ = run_rounds(process, 2)
+    assert state.finalizer.master == ()
+    assert all(len(np.unique(dequantize(palette))) <= 6 for palette in state.global_model_weights.model.palettes)
+
+
+def test_builders_refuse_what_can_not_work(worker):
+    with pytest.raises(ValueError, match="ood_fn must build a pipeline"):
+        build_fedcompress(model_fn, DATA_TYPE, settings())
+    with pytest.raises(ValueError, match="nothing to cluster"):
+        build_fedcompress(model_fn, DATA_TYPE, settings(clustering={"max_clusters": 256}), OOD)

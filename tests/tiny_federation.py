@@ -1,0 +1,84 @@
+"""A federation small enough to trace and train in seconds: model, settings, clients, broadcasts."""
+
+import collections
+
+import numpy as np
+import tensorflow as tf
+
+from tfc import config
+from tfc.codec import message as numpy_codec
+from tfc.codec.message import Message
+from tfc.codec.palette import Palette
+from tfc.data.ood import procedural_images
+from tfc.data.partition import ClientExamples
+from tfc.federated.client_data import ClientFlags, client_data, client_data_type
+
+SHAPE, CLASSES, MAX_CLUSTERS = (8, 8, 1), 4, 8
+TRACES = collections.Counter()
+
+
+def model_fn():
+    TRACES["model_fn"] += 1
+    x = inputs = tf.keras.Input(SHAPE)
+    initializer = tf.keras.initializers.HeNormal(1)
+    x = tf.keras.layers.Conv2D(6, 3, padding="same", use_bias=False, kernel_initializer=initializer)(x)
+    x = tf.keras.layers.BatchNormalization(momentum=0.5)(x)
+    x = tf.keras.layers.ReLU()(x)
+    x = tf.keras.layers.Conv2D(6, 3, padding="same", kernel_initializer=tf.keras.initializers.HeNormal(2))(x)
+    x = tf.keras.layers.ReLU()(x)
+    x = tf.keras.layers.GlobalAveragePooling2D(name="embedding")(x)
+    return tf.keras.Model(
+        inputs, tf.keras.layers.Dense(CLASSES, kernel_initializer=tf.keras.initializers.HeNormal(3))(x)
+    )
+
+
+def settings(**changes):
+    tables = {
+        "seed": 5,
+        "training": {"batch_size": 8, "plain_epochs": 1, "clustered_epochs": 1, "learning_rate": 0.01},
+        "clustering": {
+            "min_clusters": 4, "max_clusters": MAX_CLUSTERS, "step": 2, "patience": 1, "init_rounds": 1, "limit": 9.0,
+        },
+        "server": {"ood_examples": 16, "batch_size": 8, "epochs": 1},
+    }  # fmt: skip
+    for table, values in changes.items():
+        tables[table] = {**tables.get(table, {}), **values}
+    return config.from_dict(tables)
+
+
+def examples(seed, train=24, validation=6):
+    rng = np.random.default_rng(seed)
+
+    def draw(count):
+        y = rng.integers(0, CLASSES, count).astype(np.int32)
+        x = rng.random((count, *SHAPE)).astype(np.float32) + 0.3 * y[:, None, None, None]
+        return x.astype(np.float32), y
+
+    return ClientExamples(*draw(train), *draw(validation))
+
+
+DATA_TYPE = client_data_type(SHAPE, np.float32)
+OOD = procedural_images(16, 8, SHAPE, 5)
+
+
+def assert_equal(left, right):
+    tf.nest.map_structure(np.testing.assert_array_equal, tf.nest.flatten(left), tf.nest.flatten(right))
+
+
+def broadcast_of(spec, num_clusters, seed=0):
+    """A random model of a specification, and its payload."""
+    rng = np.random.default_rng(seed)
+    palettes = []
+    for shape in spec.layout.kernel_shapes:
+        codebook = np.full(spec.max_clusters, 1e9, np.float32)
+        codebook[:num_clusters] = np.linspace(-0.5, 0.5, num_clusters)
+        palettes.append(Palette(codebook, rng.integers(0, num_clusters, shape).astype(np.uint8)))
+    model = model_fn()
+    _, others = spec.layout.split(model.trainable_variables, model.non_trainable_variables)
+    message = Message(np.int32(num_clusters), tuple(palettes), tuple(other.numpy() for other in others), np.zeros(0))
+    payload = numpy_codec.encode(message, spec.downlink)
+    return numpy_codec.decode(payload, spec.downlink), np.frombuffer(payload, np.uint8)
+
+
+def data_of(clients, round_number, flags=ClientFlags.NONE):
+    return [client_data(client, number, round_number, flags) for number, client in enumerate(clients)]
