@@ -1,4 +1,4 @@
-# make demo   sets up, runs the main job on real images (about 6 minutes on 2 cores), prints two tables and a report's path
+# make demo   sets up, runs the main job on real images (about 5 minutes on 2 cores), prints two tables and a report's path
 # make test   sets up, runs lint and all tests that need pip packages only
 # make help   lists everything
 

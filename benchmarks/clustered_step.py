@@ -74,7 +74,7 @@ def tfmot_step(build: Callable[[], tf.keras.Model], clusters: int, x: tf.Tensor,
 
 
 def main() -> None:
-    """Measures and writes `results/clustered_step.json`."""
+    """Measures and writes `results/clustered_step-MODEL.json`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="resnet20", choices=sorted(MODELS))
     parser.add_argument("--batch", type=int, default=64)
@@ -104,7 +104,8 @@ def main() -> None:
             "tfmot_to_plain": round(paired_ratio(samples, "tfmot", "plain"), 4),
         }
         print(f"{options.model}, batch {options.batch}, C = {clusters}:", rows[f"clusters_{clusters}"], flush=True)
-    command = f"python benchmarks/clustered_step.py --model {options.model} --batch {options.batch}"
+    settings = f"--model {options.model} --batch {options.batch} --repeats {options.repeats}"
+    command = f"python benchmarks/clustered_step.py {settings}"
     print(save(f"clustered_step-{options.model}", command, {"repeats": options.repeats, **rows}))
 
 

@@ -86,7 +86,7 @@ def main() -> None:
         "samples_ms": {name: [round(value, 1) for value in times] for name, times in samples.items()},
     }
     print(result)
-    print(save("round_overhead", "python benchmarks/round_overhead.py", result))
+    print(save("round_overhead", f"python benchmarks/round_overhead.py --rounds {options.rounds}", result))
 
 
 if __name__ == "__main__":

@@ -113,6 +113,21 @@ def paired_speedup(baseline: Sequence[Sequence[float]], candidate: Sequence[Sequ
     return statistics.median(ratios)
 
 
+def float_reference(path: Path, measured: Sequence[Path]) -> int:
+    """Returns the position of the file that a file's predictions are compared with.
+
+    Args:
+        path: NAME-VARIANT.tflite.
+        measured: All files, the baseline first.
+
+    Returns:
+        The position of NAME-f32.tflite in the same folder where it is measured too, else that of the baseline, 0.
+    """
+    name, _, _ = path.stem.rpartition("-")
+    exact = path.with_name(f"{name}-f32.tflite")
+    return list(measured).index(exact) if exact in measured else 0
+
+
 def _latency_ms(slices: Sequence[Sequence[float]]) -> dict[str, Any]:
     raw = [value for values in slices for value in values]
     p10, median, p90 = np.percentile(raw, [10, 50, 90])
@@ -137,7 +152,7 @@ def bench(
 
     Args:
         files: The files.
-        baseline: The file that speed-up and agreement refer to; measured too, the first file where None.
+        baseline: The file that speed-up refers to; measured too, the first file where None.
         data: NPZ with x (examples, ...) float32 and y (examples,); without it accuracy and agreement are None.
         runtime: A key of `edge.runtime.RUNTIMES`, or `auto`.
         settings: How long.
@@ -145,7 +160,8 @@ def bench(
 
     Returns:
         The content of bench.json: date, machine, runtime, runtime_version, threads, settings, data, baseline and, per
-        file, name, path, bytes, bytes_deflated, accuracy, agreement, latency_ms {median, p10, p90, raw}, speedup.
+        file, name, path, bytes, bytes_deflated, accuracy, agreement and agreement_with (see `float_reference`),
+        latency_ms {median, p10, p90, raw}, speedup.
 
     Raises:
         EdgeError: If a file, the data or the runtime do not allow it.
@@ -179,13 +195,14 @@ def bench(
         model.set_input(example)
     samples = interleaved_latencies(models, settings, progress)
 
+    references = [float_reference(path, paths) for path in paths]
     results = []
     for number, path in enumerate(paths):
         content = path.read_bytes()
         accuracy = agreement = None
         if predictions is not None and labels is not None:
             accuracy = round(float((predictions[number] == labels).mean()), 6)
-            agreement = round(float((predictions[number] == predictions[0]).mean()), 6)
+            agreement = round(float((predictions[number] == predictions[references[number]]).mean()), 6)
         results.append(
             {
                 "name": path.name,
@@ -194,6 +211,7 @@ def bench(
                 "bytes_deflated": len(zlib.compress(content, 9)),
                 "accuracy": accuracy,
                 "agreement": agreement,
+                "agreement_with": paths[references[number]].name,
                 "latency_ms": _latency_ms(samples[number]),
                 "speedup": round(paired_speedup(samples[0], samples[number]), 4) if number else 1.0,
             }
@@ -234,6 +252,6 @@ def format_bench(result: dict[str, Any]) -> str:
         )
     lines.append(
         f"{result['runtime']} {result['runtime_version']}, {result['threads']} thread(s), "
-        f"{result['machine']['processor']}; speed-up against {result['baseline']}"
+        f"{result['machine']['processor']}; speed-up against {result['baseline']}, agreement with the model's own f32"
     )
     return "\n".join(lines)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +58,7 @@ def _read(path: Path, names: tuple[str, ...], input_shape: tuple[int, ...]) -> d
                     f"{path}: lacks {', '.join(missing)}; it holds {', '.join(archive.files) or 'nothing'}"
                 )
             arrays = {name: archive[name] for name in names}
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, AttributeError, TypeError, zlib.error, zipfile.BadZipFile) as error:
         raise DataFileError(f"{path}: not a readable NPZ file: {error}") from error
     x = arrays["x"]
     if x.dtype != np.float32:

@@ -83,7 +83,7 @@ class TfliteModel:
     """
 
     def __init__(self, path: Path, runtime: Runtime, threads: int = 1) -> None:
-        """Loads the file and allocates its tensors for a batch of one.
+        """Loads the file, which must take one input at a time, and allocates its tensors.
 
         Args:
             path: A .tflite file.
@@ -113,6 +113,10 @@ class TfliteModel:
                 f"{path}: has {len(inputs)} inputs and {len(outputs)} outputs, one of each is supported"
             )
         self._input, self._output = inputs[0], outputs[0]
+        if int(self._input["shape"][0]) != 1:
+            raise ModelFileError(
+                f"{path}: takes {self._input['shape'][0]} inputs at once; export it for a batch of one"
+            )
         self.input_shape = tuple(int(size) for size in self._input["shape"][1:])
 
     def set_input(self, x: np.ndarray) -> None:

@@ -14,15 +14,16 @@ from tfc import __version__
 from tfc.errors import RunError, TfcError
 
 _NEEDS_WORKSTATION = ("tensorflow", "tensorflow_federated", "tensorflow_model_optimization")
+_INSTALL = (
+    "run 'pip install --no-deps -r requirements.txt' in a Python 3.11 environment on x86-64 Linux "
+    "(or 'make setup' in a clone)"
+)
 
 
 def _require_workstation() -> None:
     missing = [name for name in _NEEDS_WORKSTATION if importlib.util.find_spec(name) is None]
     if missing:
-        raise RunError(
-            f"{', '.join(missing)} not installed: run 'pip install --no-deps -r requirements.txt' in a Python 3.11 "
-            "environment on x86-64 Linux (or 'make setup' in a clone)"
-        )
+        raise RunError(f"{', '.join(missing)} not installed: {_INSTALL}")
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -167,6 +168,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(options.function(options))
     except TfcError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"error: {error.filename or 'file'}: {error.strerror or error}", file=sys.stderr)
+        return 1
+    except ModuleNotFoundError as error:
+        print(f"error: {error.name} not installed: {_INSTALL}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -10,6 +10,7 @@ from typing import Any
 
 import tomllib
 
+from tfc.codec.palette import MAX_CLUSTERS
 from tfc.errors import ConfigError
 
 PRESETS = Path(__file__).parent / "presets"
@@ -92,8 +93,8 @@ class ClusteringConfig:
     start: str = key(
         "broadcast", "a client's first centroids: the broadcast codebook, or drawn anew", ("broadcast", "kmeans++")
     )
-    min_clusters: int = key(16, "number of clusters at the start (C_min)", Range(2, 256))
-    max_clusters: int = key(32, "largest number of clusters (C_max)", Range(2, 256))
+    min_clusters: int = key(16, "number of clusters at the start (C_min)", Range(2, MAX_CLUSTERS))
+    max_clusters: int = key(32, "largest number of clusters (C_max)", Range(2, MAX_CLUSTERS))
     step: int = key(4, "clusters added at a time", _COUNT)
     patience: int = key(2, "rounds at a number of clusters before it may grow", _COUNT)
     window: int = key(2, "rounds of the moving averages", _COUNT)
@@ -180,6 +181,11 @@ def from_dict(values: dict[str, Any]) -> ExperimentConfig:
     if config.clients_per_round > data.num_clients:
         raise ConfigError(
             f"clients_per_round must be at most data.num_clients = {data.num_clients}; found {config.clients_per_round}"
+        )
+    if config.method == "fedcompress" and data.validation_fraction == 0:
+        raise ConfigError(
+            "data.validation_fraction must be more than 0 for fedcompress: its number of clusters follows the clients' "
+            "validation accuracy"
         )
     if data.dataset == "npz" and not data.data_dir:
         raise ConfigError("data.data_dir must name the NPZ file when data.dataset is npz")

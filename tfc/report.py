@@ -133,7 +133,8 @@ def latency_table(bench: dict[str, Any]) -> Table:
         ("file", "bytes", "deflated", "accuracy", "agreement", "median ms", "speed-up"),
         rows,
         f"{bench['runtime']} {bench['runtime_version']} on {machine['processor']}, {bench['threads']} thread(s). "
-        "Speed-up: median of the ratios of neighbouring, alternating slices. Agreement: same class as the baseline.",
+        "Speed-up: median of the ratios of neighbouring, alternating slices. Agreement: same class as the model's own "
+        "float32 file.",
     )
 
 

@@ -42,6 +42,23 @@ class RoundMetrics:
     seconds: float
 
 
+def check_out(path: Path, *, force: bool) -> None:
+    """Refuses a place for a run before any work is done for it.
+
+    Args:
+        path: The run's folder.
+        force: Whether an existing run there may be replaced.
+
+    Raises:
+        RunError: If something is there already and `force` is false, or it is no run.
+    """
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        if not force:
+            raise RunError(f"{path} already exists: choose another --out, or replace it with --force")
+        if not (path / "config.toml").is_file():
+            raise RunError(f"{path} is not a run (it has no config.toml): --force will not remove it")
+
+
 class RunFolder:
     """Writes one run; `read_run` reads it.
 
@@ -61,11 +78,8 @@ class RunFolder:
         """
         self.path = path
         try:
-            if path.exists() and (not path.is_dir() or any(path.iterdir())):
-                if not force:
-                    raise RunError(f"{path} already exists: choose another --out, or replace it with --force")
-                if not (path / "config.toml").is_file():
-                    raise RunError(f"{path} is not a run (it has no config.toml): --force will not remove it")
+            check_out(path, force=force)
+            if path.exists():
                 shutil.rmtree(path)
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -118,6 +132,18 @@ class FinishedRun:
         return self.path.name
 
 
+_SUMMARY_KEYS = (
+    "method",
+    "rounds",
+    "final_accuracy",
+    "last3_accuracy",
+    "num_clusters",
+    "uplink_bytes",
+    "downlink_bytes",
+    "communication_ratio",
+    "versions",
+)
+
 _COLUMN_TYPES: dict[str, type] = {"int": int, "float": float}
 
 
@@ -142,6 +168,9 @@ def read_run(path: Path) -> FinishedRun:
                 RoundMetrics(**{name: types[name](value) for name, value in row.items()})
                 for row in csv.DictReader(file)
             )
+        missing = [key for key in _SUMMARY_KEYS if key not in summary]
+        if missing or not rows:
+            raise KeyError(", ".join(missing) or "no rounds")
     except (ValueError, KeyError, TypeError) as error:
         raise RunError(f"{path}: damaged metrics.csv or summary.json: {error}") from error
     return FinishedRun(path, summary, rows)

@@ -14,6 +14,7 @@ import psutil
 import tensorflow as tf
 from tqdm import tqdm
 
+from tfc import __version__
 from tfc import config as configuration
 from tfc.codec.message import float32_message_bytes
 from tfc.codec.whole_file import written_whole
@@ -27,7 +28,7 @@ from tfc.federated.client_data import client_data, client_data_type
 from tfc.federated.global_model import CLIENT_SCALARS
 from tfc.federated.process import METHODS
 from tfc.models import MODELS
-from tfc.run_folder import FinishedRun, RoundMetrics, RunFolder, read_run
+from tfc.run_folder import FinishedRun, RoundMetrics, RunFolder, check_out, read_run
 from tfc.seeds import Purpose, generator
 from tfc.workers import WorkerProcess, local_worker
 
@@ -79,7 +80,7 @@ def build_ood(config: ExperimentConfig, input_shape: tuple[int, ...]) -> OodFn:
     """
     server = config.server
     if server.ood_dir:
-        return image_folder(Path(server.ood_dir), server.ood_examples, server.batch_size, input_shape)
+        return image_folder(Path(server.ood_dir).expanduser(), server.ood_examples, server.batch_size, input_shape)
     return procedural_images(server.ood_examples, server.batch_size, input_shape, config.seed)
 
 
@@ -110,8 +111,9 @@ def _peak_rss_mb(worker: WorkerProcess) -> float:
 
 
 def _versions() -> dict[str, str]:
-    names = ["tensorflow", "tensorflow-federated", "tensorflow-model-optimization", "numpy", "fedcompress"]
-    return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in names}}
+    names = ["tensorflow", "tensorflow-federated", "tensorflow-model-optimization", "numpy"]
+    packages = {name: importlib.metadata.version(name) for name in names}
+    return {"python": platform.python_version(), **packages, "fedcompress": __version__}
 
 
 def _summary(
@@ -166,11 +168,12 @@ def run(config: ExperimentConfig, out: Path, *, force: bool = False, progress: b
         The finished run.
 
     Raises:
-        TfcError: If the data, the configuration or the folder do not allow the run; nothing is written then but an
-            empty folder at most.
+        TfcError: If the data, the configuration or the folder do not allow the run. Until the learning process is
+            built nothing is written, and nothing replaced.
     """
     from tfc.figures import save_figures
 
+    check_out(out, force=force)
     dataset = load_dataset(config)
     clients = load_clients(config, dataset)
     ood_fn = build_ood(config, dataset.input_shape)
@@ -178,53 +181,50 @@ def run(config: ExperimentConfig, out: Path, *, force: bool = False, progress: b
     def model_fn() -> tf.keras.Model:
         return build_model(config, dataset.input_shape, dataset.num_classes)
 
-    folder = RunFolder(out, force=force)
-    folder.write_text("config.toml", configuration.to_toml(config))
     started = time.monotonic()
-    with local_worker(log=out / "worker.log") as worker:
-        bar = tqdm(total=config.rounds, desc=f"{config.method} (building)", disable=not progress, unit="round")
-        with bar:
-            try:
-                process = METHODS[config.method](
-                    model_fn, client_data_type(dataset.input_shape, dataset.x_train.dtype), config, ood_fn
-                )
-            except ValueError as error:
-                raise ConfigError(str(error)) from error
-            model = model_fn()
-            model.compile(loss=tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
-            test = tf.data.Dataset.from_tensor_slices((dataset.x_test, dataset.y_test)).batch(_EVALUATION_BATCH)
-            test = test.map(lambda x, y: (to_float(x), y))
-            bar.set_description(config.method)
-            state = process.initialize()
-            total_bytes = 0
-            for round_number in range(1, config.rounds + 1):
-                round_started = time.monotonic()
-                data = [
-                    client_data(clients[client], client, round_number)
-                    for client in sampled_clients(config, round_number)
-                ]
-                output = process.next(state, data)
-                state = output.state
-                seconds = time.monotonic() - round_started
-                process.get_model_weights(state).assign_weights_to(model)
-                loss, accuracy = model.evaluate(test, verbose=0)
-                metrics = _round_metrics(round_number, accuracy, loss, output.metrics, seconds)
-                folder.add_round(metrics)
-                total_bytes += metrics.uplink_bytes + metrics.downlink_bytes
-                clusters = metrics.num_clusters or "-"
-                bar.set_postfix_str(
-                    f"accuracy={accuracy:.4f}, clusters={clusters}, MB={total_bytes / 1e6:.2f}", refresh=False
-                )
-                bar.update()
+    bar = tqdm(total=config.rounds, desc=f"{config.method} (building)", disable=not progress, unit="round")
+    with bar, local_worker() as worker:
+        data_type = client_data_type(dataset.input_shape, dataset.x_train.dtype)
+        try:
+            process = METHODS[config.method](model_fn, data_type, config, ood_fn)
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
+        # Only now is it certain that the run can start: a refused one leaves what is there alone.
+        folder = RunFolder(out, force=force)
+        folder.write_text("config.toml", configuration.to_toml(config))
+        model = model_fn()
+        model.compile(loss=tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
+        test = tf.data.Dataset.from_tensor_slices((dataset.x_test, dataset.y_test)).batch(_EVALUATION_BATCH)
+        test = test.map(lambda x, y: (to_float(x), y))
+        bar.set_description(config.method)
+        state = process.initialize()
+        total_bytes = 0
+        for round_number in range(1, config.rounds + 1):
+            round_started = time.monotonic()
+            data = [
+                client_data(clients[client], client, round_number) for client in sampled_clients(config, round_number)
+            ]
+            output = process.next(state, data)
+            state = output.state
+            seconds = time.monotonic() - round_started
+            process.get_model_weights(state).assign_weights_to(model)
+            loss, accuracy = model.evaluate(test, verbose=0)
+            metrics = _round_metrics(round_number, accuracy, loss, output.metrics, seconds)
+            folder.add_round(metrics)
+            total_bytes += metrics.uplink_bytes + metrics.downlink_bytes
+            clusters = metrics.num_clusters or "-"
+            bar.set_postfix_str(
+                f"accuracy={accuracy:.4f}, clusters={clusters}, MB={total_bytes / 1e6:.2f}", refresh=False
+            )
+            bar.update()
         rss_mb = _peak_rss_mb(worker)
     with written_whole(out / "model.keras") as temporary:
         model.save(temporary)
     summary = _summary(config, model, folder.rounds, time.monotonic() - started, rss_mb)
     summary["model_bytes"] = (out / "model.keras").stat().st_size
+    save_figures([FinishedRun(out, summary, folder.rounds)], out / "figures")
     folder.write_summary(summary)
-    finished = read_run(out)
-    save_figures([finished], out / "figures")
-    return finished
+    return read_run(out)
 
 
 def _round_metrics(round_number: int, accuracy: float, loss: float, metrics: Any, seconds: float) -> RoundMetrics:

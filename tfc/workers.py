@@ -5,6 +5,9 @@ starts that program with the parent's standard output and ends it from a destruc
 orphan that keeps a pipe open. Here the worker is started by us: it ends with its parent whatever happens to the
 parent (a parent-death signal, prctl(2)), inherits no standard stream, and is reached over gRPC exactly as a worker
 on another machine would be.
+
+TFF's worker listens on all interfaces and asks nobody who they are: run it behind a firewall, or on a machine that only
+you can reach.
 """
 
 from __future__ import annotations
@@ -175,15 +178,17 @@ def connect(address: str) -> Any:
         ("grpc.max_message_length", _GRPC_MAX_BYTES),
         ("grpc.max_receive_message_length", _GRPC_MAX_BYTES),
         ("grpc.max_send_message_length", _GRPC_MAX_BYTES),
+        ("grpc.enable_http_proxy", 0),  # a proxy of the environment is not the way to one's own machine
     ]
     return tff.framework.RemoteExecutorGrpcStub(grpc.insecure_channel(address, options))
 
 
-def execution_context(stub: Any) -> Any:
+def execution_context(stub: Any, worker: WorkerProcess | None = None) -> Any:
     """Returns a TFF context that executes computations on one connected worker.
 
     Args:
         stub: What `connect` returned.
+        worker: The process behind it, where it is ours: a computation on a dead one raises `WorkerError`.
 
     Returns:
         A `tff.framework.SyncExecutionContext`.
@@ -191,6 +196,9 @@ def execution_context(stub: Any) -> Any:
     import tensorflow_federated as tff
 
     def executor_stack(cardinalities: dict[Any, int]) -> Any:
+        # TFF repeats a call on a worker that does not answer, without end, and comes by here each time.
+        if worker is not None and not worker.is_alive():
+            raise WorkerError(f"TFF's worker ended during the run; its last words: {worker.last_words() or 'none'}")
         executor = tff.framework.RemoteExecutor(stub)
         executor.set_cardinalities({tff.CLIENTS: 0, **cardinalities})
         return executor
@@ -224,7 +232,7 @@ def local_worker(*, max_concurrent_clients: int = 0, log: Path | None = None) ->
     try:
         stub = connect(f"localhost:{worker.port}")
         _wait_until_ready(stub, worker, _START_TIMEOUT_S)
-        tff.framework.set_default_context(execution_context(stub))
+        tff.framework.set_default_context(execution_context(stub, worker))
         yield worker
     finally:
         tff.framework.set_default_context(previous)

@@ -21,7 +21,7 @@ from tfc.codec.whole_file import written_whole
 
 @contextlib.contextmanager
 def _quiet_converter() -> Iterator[None]:
-    """The converter writes to the process's own standard error, past Python; kept only where it fails."""
+    """Swallows what the converter writes to standard error past Python; its errors come as exceptions."""
     logger = tf.get_logger()
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -36,6 +36,10 @@ def _quiet_converter() -> Iterator[None]:
             os.dup2(saved, 2)
             os.close(saved)
             logger.setLevel(level)
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def _converter(model: tf.keras.Model) -> tf.lite.TFLiteConverter:
@@ -103,7 +107,7 @@ def load_keras_model(path: Path) -> tf.keras.Model:
     try:
         model = tf.keras.models.load_model(path, compile=False)
     except Exception as error:  # Keras raises whatever the damaged part raises
-        raise ModelFileError(f"{path}: not a Keras model that loads: {str(error).splitlines()[0]}") from error
+        raise ModelFileError(f"{path}: not a Keras model that loads: {_first_line(error)}") from error
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         raise ModelFileError(
             f"{path}: has {len(model.inputs)} inputs and {len(model.outputs)} outputs; one each is supported"
@@ -148,7 +152,7 @@ def export(
         except EdgeError:
             raise
         except Exception as error:  # the converter's own errors have no common base
-            raise ModelFileError(f"{source}: cannot be converted to {variant}: {str(error).splitlines()[0]}") from error
+            raise ModelFileError(f"{source}: cannot be converted to {variant}: {_first_line(error)}") from error
     paths = {}
     for variant, content in contents.items():
         path = out / f"{name or source.stem}-{variant}.tflite"

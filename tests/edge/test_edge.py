@@ -3,12 +3,13 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from edge.bench import BenchSettings, bench, interleaved_latencies, paired_speedup
+from edge.bench import BenchSettings, bench, float_reference, interleaved_latencies, paired_speedup
 from edge.cli import main
 from edge.errors import DataFileError, EdgeError, ModelFileError, RuntimeMissingError
 from edge.export.variants import export
@@ -84,6 +85,12 @@ def test_without_data_nothing_is_claimed(folder):
     assert all(item["accuracy"] is None and item["agreement"] is None for item in result["files"])
 
 
+def test_agreement_is_with_the_models_own_float_file():
+    files = [Path("a-f32.tflite"), Path("a-int8.tflite"), Path("b-f32.tflite"), Path("b-int8.tflite"), Path("c.tflite")]
+    assert [float_reference(path, files) for path in files] == [0, 0, 2, 2, 0]
+    assert float_reference(Path("x/b-int8.tflite"), files) == 0
+
+
 def test_slices_alternate_between_the_files():
     calls = []
 
@@ -129,8 +136,6 @@ def test_commands_export_and_bench(folder, tmp_path):
 
 def test_bench_runs_with_numpy_and_an_interpreter_alone(folder, tmp_path):
     """In an environment into which nothing but this package's extra was installed."""
-    from pathlib import Path
-
     root = Path(__file__).parent.parent.parent
     python = tmp_path / "venv" / "bin" / "python"
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
@@ -149,8 +154,10 @@ def test_bench_runs_with_numpy_and_an_interpreter_alone(folder, tmp_path):
     assert "0.8000" in done.stdout
     code = "import tfc, tfc.codec.message, tfc.codec.palette, edge.bench, edge.runtime"
     subprocess.run([python, "-c", code], check=True, cwd=tmp_path)
-    done = subprocess.run([python, "-m", "tfc", "run", "demo"], capture_output=True, text=True, cwd=tmp_path)
-    assert done.returncode == 1 and "pip install --no-deps -r requirements.txt" in done.stderr
+    for words in (["run", "demo"], ["presets", "demo"], ["data", "demo", "--out", "x"]):
+        done = subprocess.run([python, "-m", "tfc", *words], capture_output=True, text=True, cwd=tmp_path)
+        assert done.returncode == 1 and "pip install --no-deps -r requirements.txt" in done.stderr
+        assert len(done.stderr.splitlines()) == 1
     done = subprocess.run(
         [python, "-m", "edge", "export", folder / "model.keras", "--out", tmp_path], capture_output=True, text=True
     )

@@ -146,6 +146,15 @@ def test_an_existing_run_is_kept_unless_forced(runs, tiny_settings):
     assert (folder / "fedavg" / "metrics.csv").read_bytes() == before
 
 
+def test_a_refused_run_leaves_the_old_one(runs, tiny_settings):
+    folder, _ = runs
+    before = (folder / "fedavg" / "metrics.csv").read_bytes()
+    settings = [*sets(tiny_settings), "--set", "data.data_dir=/no"]
+    done = tfc("run", "demo", *settings, "--out", folder / "fedavg", "--force")
+    assert done.returncode == 1 and "/no: not a readable NPZ" in done.stderr
+    assert (folder / "fedavg" / "metrics.csv").read_bytes() == before
+
+
 def test_force_replaces_runs_only(tmp_path, tiny_settings):
     (tmp_path / "thesis.txt").write_text("mine")
     done = tfc("run", "demo", *sets(tiny_settings), "--out", tmp_path, "--force")
@@ -163,6 +172,7 @@ def test_force_replaces_runs_only(tmp_path, tiny_settings):
         (["run", "demo", "--set", "server.ood_dir=/nowhere"], "server.ood_dir=/nowhere is no folder"),
         (["compare", "/nowhere"], "/nowhere: config.toml is missing: it is not a run's folder"),
         (["data", "demo", "--out", "x", "--calibration-examples", "0"], "must be between 1 and 4000; found 0"),
+        (["data", "demo", "--out", "/dev/null/x"], "/dev/null"),
     ],
 )
 def test_bad_input_gets_one_line_and_leaves_nothing(words, message, tmp_path):
@@ -181,6 +191,10 @@ def test_damaged_runs_are_refused(runs, tmp_path, capsys):
     (tmp_path / "metrics.csv").write_text("round,accuracy\n1,not a number\n")
     assert main(["compare", str(tmp_path)]) == 1
     assert "damaged metrics.csv or summary.json" in capsys.readouterr().err
+    (tmp_path / "metrics.csv").write_bytes((folder / "fedavg" / "metrics.csv").read_bytes())
+    (tmp_path / "summary.json").write_text("{}")
+    assert main(["compare", str(tmp_path)]) == 1
+    assert "damaged metrics.csv or summary.json: 'method, rounds" in capsys.readouterr().err
     (tmp_path / "summary.json").unlink()
     assert main(["compare", str(tmp_path)]) == 1
     assert "summary.json is missing: it is not finished" in capsys.readouterr().err

@@ -45,6 +45,7 @@ def test_overrides_win_and_bare_words_are_strings():
         ("rounds=true", "rounds must be of type int, found True, bool"),
         ("server.master=1", "server.master must be of type bool"),
         ("method=fedsgd", "method must be one of fedavg, fedcompress; found 'fedsgd'"),
+        ("data.validation_fraction=0", "must be more than 0 for fedcompress"),
         ("data.validation_fraction=1", "at least 0 and less than 1; found 1.0"),
         ("training.learning_rate=0", "more than 0; found 0.0"),
         (

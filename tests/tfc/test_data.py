@@ -125,6 +125,29 @@ def test_unfit_npz_files_are_refused(tmp_path, change, message):
         npz(path)
 
 
+def test_archives_with_a_damaged_inside_are_refused(tmp_path):
+    path = tmp_path / "data.npz"
+    np.savez_compressed(path, **npz_arrays())
+    content = bytearray(path.read_bytes())
+    content[60:120] = b"\xff" * 60
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="not a readable NPZ file"):
+        npz(path)
+    np.save(tmp_path / "one.npy", np.zeros(3))
+    with pytest.raises(DataError, match="not a readable NPZ file"):
+        npz(tmp_path / "one.npy")
+    packed = bytearray(gzip.compress(idx(np.random.default_rng(0).integers(0, 256, (50, 50)))))
+    packed[20:60] = b"\xff" * 40
+    (tmp_path / "x.gz").write_bytes(packed)
+    with pytest.raises(DataError, match="cannot be read"):
+        read_idx(tmp_path / "x.gz")
+
+
+def test_clients_without_training_examples_are_refused():
+    with pytest.raises(DataError, match=r"client 3 has 1 examples, and data\.validation_fraction=0\.1 leaves none"):
+        client_examples(np.zeros((5, 2)), np.zeros(5), np.array([4]), 0.1, seed=0, client=3)
+
+
 def test_a_file_that_is_no_npz_is_refused(tmp_path):
     path = tmp_path / "data.npz"
     path.write_text("hello")

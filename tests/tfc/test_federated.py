@@ -1,12 +1,13 @@
 """The parts of a learning process: their types, their numbers on tiny data, what they refuse."""
 
 import collections
+import dataclasses
 
 import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_federated as tff
-from tiny_federation import DATA_TYPE, assert_equal, broadcast_of, examples, model_fn, settings
+from tiny_federation import DATA_TYPE, SHAPE, assert_equal, broadcast_of, examples, model_fn, settings
 
 from tfc.clustering.quality import quality_score
 from tfc.codec import message as numpy_codec
@@ -123,9 +124,10 @@ def nan_inputs(client):
     [
         client_data(examples(1, train=0), 0, 1),
         client_data(nan_inputs(examples(1)), 0, 1),
+        client_data(dataclasses.replace(examples(1), x_validation=np.full((6, *SHAPE), np.nan, np.float32)), 0, 1),
         client_data(examples(1), 0, 1, ClientFlags.DROPOUT),
     ],
-    ids=["no examples", "not finite", "dropout"],
+    ids=["no examples", "not finite", "validation not finite", "dropout"],
 )
 def test_a_client_that_does_not_count_sends_nothing(clustered, client_update, data):
     message, payload = broadcast_of(clustered, 5)

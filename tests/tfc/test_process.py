@@ -31,9 +31,7 @@ CLIENTS = [examples(1, 24), examples(2, 16)]
 
 @pytest.fixture(scope="module")
 def fedcompress(worker):
-    process = build_fedcompress(model_fn, DATA_TYPE, settings(clustering={"layers": "conv"}), OOD)
-    TRACES["after_build"] = TRACES["model_fn"]
-    return process
+    return build_fedcompress(model_fn, DATA_TYPE, settings(clustering={"layers": "conv"}), OOD)
 
 
 @pytest.fixture(scope="module")
@@ -79,15 +77,16 @@ def run_rounds(process, rounds):
 
 @pytest.fixture(scope="module")
 def three_rounds(fedcompress):
-    return run_rounds(fedcompress, 3)
+    before = TRACES["model_fn"]
+    state, history = run_rounds(fedcompress, 3)
+    # Tracing the client's or the server's computation builds the model; the number of clusters changes meanwhile.
+    assert TRACES["model_fn"] == before > 0
+    return state, history
 
 
 def test_the_number_of_clusters_grows_within_one_trace(three_rounds):
     _, history = three_rounds
     assert [metrics["finalizer"]["num_clusters"] for metrics in history] == [4, 6, 8]
-    assert TRACES["model_fn"] == TRACES["after_build"], (
-        "no round may trace the client's or the server's computation anew"
-    )
 
 
 def test_the_first_broadcast_is_a_key_frame_and_later_ones_are_differences(three_rounds, fedcompress, clustered):
@@ -158,6 +157,50 @@ def test_model_weights_can_be_set_and_callers_models_still_work(fedcompress, fed
     # Building processes traces Keras models into bare graphs, which must not break models of the caller.
     mine.compile(loss="mse")
     mine.evaluate(np.zeros((2, *SHAPE)), np.zeros((2, CLASSES)), verbose=0)
+
+
+def one_round_by_hand(spec, state):
+    """Decodes what two clients answer to a state's broadcast; returns the kernels sent and the answers' mean."""
+    update = build_client_update(spec, DATA_TYPE, settings().training, "broadcast", 5)
+    broadcast = state.global_model_weights
+    sent = tuple(Palette(*palette) for palette in broadcast.model.palettes)
+    first, second = (
+        numpy_codec.decode(bytes(update(broadcast.payload, broadcast.base, data)["payload"]), spec.uplink, sent)
+        for data in data_of(CLIENTS, 1)
+    )
+    mean = [0.6 * dequantize(a) + 0.4 * dequantize(b) for a, b in zip(first.palettes, second.palettes, strict=True)]
+    return [dequantize(palette) for palette in sent], mean
+
+
+@pytest.mark.parametrize("master", [True, False])
+def test_the_finalizer_adds_the_mean_change_to_the_master_and_snaps(clustered, master):
+    changed = settings(clustering={"layers": "conv"}, server={"epochs": 0, "master": master})
+    process = build_fedcompress(model_fn, DATA_TYPE, changed, OOD)
+    state = process.initialize()
+    sent, latent = one_round_by_hand(clustered, state)
+    output = process.next(state, data_of(CLIENTS, 1))
+    assert output.metrics["finalizer"]["distillation_loss"] == 0
+    if master:
+        initial = [np.asarray(kernel) for kernel in state.finalizer.master]
+        latent = [old + (new - was) for old, new, was in zip(initial, latent, sent, strict=True)]
+        for found, old, expected in zip(output.state.finalizer.master, initial, latent, strict=True):
+            np.testing.assert_allclose(found, expected, atol=1e-5)
+            assert np.abs(expected - old).max() > 1e-3
+    clusters = output.metrics["finalizer"]["num_clusters"]
+    for palette, weights in zip(output.state.global_model_weights.model.palettes, latent, strict=True):
+        nearest = np.abs(weights[..., None] - palette.codebook[:clusters]).min(axis=-1)
+        # Without distillation the student is its latent weights, each at its nearest centroid (rounded on the wire).
+        np.testing.assert_allclose(np.abs(weights - dequantize(palette)), nearest, atol=1e-3)
+        assert nearest.mean() < np.abs(weights - weights.mean()).mean() / 2
+
+
+def test_distillation_changes_the_student_but_not_the_master(fedcompress):
+    without = build_fedcompress(model_fn, DATA_TYPE, settings(clustering={"layers": "conv"}, server={"epochs": 0}), OOD)
+    outputs = [process.next(process.initialize(), data_of(CLIENTS, 1)) for process in (fedcompress, without)]
+    assert outputs[0].metrics["finalizer"]["distillation_loss"] > 0
+    assert_equal(outputs[0].state.finalizer.master, outputs[1].state.finalizer.master)
+    others = [output.state.global_model_weights.model.others for output in outputs]
+    assert any((np.asarray(a) != np.asarray(b)).any() for a, b in zip(*others, strict=True))
 
 
 def test_the_papers_settings_run_without_a_master(worker):

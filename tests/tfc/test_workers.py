@@ -79,6 +79,28 @@ def test_a_worker_that_fails_at_its_start_is_reported_with_its_last_words(monkey
         pass
 
 
+def test_a_worker_that_dies_between_two_computations_is_reported_instead_of_waited_for():
+    code = """
+import os, signal, numpy as np, tensorflow_federated as tff
+from tfc.errors import WorkerError
+from tfc.workers import local_worker
+
+@tff.tensorflow.computation(np.float32)
+def twice(x):
+    return 2 * x
+
+try:
+    with local_worker() as worker:
+        assert twice(21.0) == 42.0
+        os.kill(worker.pid, signal.SIGKILL)
+        twice(1.0)
+except WorkerError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert "TFF's worker ended during the run" in done.stdout, done.stderr[-500:]
+
+
 def test_stopping_twice_does_no_harm():
     process = workers.WorkerProcess()
     process.stop()

@@ -60,11 +60,6 @@ class MessageSpec:
         return tuple(math.prod(shape) for shape in self.other_shapes)
 
     @property
-    def num_parameters(self) -> int:
-        """Number of all parameters."""
-        return sum(self.kernel_sizes) + sum(self.other_sizes)
-
-    @property
     def num_indices(self) -> int:
         """Number of cluster indices of all kernels."""
         return sum(self.kernel_sizes)
@@ -78,11 +73,6 @@ class MessageSpec:
     def lanes(self) -> int:
         """Lanes of the entropy coder."""
         return rans.lanes_for(self.num_indices)
-
-    @property
-    def bytes_per_value(self) -> int:
-        """Bytes of a parameter that is not clustered: 2, or 4 where no kernel is."""
-        return 2 if self.kernel_shapes else 4
 
 
 class Message(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,7 +127,7 @@ def read_idx(path: Path) -> np.ndarray:
     """
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError, gzip.BadGzipFile) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read: {error}") from error
     if len(content) < 4 or content[:3] != b"\0\0\x08":
         raise DataError(f"{path}: not an IDX file of bytes (it starts with {content[:4].hex()})")
@@ -197,7 +198,7 @@ def npz(data_dir: Path | None = None) -> Dataset:
                     f"{data_dir}: lacks {', '.join(missing)}; it holds {', '.join(archive.files) or 'nothing'}"
                 )
             arrays = {key: archive[key] for key in _IDX_FILES}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, AttributeError, TypeError, zlib.error, zipfile.BadZipFile) as error:
         raise DataError(f"{data_dir}: not a readable NPZ file: {error}") from error
     return _checked("npz", arrays, str(data_dir))
 

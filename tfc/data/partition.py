@@ -70,8 +70,16 @@ def client_examples(
         validation_fraction: Share for validation, rounded up to whole examples.
         seed: Seed of the run.
         client: Number of the client.
+
+    Raises:
+        DataError: If no example is left for training.
     """
     order = generator(seed, Purpose.VALIDATION, client).permutation(members)
     num_validation = math.ceil(validation_fraction * len(members))
     validation, training = order[:num_validation], order[num_validation:]
+    if not len(training):
+        raise DataError(
+            f"client {client} has {len(members)} examples, and data.validation_fraction={validation_fraction:g} leaves "
+            "none for training: fewer data.num_clients, or more data.examples_per_client"
+        )
     return ClientExamples(x[training], y[training], x[validation], y[validation])

@@ -124,8 +124,10 @@ def mean_of_payloads(spec: ModelSpec, base: tuple[Palette, ...], collected: Clie
         start = ends[number] - collected.lengths[number]
         message, sound = graph.decode(collected.data[start : ends[number]], spec.uplink, base)
         model = (*dequantized_kernels(message.palettes), *message.others)
-        counts = sound & (collected.weights[number] > 0)
-        share = tf.where(counts, collected.weights[number], 0.0)
+        # What the payload itself says it weighs; the weight beside it only tells an answer from none.
+        examples = message.scalars[0]
+        counts = sound & (collected.weights[number] > 0) & (examples > 0)
+        share = tf.where(counts, examples, 0.0)
         # Numbers of a payload that does not count may be anything, and 0 times infinity is not 0.
         sums = tuple(total + share * tf.where(counts, tensor, 0.0) for total, tensor in zip(sums, model, strict=True))
         scalars = tf.where(counts, message.scalars, 0.0)

@@ -126,7 +126,10 @@ def build_client_update(
             accuracy = tf.math.divide_no_nan(tf.reduce_sum(hits), tf.cast(num_validation, tf.float32))
             weight = tf.cast(num_examples, tf.float32)
             finite = tf.reduce_all(
-                [tf.reduce_all(tf.math.is_finite(weights)) for weights in (*model.weights, *kernels.centroids)]
+                [
+                    tf.reduce_all(tf.math.is_finite(values))
+                    for values in (*model.weights, *kernels.centroids, embeddings, logits)
+                ]
             )
             # The decomposition of a matrix that is not finite may not end.
             score = quality_score(tf.where(finite, embeddings, 0.0))

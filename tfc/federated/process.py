@@ -52,6 +52,7 @@ def _join(
     client_work: tff.learning.templates.ClientWorkProcess,
     aggregator: tff.templates.AggregationProcess,
     finalizer: tff.learning.templates.FinalizerProcess,
+    seed: int,
 ) -> tff.learning.templates.LearningProcess:
     """Joins the parts; `get_model_weights` and `set_model_weights` speak of plain weights, as TFF's users expect."""
     composed = tff.learning.templates.compose_learning_process(
@@ -67,7 +68,7 @@ def _join(
     def set_model_weights(state, weights):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
         old = state.global_model_weights.model
         kernels, others = spec.layout.split(tuple(weights.trainable), tuple(weights.non_trainable))
-        palettes = initial_palettes(kernels, spec, old.num_clusters, 0) if kernels else ()
+        palettes = initial_palettes(kernels, spec, old.num_clusters, seed) if kernels else ()
         new = _first_broadcast(spec, GlobalModel(old.num_clusters, palettes, others))
         master = getattr(state.finalizer, "master", ())
         finalizer = state.finalizer._replace(master=kernels) if master else state.finalizer
@@ -114,6 +115,7 @@ def build_fedavg(
         build_client_work(spec, data_type, config.training, config.clustering.start, config.seed),
         build_aggregator(),
         build_averaging_finalizer(spec),
+        config.seed,
     )
 
 
@@ -172,7 +174,7 @@ def build_fedcompress(
         clients_hold_base=config.clients_per_round in (0, config.data.num_clients),
     )
     client_work = build_client_work(spec, data_type, config.training, config.clustering.start, config.seed)
-    return _join(spec, initial_model, client_work, build_aggregator(), finalizer)
+    return _join(spec, initial_model, client_work, build_aggregator(), finalizer, config.seed)
 
 
 METHODS: dict[str, Callable[..., tff.learning.templates.LearningProcess]] = {
