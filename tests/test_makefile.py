@@ -32,6 +32,26 @@ def test_commands_in_texts_are_accepted_by_the_command_lines(name):
         {"tfc": tfc.cli, "edge": edge.cli}[program]._parser().parse_args(words)
 
 
+@pytest.mark.parametrize(
+    "path", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda path: path.name
+)
+def test_texts_have_no_dead_links_and_nothing_left_to_fill_in(path):
+    text = path.read_text()
+    assert not re.search(r"\b(RESULTS_\w+|TODO|TBD|FIXME)\b", text)
+    for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
+        assert (path.parent / link).exists(), link
+
+
+def test_readme_quotes_the_measured_results():
+    import json
+
+    measured = json.loads((ROOT / "benchmarks" / "results" / "fashion-resnet8.json").read_text())
+    for method, name in (("fedavg", "FedAvg"), ("fedcompress", "FedCompress")):
+        mean = measured["methods"][method]["mean"]
+        row = f"| {name} | {mean['last3_accuracy']:.4f} | {mean['uplink_bytes'] / 1e6:.2f} |"
+        assert row in (ROOT / "README.md").read_text()
+
+
 def test_make_help_lists_the_two_commands():
     done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
     assert {"demo", "test", "setup", "lint", "lock"} <= {line.split()[0] for line in done.stdout.splitlines()}

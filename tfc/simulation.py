@@ -193,7 +193,9 @@ def run(config: ExperimentConfig, out: Path, *, force: bool = False, progress: b
         folder = RunFolder(out, force=force)
         folder.write_text("config.toml", configuration.to_toml(config))
         model = model_fn()
-        model.compile(loss=tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
+        # An optimizer without slots: what it saves is what a loaded model expects.
+        cross_entropy = tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile(optimizer="sgd", loss=cross_entropy, metrics=["accuracy"])
         test = tf.data.Dataset.from_tensor_slices((dataset.x_test, dataset.y_test)).batch(_EVALUATION_BATCH)
         test = test.map(lambda x, y: (to_float(x), y))
         bar.set_description(config.method)
