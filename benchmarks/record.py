@@ -5,27 +5,23 @@ from __future__ import annotations
 import datetime
 import importlib.metadata
 import json
-import os
-import platform
 import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from edge.bench import describe_machine
+
 RESULTS = Path(__file__).parent / "results"
 
 
 def environment() -> dict[str, Any]:
-    """Returns date, processor, cores and versions."""
-    cpuinfo = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-    model = next((line.split(":")[1].strip() for line in cpuinfo.splitlines() if line.startswith("model name")), "?")
-    packages = ["tensorflow", "tensorflow-federated", "tensorflow-model-optimization", "numpy", "ai-edge-litert"]
+    """Returns date, machine and versions."""
+    packages = ["tensorflow", "tensorflow-federated", "tensorflow-model-optimization", "ai-edge-litert"]
     return {
         "date": datetime.date.today().isoformat(),
-        "processor": model,
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
+        "machine": describe_machine(),
         "versions": {name: importlib.metadata.version(name) for name in packages},
     }
 

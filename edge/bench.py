@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 import platform
 import statistics
 import time
@@ -51,9 +52,8 @@ def _processor() -> str:
     return named.get("model name") or named.get("Model") or platform.processor() or platform.machine()
 
 
-def _machine() -> dict[str, Any]:
-    import os
-
+def describe_machine() -> dict[str, Any]:
+    """Returns processor, architecture, cores, system, and the versions of Python and NumPy."""
     return {
         "processor": _processor(),
         "architecture": platform.machine(),
@@ -218,7 +218,7 @@ def bench(
         )
     return {
         "date": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
-        "machine": _machine(),
+        "machine": describe_machine(),
         "runtime": chosen.package,
         "runtime_version": chosen.version,
         "threads": settings.threads,

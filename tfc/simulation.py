@@ -193,9 +193,8 @@ def run(config: ExperimentConfig, out: Path, *, force: bool = False, progress: b
         folder = RunFolder(out, force=force)
         folder.write_text("config.toml", configuration.to_toml(config))
         model = model_fn()
-        # An optimizer without slots: what it saves is what a loaded model expects.
         cross_entropy = tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        model.compile(optimizer="sgd", loss=cross_entropy, metrics=["accuracy"])
+        model.compile(loss=cross_entropy, metrics=["accuracy"])
         test = tf.data.Dataset.from_tensor_slices((dataset.x_test, dataset.y_test)).batch(_EVALUATION_BATCH)
         test = test.map(lambda x, y: (to_float(x), y))
         bar.set_description(config.method)
@@ -220,8 +219,11 @@ def run(config: ExperimentConfig, out: Path, *, force: bool = False, progress: b
             )
             bar.update()
         rss_mb = _peak_rss_mb(worker)
+    # A model that was never compiled: an optimizer that never ran has no place in the file.
+    final = model_fn()
+    final.set_weights(model.get_weights())
     with written_whole(out / "model.keras") as temporary:
-        model.save(temporary)
+        final.save(temporary)
     summary = _summary(config, model, folder.rounds, time.monotonic() - started, rss_mb)
     summary["model_bytes"] = (out / "model.keras").stat().st_size
     save_figures([FinishedRun(out, summary, folder.rounds)], out / "figures")

@@ -113,6 +113,7 @@ def test_the_saved_model_needs_no_code_of_ours_and_is_palettized(runs, tiny_npz)
 import sys, numpy as np, tensorflow as tf
 model = tf.keras.models.load_model({str(folder / "fedcompress" / "model.keras")!r})
 data = np.load({str(tiny_npz)!r})
+model.compile(loss=tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
 loss, accuracy = model.evaluate(data["x_test"] / np.float32(255), data["y_test"], verbose=0)
 kernels = [v.numpy() for v in model.trainable_variables if v.shape.rank == 4]
 print(accuracy, max(len(np.unique(kernel)) for kernel in kernels), "tfc" in sys.modules)

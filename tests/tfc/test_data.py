@@ -219,3 +219,6 @@ def test_image_folders_without_images_are_refused(tmp_path):
         image_folder(tmp_path, 10, 4, (8, 8, 1))
     with pytest.raises(DataError, match="is no folder"):
         image_folder(tmp_path / "nothing", 10, 4, (8, 8, 1))
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG but not really")
+    with pytest.raises(DataError, match=r"broken\.png: not a readable image"):
+        image_folder(tmp_path, 10, 4, (8, 8, 1))

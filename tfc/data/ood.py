@@ -98,7 +98,7 @@ def image_folder(folder: Path, num_examples: int, batch_size: int, input_shape: 
         input_shape: Height, width (pixels), channels (1 or 3).
 
     Raises:
-        DataError: If the folder holds no image, or the channels are neither 1 nor 3.
+        DataError: If the folder holds no image or a damaged one, or the channels are neither 1 nor 3.
     """
     suffixes = {".png", ".jpg", ".jpeg", ".gif", ".bmp"}
     if not folder.is_dir():
@@ -106,6 +106,11 @@ def image_folder(folder: Path, num_examples: int, batch_size: int, input_shape: 
     files = sorted(str(path) for path in folder.rglob("*") if path.suffix.lower() in suffixes)[:num_examples]
     if not files:
         raise DataError(f"server.ood_dir={folder} holds no image ({', '.join(sorted(suffixes))})")
+    for name in files:
+        try:  # now, not hours later inside the first distillation
+            tf.io.decode_image(tf.io.read_file(name))
+        except tf.errors.OpError as error:
+            raise DataError(f"{name}: not a readable image: {str(error).splitlines()[0]}") from error
     height, width, channels = input_shape
     if channels not in (1, 3):
         raise DataError(f"images from a folder have 1 or 3 channels, the model's input has {channels}")
