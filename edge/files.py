@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 
 from edge.errors import DataFileError
+from tfc.codec.npz import NpzError, read_arrays
 
 
 def read_inputs(path: Path, input_shape: tuple[int, ...]) -> np.ndarray:
@@ -51,15 +50,9 @@ def read_examples(path: Path, input_shape: tuple[int, ...]) -> tuple[np.ndarray,
 
 def _read(path: Path, names: tuple[str, ...], input_shape: tuple[int, ...]) -> dict[str, np.ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            missing = [name for name in names if name not in archive]
-            if missing:
-                raise DataFileError(
-                    f"{path}: lacks {', '.join(missing)}; it holds {', '.join(archive.files) or 'nothing'}"
-                )
-            arrays = {name: archive[name] for name in names}
-    except (OSError, ValueError, EOFError, AttributeError, TypeError, zlib.error, zipfile.BadZipFile) as error:
-        raise DataFileError(f"{path}: not a readable NPZ file: {error}") from error
+        arrays = read_arrays(path, names)
+    except NpzError as error:
+        raise DataFileError(str(error)) from error
     x = arrays["x"]
     if x.dtype != np.float32:
         raise DataFileError(f"{path}: x must be float32 as the model takes it, found {x.dtype}")

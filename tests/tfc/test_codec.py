@@ -113,6 +113,19 @@ GOLDEN_DIFFERENCE = (
 )
 
 
+def test_a_magnitude_that_rounds_up_to_a_power_of_two_stays_representable():
+    base = random_palettes(np.random.default_rng(0), [(2, 2)], 2, 4)
+    spec = MessageSpec(((2, 2),), ((3,),), 4)
+    others = (np.array([1.99999, 3e-8, 1e-3], np.float32),)
+    codebook = np.array([-3.99999, 5e-8, UNUSED_CENTROID, UNUSED_CENTROID], np.float32)
+    message = Message(np.int32(2), (base[0]._replace(codebook=codebook),), others, np.zeros(0, np.float32))
+    payload = encode(message, spec)
+    decoded = decode(payload, spec)
+    assert decoded.others[0][0] == 2 and decoded.palettes[0].codebook[0] == -4
+    assert encode(decoded, spec) == payload
+    assert graph.encode(tensors(message), spec).numpy().tobytes() == payload
+
+
 def test_an_unchanged_kernel_costs_its_codebook_and_a_table_of_one_symbol():
     base = random_palettes(np.random.default_rng(0), [(3, 3, 32, 32)], 16, 32)
     spec = MessageSpec(((3, 3, 32, 32),), (), 32)

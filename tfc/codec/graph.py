@@ -15,6 +15,7 @@ from tfc.codec import rans_graph
 from tfc.codec.message import (
     DELTA,
     FORMAT_VERSION,
+    HALF_OF_LAST_BIT,
     HEADER_BYTES,
     KEY_FRAME,
     LARGEST_EXPONENT,
@@ -76,7 +77,7 @@ def _power_of_two(exponents: tf.Tensor) -> tf.Tensor:
 
 
 def _exponents(largest: tf.Tensor) -> tf.Tensor:
-    found = tf.bitwise.right_shift(tf.bitcast(largest, tf.int32), 23) - 127
+    found = tf.bitwise.right_shift(tf.bitcast(largest, tf.int32) + HALF_OF_LAST_BIT, 23) - 127
     return tf.clip_by_value(found, SMALLEST_EXPONENT, LARGEST_EXPONENT)
 
 
@@ -123,7 +124,7 @@ def _frequencies_of(codes: tf.Tensor) -> tf.Tensor:
     return scaled + rest * tf.one_hot(tf.argmax(scaled, axis=1), scaled.shape[1], dtype=tf.int64)
 
 
-def _steps_between_ranks(spec: MessageSpec, ranks: tf.Tensor, held: tf.Tensor, num_clusters: tf.Tensor) -> tf.Tensor:
+def _base_ranks(spec: MessageSpec, ranks: tf.Tensor, held: tf.Tensor, num_clusters: tf.Tensor) -> tf.Tensor:
     """The rank of the base's centroid in the new codebook, at every place; int32 (num_indices,)."""
     slots = tf.minimum(tf.cast(held, tf.int32), num_clusters - 1)
     return tf.gather_nd(ranks, tf.stack([_kernel_numbers(spec), slots], axis=1))
@@ -159,7 +160,7 @@ def encode(message: Message, spec: MessageSpec, base: tuple[Palette, ...] | None
         largest = [tf.reduce_max(tf.abs(tf.concat([tf.reshape(x, [-1]), [0.0]], 0))) for x in message.others]
         if largest:
             exponents = _exponents(tf.stack(largest))
-            parts.append(tf.cast(tf.bitcast(tf.cast(exponents, tf.int8), tf.uint8), tf.uint8))
+            parts.append(tf.bitcast(tf.cast(exponents, tf.int8), tf.uint8))
             values = tf.concat([tf.reshape(other, [-1]) for other in message.others], axis=0)
             parts.append(_bytes_of(_halves(values, tf.repeat(exponents, spec.other_sizes))))
     elif message.others:
@@ -181,7 +182,7 @@ def _encode_kernels(
     indices = tf.cast(_flat_indices(message.palettes), tf.int32)
     coded = tf.gather_nd(ranks, tf.stack([kernel, indices], axis=1))
     if held is not None:
-        step = coded - _steps_between_ranks(spec, ranks, held, num_clusters)
+        step = coded - _base_ranks(spec, ranks, held, num_clusters)
         coded = tf.where(step > 0, 2 * step - 1, -2 * step)
     flat = tf.math.bincount(kernel * spec.alphabet + coded, minlength=len(spec.kernel_sizes) * spec.alphabet)
     counts = tf.cast(tf.reshape(flat, [len(spec.kernel_sizes), spec.alphabet]), tf.int64)
@@ -290,7 +291,7 @@ def decode(payload: tf.Tensor, spec: MessageSpec, base: tuple[Palette, ...] | No
         coded = tf.cast(coded, tf.int32)
         if held is not None:
             step = tf.where(tf.equal(coded % 2, 1), (coded + 1) // 2, -(coded // 2))
-            coded = tf.where(delta, _steps_between_ranks(spec, ranks, held, num_clusters) + step, coded)
+            coded = tf.where(delta, _base_ranks(spec, ranks, held, num_clusters) + step, coded)
         checks.append(tf.reduce_all((coded >= 0) & (coded < num_clusters)))
         coded = tf.clip_by_value(coded, 0, num_clusters - 1)
         indices = tf.cast(tf.gather_nd(slot_of, tf.stack([_kernel_numbers(spec), coded], axis=1)), tf.uint8)

@@ -27,6 +27,8 @@ KEY_FRAME, DELTA = 0, 1
 HEADER_BYTES = 12
 TRAILER_BYTES = 4
 SMALLEST_EXPONENT, LARGEST_EXPONENT = -100, 100
+HALF_OF_LAST_BIT = 1 << 12
+"""Added to a float32's bits, it carries into the exponent exactly where rounding to float16's mantissa does."""
 
 
 class CodecError(ValueError):
@@ -114,13 +116,16 @@ def base_checksum(palettes: tuple[Palette, ...]) -> int:
 
 
 def exponent_of(values: np.ndarray) -> int:
-    """Returns floor(log2(largest magnitude)), limited to what a 16-bit float with it can use.
+    """Returns floor(log2(largest magnitude)) after rounding it to float16's 11 bits, within the format's limits.
+
+    Without the rounding, a magnitude just below a power of two would have another exponent once it was decoded, and a
+    decoded model would not be exactly representable any more.
 
     Args:
         values: float32 array of any shape.
     """
     largest = np.abs(values).max(initial=0.0).astype(np.float32)
-    exponent = int(largest.view(np.int32) >> 23) - 127
+    exponent = int((int(largest.view(np.int32)) + HALF_OF_LAST_BIT) >> 23) - 127
     return min(max(exponent, SMALLEST_EXPONENT), LARGEST_EXPONENT)
 
 

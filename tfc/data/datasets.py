@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import zipfile
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tfc.codec.npz import NpzError, read_arrays
 from tfc.errors import DataError
 
 
@@ -191,15 +191,9 @@ def npz(data_dir: Path | None = None) -> Dataset:
     if data_dir is None:
         raise DataError("dataset npz needs its file: --set data.data_dir=FILE.npz")
     try:
-        with np.load(data_dir, allow_pickle=False) as archive:
-            missing = [key for key in _IDX_FILES if key not in archive]
-            if missing:
-                raise DataError(
-                    f"{data_dir}: lacks {', '.join(missing)}; it holds {', '.join(archive.files) or 'nothing'}"
-                )
-            arrays = {key: archive[key] for key in _IDX_FILES}
-    except (OSError, ValueError, EOFError, AttributeError, TypeError, zlib.error, zipfile.BadZipFile) as error:
-        raise DataError(f"{data_dir}: not a readable NPZ file: {error}") from error
+        arrays = read_arrays(data_dir, tuple(_IDX_FILES))
+    except NpzError as error:
+        raise DataError(str(error)) from error
     return _checked("npz", arrays, str(data_dir))
 
 
