@@ -70,14 +70,14 @@ def plain(worker):
 
     from tfc.federated.global_model import ModelSpec
 
-    return ModelSpec.of(model_fn, "none", 1)
+    return ModelSpec.of(model_fn, "none", 1, from_seed=False)
 
 
-@pytest.fixture(scope="session")
-def clustered(worker):
-    """The tiny model with clustered convolutions."""
+@pytest.fixture(scope="session", params=["weights", "update"])
+def clustered(worker, request):
+    """The tiny model with clustered convolutions, once per kind of uplink."""
     from tiny_federation import MAX_CLUSTERS, model_fn
 
     from tfc.federated.global_model import ModelSpec
 
-    return ModelSpec.of(model_fn, "conv", MAX_CLUSTERS)
+    return ModelSpec.of(model_fn, "conv", MAX_CLUSTERS, uplink_mode=request.param)

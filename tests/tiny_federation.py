@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tfc import config
 from tfc.codec import message as numpy_codec
-from tfc.codec.message import Message
+from tfc.codec.message_spec import HeldModel, Message
 from tfc.codec.palette import Palette
 from tfc.data.ood import procedural_images
 from tfc.data.partition import ClientExamples
@@ -66,7 +66,7 @@ def assert_equal(left, right):
 
 
 def broadcast_of(spec, num_clusters, seed=0):
-    """A random model of a specification, and its payload."""
+    """A random model of a specification as its receiver holds it, and its payload, a key frame."""
     rng = np.random.default_rng(seed)
     palettes = []
     for shape in spec.layout.kernel_shapes:
@@ -75,9 +75,37 @@ def broadcast_of(spec, num_clusters, seed=0):
         palettes.append(Palette(codebook, rng.integers(0, num_clusters, shape).astype(np.uint8)))
     model = model_fn()
     _, others = spec.layout.split(model.trainable_variables, model.non_trainable_variables)
-    message = Message(np.int32(num_clusters), tuple(palettes), tuple(other.numpy() for other in others), np.zeros(0))
+    control = np.full(spec.control_size, 0.8, np.float32)
+    message = Message(np.int32(num_clusters), tuple(palettes), tuple(other.numpy() for other in others), control)
     payload = numpy_codec.encode(message, spec.downlink)
-    return numpy_codec.decode(payload, spec.downlink), np.frombuffer(payload, np.uint8)
+    return numpy_codec.decode(payload, spec.downlink).held, np.frombuffer(payload, np.uint8)
+
+
+def answer_of(spec, held, scalars, seed=1, examples_change=0.05):
+    """A random answer to a broadcast: what it says and its payload."""
+    rng = np.random.default_rng(seed)
+    clusters, slots = int(held.num_clusters), spec.uplink.max_clusters
+    palettes = []
+    for palette in held.palettes:
+        if spec.uplink_mode == "update":
+            codebook = np.linspace(-0.1, 0.1, slots).astype(np.float32)
+            indices = rng.integers(0, slots, palette.indices.shape)
+        else:
+            codebook = palette.codebook + np.where(np.arange(slots) < clusters, rng.normal(size=slots) * 0.01, 0)
+            indices = rng.integers(0, clusters, palette.indices.shape)
+        palettes.append(Palette(codebook.astype(np.float32), indices.astype(np.uint8)))
+    others = tuple((other + rng.random(other.shape) * examples_change).astype(np.float32) for other in held.others)
+    count = slots if spec.uplink_mode == "update" else clusters
+    message = Message(np.int32(count), tuple(palettes), others, np.array(scalars, np.float32))
+    payload = numpy_codec.encode(message, spec.uplink, held, update=spec.uplink_mode == "update")
+    return numpy_codec.decode(payload, spec.uplink, held).message, np.frombuffer(payload, np.uint8)
+
+
+def typed(held):
+    """A held model from a TFF state with its Python types."""
+    palettes = tuple(Palette(*(np.asarray(part) for part in palette)) for palette in held[1])
+    moves, others = (tuple(np.asarray(part) for part in parts) for parts in (held[2], held[3]))
+    return HeldModel(np.asarray(held[0]), palettes, moves, others)
 
 
 def data_of(clients, round_number, flags=ClientFlags.NONE):

@@ -36,9 +36,27 @@ def _run(options: argparse.Namespace) -> int:
 
     name = f"{Path(options.experiment).stem}-{experiment.method}-seed{experiment.seed}"
     out = options.out or Path("runs") / name
-    finished = run(experiment, out, force=options.force, progress=not options.quiet)
+    finished = run(
+        experiment, out, force=options.force, progress=not options.quiet, record_payloads=options.record_payloads
+    )
     print(comparison_table([finished]).to_markdown())
-    print(f"\n{out}/: config.toml, metrics.csv, summary.json, figures/, model.keras")
+    payloads = ", payloads/" if options.record_payloads else ""
+    print(f"\n{out}/: config.toml, metrics.csv, summary.json, figures/, model.keras{payloads}")
+    return 0
+
+
+def _replay(options: argparse.Namespace) -> int:
+    from tfc.replay import replay
+    from tfc.report import replay_table
+
+    rounds = replay(options.run, deflate=options.deflated)
+    print(replay_table(rounds, deflated=options.deflated).to_markdown())
+    different = [str(row.round) for row in rounds if not (row.broadcast_equal and row.mean_equal)]
+    if different:
+        raise RunError(f"{options.run}: payloads and the server's models differ in round {', '.join(different)}")
+    print(
+        f"\n{len(rounds)} rounds: every client arrived at the server's model, and the answers at its mean, bit for bit"
+    )
     return 0
 
 
@@ -54,6 +72,20 @@ def _presets(options: argparse.Namespace) -> int:
         for name in config.preset_names():
             first_line = (config.PRESETS / f"{name}.toml").read_text(encoding="utf-8").splitlines()[0]
             print(f"{name:20} {first_line.lstrip('# ')}")
+    return 0
+
+
+def _sweep(options: argparse.Namespace) -> int:
+    from tfc.sweep import parse_axis, plan, run_all
+
+    axes = [("method", options.methods), *map(parse_axis, options.vary), ("seed", list(map(str, options.seeds)))]
+    runs = plan(options.experiment, options.set, axes)
+    _require_workstation()
+    from tfc.report import comparison_table, mean_table
+
+    finished = run_all(runs, options.out, progress=not options.quiet)
+    print(comparison_table(finished).to_markdown())
+    print("\n" + mean_table(finished).to_markdown())
     return 0
 
 
@@ -126,7 +158,37 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--out", type=Path, metavar="DIR", help="the run's folder (default: runs/PRESET-METHOD-seedN)")
     run.add_argument("--force", action="store_true", help="replace an existing run")
     run.add_argument("--quiet", action="store_true", help="no progress bar")
+    run.add_argument("--record-payloads", action="store_true", help="keep every payload, for 'tfc replay'")
     run.set_defaults(function=_run)
+
+    sweep = add(
+        "sweep",
+        "run every combination of methods, seeds and other keys, one at a time; finished runs stay",
+        "tfc sweep fashion-resnet8 --seeds 0 1 2 --out runs/reference\n"
+        "  tfc sweep demo --methods fedcompress --vary communication.rate_weight=0.4,0.8 --out runs/rates",
+    )
+    add_experiment(sweep)
+    sweep.add_argument(
+        "--methods", nargs="+", default=["fedavg", "fedcompress"], metavar="METHOD", help="default: both"
+    )
+    sweep.add_argument("--seeds", nargs="+", type=int, default=[0], metavar="SEED", help="default: 0")
+    sweep.add_argument(
+        "--vary", action="append", default=[], metavar="KEY=VALUE,VALUE", help="another key's values; may be repeated"
+    )
+    sweep.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the runs' folders")
+    sweep.add_argument("--quiet", action="store_true", help="no progress bars")
+    sweep.set_defaults(function=_sweep)
+
+    replay = add(
+        "replay",
+        "play a recorded run again from its payloads alone, with clients and a server in NumPy",
+        "tfc run demo --record-payloads --out runs/demo && tfc replay runs/demo",
+    )
+    replay.add_argument("run", type=Path, metavar="RUN", help="folder of a run made with --record-payloads")
+    replay.add_argument(
+        "--deflated", action="store_true", help="also measure the models as deflated files of float32 weights"
+    )
+    replay.set_defaults(function=_replay)
 
     presets = add("presets", "list the presets, show one, or list all keys", "tfc presets fashion-resnet8 > mine.toml")
     presets.add_argument("name", nargs="?", help="show this preset (or TOML file) with every key")

@@ -47,6 +47,8 @@ def key(default: Any, help: str, allowed: Range | tuple[str, ...] | None = None)
     return field(default=default, metadata={"help": help, "allowed": allowed})
 
 
+STARTS = ("seed", "own")
+UPLINKS = ("weights", "update")
 _COUNT = Range(1)
 _COUNT_OR_ZERO = Range(0)
 _RATE = Range(0, None, open_low=True)
@@ -58,6 +60,8 @@ class DataConfig:
 
     dataset: str = key("mnist5k", "data set: mnist5k, fashion_mnist, npz", ("mnist5k", "fashion_mnist", "npz"))
     data_dir: str = key("", "folder (or NPZ file) of the data; empty for the usual places")
+    image_size: int = key(0, "images are padded with zeros to this height and width; 0 leaves them", _COUNT_OR_ZERO)
+    channels: int = key(0, "channels are repeated to this number; 0 leaves them", _COUNT_OR_ZERO)
     partition: str = key("iid", "how examples are divided among clients", ("iid",))
     num_clients: int = key(10, "number of clients", _COUNT)
     examples_per_client: int = key(0, "examples of each client; 0 divides all of them evenly", _COUNT_OR_ZERO)
@@ -68,7 +72,8 @@ class DataConfig:
 class ModelConfig:
     """Which model."""
 
-    name: str = key("resnet8", "model: resnet8, resnet20", ("resnet8", "resnet20"))
+    name: str = key("resnet8", "model: resnet8, resnet20, mobilenet", ("resnet8", "resnet20", "mobilenet"))
+    initial: str = key("seed", "first weights: expanded from the run's seed at both ends, or the model's own", STARTS)
     batchnorm_momentum: float = key(
         0.9, "share of the old moving average that a training step keeps", Range(0, 1, open_high=True)
     )
@@ -103,6 +108,18 @@ class ClusteringConfig:
 
 
 @dataclass(frozen=True)
+class CommunicationConfig:
+    """What travels, and how exactly."""
+
+    uplink: str = key("update", "what clients palettize: their weights (the paper), or their update", UPLINKS)
+    levels: int = key(9, "slots of an update's codebook, one of them zero; an odd number", Range(3, 63))
+    rate_weight: float = key(0.8, "price of a bit of an update, in mean squares of the update", Range(0))
+    target_ratio: float = key(
+        0.0, "FedAvg's bytes by ours; rate_weight then follows from what was sent; 0 keeps it fixed", Range(0)
+    )
+
+
+@dataclass(frozen=True)
 class ServerConfig:
     """Server-side self-compression: distillation into the clustered model on out-of-distribution data."""
 
@@ -127,6 +144,7 @@ class ExperimentConfig:
     model: ModelConfig = field(default_factory=ModelConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     clustering: ClusteringConfig = field(default_factory=ClusteringConfig)
+    communication: CommunicationConfig = field(default_factory=CommunicationConfig)
     server: ServerConfig = field(default_factory=ServerConfig)
 
 
@@ -175,6 +193,15 @@ def from_dict(values: dict[str, Any]) -> ExperimentConfig:
         raise ConfigError(
             f"clustering.min_clusters must be at most clustering.max_clusters = {clustering.max_clusters}; "
             f"found {clustering.min_clusters}"
+        )
+    if config.communication.levels % 2 == 0:
+        raise ConfigError(
+            f"communication.levels must be odd, so that zero is in the middle; found {config.communication.levels}"
+        )
+    if config.communication.uplink == "update" and not config.server.master:
+        raise ConfigError(
+            "server.master = false needs communication.uplink = 'weights': without a float master at the server, "
+            "updates smaller than a cluster's width would be lost"
         )
     if training.plain_epochs + training.clustered_epochs < 1:
         raise ConfigError("training.plain_epochs + training.clustered_epochs must be at least 1; found 0")

@@ -6,6 +6,7 @@ import base64
 import datetime
 import io
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 from tfc.codec.whole_file import written_whole
 from tfc.errors import RunError
+from tfc.replay import ReplayedRound
 from tfc.run_folder import FinishedRun
 
 _TEMPLATE = Path(__file__).parent / "report.html.jinja"
@@ -86,6 +88,64 @@ def comparison_table(runs: Sequence[FinishedRun]) -> Table:
         "MB = 10^6 bytes of all payloads of all clients and rounds, headers and scalars included. Ratio: what FedAvg "
         "would send with float32 for every parameter, both directions, same clients and rounds, by what was sent.",
     )
+
+
+def _settings_but_seed(run: FinishedRun) -> str:
+    lines = (run.path / "config.toml").read_text(encoding="utf-8").splitlines()
+    return "\n".join(line for line in lines if not line.startswith("seed ="))
+
+
+def mean_table(runs: Sequence[FinishedRun]) -> Table:
+    """Returns means over seeds: one row per set of runs that differ in nothing but their seed.
+
+    Args:
+        runs: Finished runs.
+    """
+    groups: dict[str, list[FinishedRun]] = {}
+    for run in runs:
+        groups.setdefault(_settings_but_seed(run), []).append(run)
+
+    def mean(group: list[FinishedRun], key: str) -> float:
+        return sum(run.summary[key] for run in group) / len(group)
+
+    rows = tuple(
+        (
+            re.sub(r"-?seed\d+$", "", group[0].name) or group[0].name,
+            str(len(group)),
+            f"{mean(group, 'last3_accuracy'):.4f}",
+            f"{mean(group, 'uplink_bytes') / 1e6:.3f}",
+            f"{mean(group, 'downlink_bytes') / 1e6:.3f}",
+            f"{mean(group, 'fedavg_bytes') / (mean(group, 'uplink_bytes') + mean(group, 'downlink_bytes')):.2f}x",
+        )
+        for group in groups.values()
+    )
+    return Table("Means over seeds", ("runs", "seeds", "last 3 rounds", "MB up", "MB down", "ratio"), rows)
+
+
+def replay_table(rounds: Sequence[ReplayedRound], *, deflated: bool) -> Table:
+    """Returns what playing a run's payloads again found, one row per round and one for all.
+
+    Args:
+        rounds: From `tfc.replay.replay`.
+        deflated: Whether deflated files were measured.
+    """
+
+    def verdict(equal: bool) -> str:
+        return "equal" if equal else "DIFFERENT"
+
+    def row(name: str, part: Sequence[ReplayedRound]) -> tuple[str, ...]:
+        cells = (
+            name,
+            str(sum(each.uplink_bytes for each in part)),
+            str(sum(each.downlink_bytes for each in part)),
+            verdict(all(each.broadcast_equal for each in part)),
+            verdict(all(each.mean_equal for each in part)),
+        )
+        return (*cells, str(sum(each.deflated_bytes for each in part))) if deflated else cells
+
+    header = ("round", "bytes up", "bytes down", "broadcast", "mean", *(("deflated weights",) if deflated else ()))
+    rows = tuple(row(str(each.round), [each]) for each in rounds)
+    return Table("Payloads played again", header, (*rows, row("all", rounds)))
 
 
 def read_bench(path: Path) -> dict[str, Any]:

@@ -25,6 +25,8 @@ class RoundMetrics:
         quality_score: Mean representation quality score of the clients.
         uplink_bytes: Bytes of all payloads from clients to the server.
         downlink_bytes: Bytes of all payloads from the server to clients.
+        key_frame_bytes: Length of the round's key frame, which a client that missed broadcasts may get; 0 without one.
+        rate_weight: Price of a bit of the clients' next updates, in mean squares of the update.
         clients_ok: Clients whose update counted.
         clients_failed: Clients with no examples, an update that is not finite, or no answer.
         seconds: Wall time of the round in the simulation, evaluation excluded.
@@ -37,6 +39,8 @@ class RoundMetrics:
     quality_score: float
     uplink_bytes: int
     downlink_bytes: int
+    key_frame_bytes: int
+    rate_weight: float
     clients_ok: int
     clients_failed: int
     seconds: float
@@ -141,6 +145,7 @@ _SUMMARY_KEYS = (
     "uplink_bytes",
     "downlink_bytes",
     "communication_ratio",
+    "uplink",
     "versions",
 )
 

@@ -16,18 +16,20 @@ from tqdm import tqdm
 
 from tfc import __version__
 from tfc import config as configuration
-from tfc.codec.message import float32_message_bytes
+from tfc.codec.message_spec import float32_message_bytes
 from tfc.codec.whole_file import written_whole
 from tfc.config import ExperimentConfig
-from tfc.data.datasets import DATASETS, Dataset
+from tfc.data.datasets import DATASETS, Dataset, resized
 from tfc.data.ood import OodFn, image_folder, procedural_images
 from tfc.data.partition import PARTITIONS, ClientExamples, client_examples
 from tfc.data.pixels import to_float
 from tfc.errors import ConfigError, DataError
 from tfc.federated.client_data import client_data, client_data_type
 from tfc.federated.global_model import CLIENT_SCALARS
-from tfc.federated.process import METHODS
+from tfc.federated.ledger import DownlinkLedger
+from tfc.federated.process import METHODS, process_spec
 from tfc.models import MODELS
+from tfc.payload_recorder import PayloadRecorder
 from tfc.run_folder import FinishedRun, RoundMetrics, RunFolder, check_out, read_run
 from tfc.seeds import Purpose, generator
 from tfc.workers import WorkerProcess, local_worker
@@ -36,13 +38,13 @@ _EVALUATION_BATCH = 500
 
 
 def load_dataset(config: ExperimentConfig) -> Dataset:
-    """Loads the configured data set.
+    """Loads the configured data set, images padded and channels repeated as configured.
 
     Raises:
-        DataError: If it is missing or damaged.
+        DataError: If it is missing, damaged, or can't be brought to the configured shape.
     """
     data_dir = Path(config.data.data_dir).expanduser() if config.data.data_dir else None
-    return DATASETS[config.data.dataset](data_dir)
+    return resized(DATASETS[config.data.dataset](data_dir), config.data.image_size, config.data.channels)
 
 
 def load_clients(config: ExperimentConfig, dataset: Dataset) -> list[ClientExamples]:
@@ -148,6 +150,7 @@ def _summary(
         "seconds": round(seconds, 1),
         "peak_rss_mb": round(rss_mb, 1),
         "num_clusters": rounds[-1].num_clusters,
+        "uplink": config.communication.uplink if config.method != "fedavg" else "float32",
         "dataset": config.data.dataset,
         "model": config.model.name,
         "seed": config.seed,
@@ -155,7 +158,14 @@ def _summary(
     }
 
 
-def run(config: ExperimentConfig, out: Path, *, force: bool = False, progress: bool = True) -> FinishedRun:
+def run(
+    config: ExperimentConfig,
+    out: Path,
+    *,
+    force: bool = False,
+    progress: bool = True,
+    record_payloads: bool = False,
+) -> FinishedRun:
     """Runs one experiment from its first round to its last and writes its folder.
 
     Args:
@@ -163,6 +173,7 @@ def run(config: ExperimentConfig, out: Path, *, force: bool = False, progress: b
         out: The run's folder.
         force: Whether an existing run there is replaced.
         progress: Whether a progress bar is shown on standard error.
+        record_payloads: Whether every payload is kept in the folder, for `tfc.replay`.
 
     Returns:
         The finished run.
@@ -186,7 +197,7 @@ def run(config: ExperimentConfig, out: Path, *, force: bool = False, progress: b
     with bar, local_worker() as worker:
         data_type = client_data_type(dataset.input_shape, dataset.x_train.dtype)
         try:
-            process = METHODS[config.method](model_fn, data_type, config, ood_fn)
+            process = METHODS[config.method](model_fn, data_type, config, ood_fn, record_payloads=record_payloads)
         except ValueError as error:
             raise ConfigError(str(error)) from error
         # Only now is it certain that the run can start: a refused one leaves what is there alone.
@@ -200,17 +211,23 @@ def run(config: ExperimentConfig, out: Path, *, force: bool = False, progress: b
         bar.set_description(config.method)
         state = process.initialize()
         total_bytes = 0
+        ledger = DownlinkLedger()
+        recorder = PayloadRecorder(out / "payloads", process_spec(model_fn, config)) if record_payloads else None
         for round_number in range(1, config.rounds + 1):
             round_started = time.monotonic()
-            data = [
-                client_data(clients[client], client, round_number) for client in sampled_clients(config, round_number)
-            ]
-            output = process.next(state, data)
+            sampled = sampled_clients(config, round_number)
+            broadcast = state.global_model_weights
+            output = process.next(state, [client_data(clients[client], client, round_number) for client in sampled])
             state = output.state
+            lengths = output.metrics["distributor"]
+            shipments = ledger.ship(sampled, int(lengths["payload_bytes"]), int(lengths["key_frame_bytes"]))
+            if recorder:
+                recorder.add(round_number, broadcast, shipments, output.metrics)
             seconds = time.monotonic() - round_started
             process.get_model_weights(state).assign_weights_to(model)
             loss, accuracy = model.evaluate(test, verbose=0)
-            metrics = _round_metrics(round_number, accuracy, loss, output.metrics, seconds)
+            downlink_bytes = sum(shipment.length for shipment in shipments)
+            metrics = _round_metrics(round_number, accuracy, loss, output.metrics, downlink_bytes, seconds)
             folder.add_round(metrics)
             total_bytes += metrics.uplink_bytes + metrics.downlink_bytes
             clusters = metrics.num_clusters or "-"
@@ -231,7 +248,9 @@ def run(config: ExperimentConfig, out: Path, *, force: bool = False, progress: b
     return read_run(out)
 
 
-def _round_metrics(round_number: int, accuracy: float, loss: float, metrics: Any, seconds: float) -> RoundMetrics:
+def _round_metrics(
+    round_number: int, accuracy: float, loss: float, metrics: Any, downlink_bytes: int, seconds: float
+) -> RoundMetrics:
     finalizer, clients = metrics["finalizer"], int(metrics["distributor"]["clients"])
     return RoundMetrics(
         round=round_number,
@@ -240,7 +259,9 @@ def _round_metrics(round_number: int, accuracy: float, loss: float, metrics: Any
         num_clusters=int(finalizer["num_clusters"]),
         quality_score=round(float(finalizer["quality_score"]), 6),
         uplink_bytes=int(metrics["aggregator"]["uplink_bytes"]),
-        downlink_bytes=int(metrics["distributor"]["downlink_bytes"]),
+        downlink_bytes=downlink_bytes,
+        key_frame_bytes=int(metrics["distributor"]["key_frame_bytes"]),
+        rate_weight=round(float(finalizer["rate_weight"]), 6),
         clients_ok=int(finalizer["clients_ok"]),
         clients_failed=clients - int(finalizer["clients_ok"]),
         seconds=round(seconds, 3),

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_federated as tff
-from tiny_federation import DATA_TYPE, SHAPE, assert_equal, broadcast_of, examples, model_fn, settings
+from scipy import stats
+from tiny_federation import DATA_TYPE, SHAPE, answer_of, assert_equal, broadcast_of, examples, model_fn, settings
 
 from tfc.clustering.quality import quality_score
 from tfc.codec import message as numpy_codec
@@ -17,13 +18,13 @@ from tfc.federated.aggregator import ClientPayloads, build_aggregator, mean_of_p
 from tfc.federated.client_data import ClientFlags, client_data
 from tfc.federated.client_work import build_client_update, build_client_work
 from tfc.federated.distributor import build_distributor
-from tfc.federated.global_model import Broadcast, GlobalModel
+from tfc.federated.global_model import Broadcast, ModelSpec, assign
 
 
 def test_types_of_the_parts(clustered):
     distributor = build_distributor(clustered)
     received = distributor.next.type_signature.result.result.member
-    assert str(received[0]) == "uint8[?]" and received[1] == clustered.base_type
+    assert str(received[0]) == "uint8[?]" and received[1] == clustered.held_type
     work = build_client_work(clustered, DATA_TYPE, settings().training, "broadcast", 0)
     assert work.next.type_signature.parameter[1].member.is_assignable_from(received)
     assert str(work.next.type_signature.result.result.member) == "<update=uint8[?],update_weight=float32>"
@@ -35,7 +36,8 @@ def test_types_of_the_parts(clustered):
 
 
 def test_distributor_sends_the_payload_and_counts_every_copy(clustered):
-    message, payload = broadcast_of(clustered, 5)
+    held, payload = broadcast_of(clustered, 5)
+    key_frame = payload[:7]
     distributor = build_distributor(clustered)
 
     @tff.federated_computation(
@@ -45,16 +47,18 @@ def test_distributor_sends_the_payload_and_counts_every_copy(clustered):
         output = distributor.next(distributor.initialize(), broadcast)
         return output.result, output.measurements
 
-    model = GlobalModel(message.num_clusters, message.palettes, message.others)
-    received, measurements = send(Broadcast(payload, message.palettes, model), [0, 0, 0])
+    received, measurements = send(Broadcast(payload, key_frame, held, held, np.ones(1, np.float32)), [0, 0, 0])
     np.testing.assert_array_equal(received[0], payload)
-    assert_equal(received[1], message.palettes)
+    assert_equal(received[1], held)
     assert measurements["downlink_bytes"] == 3 * len(payload) and measurements["clients"] == 3
+    assert measurements["payload_bytes"] == len(payload) and measurements["key_frame_bytes"] == 7
 
 
-def eager_plain_training(client, epochs, order):
-    """Two epochs of Keras's own Adam, as an independent reference of the client's training."""
+def eager_plain_training(client, epochs, order, held=None, spec=None):
+    """Epochs of Keras's own Adam, as an independent reference of the client's training."""
     model = model_fn()
+    if held is not None:
+        assign(model, spec.layout, [dequantize(palette) for palette in held.palettes], held.others)
     optimizer = tf.keras.optimizers.Adam(0.01)
     for batch in order:
         with tf.GradientTape() as tape:
@@ -70,10 +74,10 @@ def test_a_plain_client_trains_as_keras_does_batchnorm_included(plain):
     from tfc.training import shuffled_order
 
     client = examples(1, train=27)  # the incomplete last batch is dropped
-    _, payload = broadcast_of(plain, 0)
+    held, payload = broadcast_of(plain, 0)
     update = build_client_update(plain, DATA_TYPE, settings().training, "broadcast", 5)
-    outcome = update(payload, (), client_data(client, 7, 2))
-    answer = numpy_codec.decode(bytes(outcome["payload"]), plain.uplink)
+    outcome = update(payload, held, client_data(client, 7, 2))
+    answer = numpy_codec.decode(bytes(outcome["payload"]), plain.uplink).message
 
     order = shuffled_order(tf.constant(27), 2, 8, 5, 2, 7).numpy()
     assert order.shape == (6, 8)
@@ -82,7 +86,7 @@ def test_a_plain_client_trains_as_keras_does_batchnorm_included(plain):
     _, expected = plain.layout.split(reference.trainable_variables, reference.non_trainable_variables)
     for found, other in zip(answer.others, expected, strict=True):
         np.testing.assert_allclose(found, other, atol=2e-4)
-    moved = [np.abs(a - b).max() for a, b in zip(answer.others, broadcast_of(plain, 0)[0].others, strict=True)]
+    moved = [np.abs(a - b).max() for a, b in zip(answer.others, held.others, strict=True)]
     assert min(moved) > 1e-3, "every weight, BatchNorm statistics included, has moved"
 
     embedding = tf.keras.Model(reference.input, reference.get_layer("embedding").output)
@@ -95,17 +99,63 @@ def test_a_plain_client_trains_as_keras_does_batchnorm_included(plain):
 
 
 @pytest.mark.parametrize("start", ["broadcast", "kmeans++"])
-def test_a_clustered_client_answers_with_palettes_of_the_broadcast_size(clustered, start):
-    update = build_client_update(clustered, DATA_TYPE, settings().training, start, 5)
-    broadcast, payload = broadcast_of(clustered, 5)
-    outcome = update(payload, broadcast.palettes, client_data(examples(1), 0, 1))
-    answer = numpy_codec.decode(bytes(outcome["payload"]), clustered.uplink, broadcast.palettes)
+def test_a_client_that_clusters_weights_answers_with_palettes_of_the_broadcast_size(worker, start):
+    spec = ModelSpec.of(model_fn, "conv", 8, uplink_mode="weights")
+    update = build_client_update(spec, DATA_TYPE, settings().training, start, 5)
+    held, payload = broadcast_of(spec, 5)
+    outcome = update(payload, held, client_data(examples(1), 0, 1))
+    answer = numpy_codec.decode(bytes(outcome["payload"]), spec.uplink, held).message
     assert answer.num_clusters == 5
-    for palette, old in zip(answer.palettes, broadcast.palettes, strict=True):
-        assert (palette.codebook[:5] != old.codebook[:5]).all(), "centroids move"
+    for palette, old in zip(answer.palettes, held.palettes, strict=True):
+        assert (palette.codebook[:5] != old.codebook[:5]).any(), "centroids move"
         assert len(np.unique(dequantize(palette))) <= 5
         moved = np.abs(palette.codebook[:5] - old.codebook[:5]).max()
         assert (moved < 0.1) == (start == "broadcast"), "a warm start keeps an index's meaning"
+
+
+def latent_update(client, held, spec, order):
+    """What a client's plain training changes, by Keras's own Adam."""
+    model = eager_plain_training(client, 1, order, held, spec)
+    kernels, _ = spec.layout.split(model.trainable_variables, model.non_trainable_variables)
+    return [kernel.numpy() - dequantize(palette) for kernel, palette in zip(kernels, held.palettes, strict=True)]
+
+
+@pytest.mark.parametrize("clustered_epochs", [0, 1])
+def test_a_client_that_clusters_its_update_answers_with_its_unbiased_palette(worker, clustered_epochs):
+    from tfc.training import shuffled_order
+
+    spec = ModelSpec.of(model_fn, "conv", 8, uplink_mode="update", update_levels=7)
+    training = dataclasses.replace(settings().training, clustered_epochs=clustered_epochs)
+    update = build_client_update(spec, DATA_TYPE, training, "broadcast", 5)
+    held, payload = broadcast_of(spec, 5)
+    client = examples(1)
+    outcome = update(payload, held, client_data(client, 0, 1))
+    answer = numpy_codec.decode(bytes(outcome["payload"]), spec.uplink, held).message
+    latent = latent_update(client, held, spec, shuffled_order(tf.constant(24), 1, 8, 5, 1, 0).numpy())
+    for palette, change in zip(answer.palettes, latent, strict=True):
+        quantized = dequantize(palette)
+        assert palette.codebook[3] == 0 and 1 < len(np.unique(quantized)) <= 7
+        projection = (quantized * change).sum() / (change * change).sum()
+        if clustered_epochs:  # the latent update has moved on, through the palette
+            assert projection > 0.5
+        else:
+            assert projection == pytest.approx(1, abs=0.05)
+
+
+def test_the_price_of_a_bit_comes_with_the_broadcast(worker):
+    spec = ModelSpec.of(model_fn, "conv", 8, uplink_mode="update")
+    training = dataclasses.replace(settings().training, clustered_epochs=0)
+    update = build_client_update(spec, DATA_TYPE, training, "broadcast", 5)
+    held, _ = broadcast_of(spec, 5)
+    entropies = []
+    for price in (0.0, 0.5):
+        message = numpy_codec.Message(held.num_clusters, held.palettes, held.others, np.array([price], np.float32))
+        payload = np.frombuffer(numpy_codec.encode(message, spec.downlink), np.uint8)
+        outcome = update(payload, held, client_data(examples(1), 0, 1))
+        answer = numpy_codec.decode(bytes(outcome["payload"]), spec.uplink, held).message
+        counts = [np.bincount(palette.indices.ravel(), minlength=9) for palette in answer.palettes]
+        entropies.append(sum(stats.entropy(count, base=2) * count.sum() for count in counts))
+    assert entropies[1] < 0.8 * entropies[0]
 
 
 @pytest.fixture(scope="module")
@@ -130,56 +180,57 @@ def nan_inputs(client):
     ids=["no examples", "not finite", "validation not finite", "dropout"],
 )
 def test_a_client_that_does_not_count_sends_nothing(clustered, client_update, data):
-    message, payload = broadcast_of(clustered, 5)
-    outcome = client_update(payload, message.palettes, data)
+    held, payload = broadcast_of(clustered, 5)
+    outcome = client_update(payload, held, data)
     assert (len(outcome["payload"]), outcome["weight"], outcome["failed"]) == (0, 0, 1)
 
 
 def test_a_client_with_less_than_a_batch_or_without_validation_still_counts(clustered, client_update):
-    message, payload = broadcast_of(clustered, 5)
-    outcome = client_update(payload, message.palettes, client_data(examples(1, train=3, validation=0), 0, 1))
-    answer = numpy_codec.decode(bytes(outcome["payload"]), clustered.uplink, message.palettes)
+    held, payload = broadcast_of(clustered, 5)
+    outcome = client_update(payload, held, client_data(examples(1, train=3, validation=0), 0, 1))
+    answer = numpy_codec.decode(bytes(outcome["payload"]), clustered.uplink, held).message
     np.testing.assert_array_equal(answer.scalars, [3, 0, 0, 0])
 
 
 def test_examples_may_come_in_several_batches(clustered, client_update):
-    client, (message, payload) = examples(1), broadcast_of(clustered, 5)
+    client, (held, payload) = examples(1), broadcast_of(clustered, 5)
     whole = client_data(client, 0, 1)
     pairs = collections.OrderedDict(x=client.x_train, y=client.y_train)
     parts = collections.OrderedDict(whole, train=tf.data.Dataset.from_tensor_slices(pairs).batch(10))
-    answers = [client_update(payload, message.palettes, data)["payload"] for data in (whole, parts)]
+    answers = [client_update(payload, held, data)["payload"] for data in (whole, parts)]
     np.testing.assert_array_equal(*answers)
 
 
-def test_a_client_that_does_not_understand_the_broadcast_does_not_count(clustered, client_update):
-    message, payload = broadcast_of(clustered, 5)
+def test_a_client_understands_what_is_coded_given_what_it_holds_and_nothing_else(clustered, client_update):
+    held, payload = broadcast_of(clustered, 5)
     other, _ = broadcast_of(clustered, 5, seed=9)
-    difference = np.frombuffer(numpy_codec.encode(message, clustered.downlink, message.palettes), np.uint8)
-    understood = client_update(difference, message.palettes, client_data(examples(1), 0, 1))
+    message = numpy_codec.Message(held.num_clusters, held.palettes, held.others, np.array([0.8], np.float32))
+    difference = np.frombuffer(numpy_codec.encode(message, clustered.downlink, held), np.uint8)
+    assert len(difference) < len(payload) / 4
+    understood = client_update(difference, held, client_data(examples(1), 0, 1))
     assert understood["failed"] == 0
     np.testing.assert_array_equal(
-        understood["payload"], client_update(payload, message.palettes, client_data(examples(1), 0, 1))["payload"]
+        understood["payload"], client_update(payload, held, client_data(examples(1), 0, 1))["payload"]
     )
-    for received, base in [
-        (difference, other.palettes),
-        (payload[:-3], message.palettes),
-        (payload[:0], message.palettes),
-    ]:
+    for received, base in [(difference, other), (payload[:-3], held), (payload[:0], held)]:
         assert client_update(received, base, client_data(examples(1), 0, 1))["failed"] == 1
+
+
+def test_a_client_expands_a_seed_whatever_it_holds(clustered, client_update):
+    held, _ = broadcast_of(clustered, 5)
+    seed = np.frombuffer(numpy_codec.encode_seed(4, 6, np.array([0.8]), clustered.downlink), np.uint8)
+    outcome = client_update(seed, held, client_data(examples(1), 0, 1))
+    assert outcome["failed"] == 0
+    expanded = numpy_codec.decode(bytes(seed), clustered.downlink).held
+    assert numpy_codec.decode(bytes(outcome["payload"]), clustered.uplink, expanded).message.scalars[0] == 24
 
 
 @pytest.fixture(scope="module")
 def answers(clustered):
     """A broadcast and two clients' answers to it: messages and payloads."""
-    broadcast, _ = broadcast_of(clustered, 5)
-    messages, payloads = [], []
-    for seed, scalars in [(1, [10, 4, 0.5, 2.0]), (2, [30, 12, 0.75, 3.0])]:
-        message, _ = broadcast_of(clustered, 4 + seed, seed)
-        message = message._replace(scalars=np.array(scalars, np.float32))
-        payload = numpy_codec.encode(message, clustered.uplink, broadcast.palettes)
-        payloads.append(np.frombuffer(payload, np.uint8))
-        messages.append(numpy_codec.decode(payload, clustered.uplink, broadcast.palettes))
-    return broadcast, messages, payloads
+    held, _ = broadcast_of(clustered, 5)
+    pairs = [answer_of(clustered, held, [10, 4, 0.5, 2.0], 1), answer_of(clustered, held, [30, 12, 0.75, 3.0], 2)]
+    return held, [message for message, _ in pairs], [payload for _, payload in pairs]
 
 
 def test_aggregator_only_concatenates_and_counts_bytes(answers):
@@ -194,13 +245,20 @@ def test_aggregator_only_concatenates_and_counts_bytes(answers):
 
 
 def mean(spec, broadcast, payloads, weights):
+    held = tf.nest.map_structure(tf.constant, broadcast)
+
     @tf.function
     def decode_and_average():
         data = tf.constant(np.concatenate(payloads))
         collected = ClientPayloads(data, tf.constant([len(p) for p in payloads]), tf.constant(weights, tf.float32))
-        return mean_of_payloads(spec, tf.nest.map_structure(tf.constant, broadcast.palettes), collected)
+        return mean_of_payloads(spec, held, collected)
 
     return decode_and_average()
+
+
+def kernel_of(spec, held, message, number):
+    before = dequantize(held.palettes[number]) if spec.uplink_mode == "update" else 0
+    return before + dequantize(message.palettes[number])
 
 
 def test_the_server_means_by_examples_what_the_payloads_say(clustered, answers):
@@ -208,7 +266,7 @@ def test_the_server_means_by_examples_what_the_payloads_say(clustered, answers):
     nothing = np.zeros(0, np.uint8)
     result = mean(clustered, broadcast, [payloads[0], nothing, payloads[1]], [10, 0, 30])
     for number in range(len(clustered.layout.kernels)):
-        kernels = [dequantize(message.palettes[number]) for message in messages]
+        kernels = [kernel_of(clustered, broadcast, message, number) for message in messages]
         np.testing.assert_allclose(result.kernels[number], 0.25 * kernels[0] + 0.75 * kernels[1], atol=1e-6)
     for found, first, second in zip(result.others, messages[0].others, messages[1].others, strict=True):
         np.testing.assert_allclose(found, 0.25 * first + 0.75 * second, atol=1e-6)
@@ -223,6 +281,6 @@ def test_damaged_payloads_do_not_count(clustered, answers):
     flipped[50] ^= 4
     result = mean(clustered, broadcast, [payloads[0], flipped, payloads[1][:20]], [10, 30, 30])
     assert result.weight == 10 and result.clients == 1
-    np.testing.assert_allclose(result.kernels[0], dequantize(messages[0].palettes[0]), atol=1e-6)
+    np.testing.assert_allclose(result.kernels[0], kernel_of(clustered, broadcast, messages[0], 0), atol=1e-6)
     nobody = mean(clustered, broadcast, [flipped], [30])
     assert nobody.weight == 0 and all(np.isfinite(kernel).all() for kernel in nobody.kernels)

@@ -1,10 +1,9 @@
-"""One model as bytes, format 1: what both ends hold is not sent again. NumPy alone.
+"""One model as bytes, format 2: what both ends hold is not sent again. NumPy alone.
 
-A clustered kernel travels as a codebook and entropy-coded cluster indices. Where the receiver holds a base (the last
-broadcast), an index is coded *given* the index at the same place in the base, as the step between the ranks of the two
-centroids in the new codebook: 0 where nothing changed, small where it did. Without a base (a key frame) the rank itself
-is coded. Codebooks and all other parameters are 16-bit floats with a common exponent per tensor; the scalars beside the
-model are 32-bit floats. A model without clustered kernels (FedAvg's) keeps 32-bit floats throughout.
+A clustered kernel travels as a codebook and entropy-coded cluster indices, coded given what the receiver holds
+(`contexts`); codebooks and all other parameters as steps from what it holds (`differences`); an initial model as a seed
+that both ends expand (`seed_model`). A key frame stands alone; its floats are exact, so whoever gets one holds the same
+model as whoever followed the differences. A model without clustered kernels (FedAvg's) is float32 throughout.
 
 `docs/wire-format.md` names every byte; `tfc.codec.graph` writes and reads the same ones inside a TensorFlow graph.
 """
@@ -13,233 +12,256 @@ from __future__ import annotations
 
 import math
 import zlib
-from dataclasses import dataclass
-from typing import Any, NamedTuple
 
 import numpy as np
 
-from tfc.codec import rans, tables
+from tfc.codec import contexts, differences, rans, seed_model, tables
+from tfc.codec.message_spec import (
+    FORMAT_VERSION,
+    HEADER_BYTES,
+    MAGIC,
+    TRAILER_BYTES,
+    CodecError,
+    Decoded,
+    HeldModel,
+    Kind,
+    Message,
+    MessageSpec,
+)
 from tfc.codec.palette import UNUSED_CENTROID, Palette
-
-MAGIC = b"FC"
-FORMAT_VERSION = 1
-KEY_FRAME, DELTA = 0, 1
-HEADER_BYTES = 12
-TRAILER_BYTES = 4
-SMALLEST_EXPONENT, LARGEST_EXPONENT = -100, 100
-HALF_OF_LAST_BIT = 1 << 12
-"""Added to a float32's bits, it carries into the exponent exactly where rounding to float16's mantissa does."""
+from tfc.codec.rans import FREQUENCY_TOTAL
 
 
-class CodecError(ValueError):
-    """Bytes that are no message of the expected form; says what is wrong and at which byte."""
-
-
-@dataclass(frozen=True)
-class MessageSpec:
-    """What both ends know of a message beforehand.
-
-    Attributes:
-        kernel_shapes: Shape of each clustered kernel, in order.
-        other_shapes: Shape of each other parameter (BatchNorm, biases, unclustered kernels), in order.
-        max_clusters: Slots of a codebook, 1 to 256.
-        num_scalars: Number of float32 values that travel beside the model.
-    """
-
-    kernel_shapes: tuple[tuple[int, ...], ...]
-    other_shapes: tuple[tuple[int, ...], ...]
-    max_clusters: int
-    num_scalars: int = 0
-
-    @property
-    def kernel_sizes(self) -> tuple[int, ...]:
-        """Number of weights of each clustered kernel."""
-        return tuple(math.prod(shape) for shape in self.kernel_shapes)
-
-    @property
-    def other_sizes(self) -> tuple[int, ...]:
-        """Number of values of each other parameter."""
-        return tuple(math.prod(shape) for shape in self.other_shapes)
-
-    @property
-    def num_indices(self) -> int:
-        """Number of cluster indices of all kernels."""
-        return sum(self.kernel_sizes)
-
-    @property
-    def alphabet(self) -> int:
-        """Number of different symbols that the entropy coder may meet."""
-        return 2 * self.max_clusters - 1
-
-    @property
-    def lanes(self) -> int:
-        """Lanes of the entropy coder."""
-        return rans.lanes_for(self.num_indices)
-
-
-class Message(NamedTuple):
-    """A model and the scalars beside it: what a payload says.
-
-    Attributes:
-        num_clusters: int32 scalar, clusters in use; 0 where no kernel is clustered.
-        palettes: One `Palette` per clustered kernel.
-        others: float32 arrays, all other parameters.
-        scalars: float32, shape (num_scalars,).
-    """
-
-    num_clusters: Any
-    palettes: tuple[Palette, ...]
-    others: tuple[Any, ...]
-    scalars: Any
-
-
-def float32_message_bytes(num_parameters: int, num_scalars: int) -> int:
-    """Returns the length in bytes of a message that holds every parameter as float32.
+def held_checksum(held: HeldModel) -> int:
+    """Returns the Adler-32 of a held model, by which a message names what it is coded given.
 
     Args:
-        num_parameters: Number of parameters.
-        num_scalars: Values beside the model.
-    """
-    return HEADER_BYTES + 4 * (num_scalars + num_parameters) + TRAILER_BYTES
-
-
-def base_checksum(palettes: tuple[Palette, ...]) -> int:
-    """Returns the Adler-32 of a base's cluster indices, by which a message names the base it refers to.
-
-    Args:
-        palettes: The base's palettes; shape and order as in the message.
+        held: The model; shapes and order as in the message.
     """
     checksum = 1
-    for palette in palettes:
+    for palette in held.palettes:
         checksum = zlib.adler32(np.asarray(palette.indices, np.uint8).tobytes(), checksum)
+    for move in held.moves:
+        checksum = zlib.adler32(np.asarray(move, np.uint8).tobytes(), checksum)
+    for values in (*(palette.codebook for palette in held.palettes), *held.others):
+        checksum = zlib.adler32(np.asarray(values, "<f4").tobytes(), checksum)
     return checksum
 
 
-def exponent_of(values: np.ndarray) -> int:
-    """Returns floor(log2(largest magnitude)) after rounding it to float16's 11 bits, within the format's limits.
-
-    Without the rounding, a magnitude just below a power of two would have another exponent once it was decoded, and a
-    decoded model would not be exactly representable any more.
-
-    Args:
-        values: float32 array of any shape.
-    """
-    largest = np.abs(values).max(initial=0.0).astype(np.float32)
-    exponent = int((int(largest.view(np.int32)) + HALF_OF_LAST_BIT) >> 23) - 127
-    return min(max(exponent, SMALLEST_EXPONENT), LARGEST_EXPONENT)
-
-
-def _to_halves(values: np.ndarray, exponent: int) -> bytes:
-    return (values.astype(np.float32) * np.float32(2.0**-exponent)).astype("<f2").tobytes()
-
-
-def ranks_of(centroids: np.ndarray) -> np.ndarray:
-    """Returns the place of each slot's centroid in ascending order; equal centroids stay in the order of their slots.
-
-    Args:
-        centroids: float32 (clusters,), those in use.
-
-    Returns:
-        int64 (clusters,), a permutation.
-    """
-    ranks = np.empty(len(centroids), np.int64)
-    ranks[np.argsort(centroids, kind="stable")] = np.arange(len(centroids))
-    return ranks
-
-
-def _zigzag(steps: np.ndarray) -> np.ndarray:
+def _to_symbols(steps: np.ndarray) -> np.ndarray:
+    """0, +1, -1, +2, ... as 0, 1, 2, 3, ..."""
     return np.where(steps > 0, 2 * steps - 1, -2 * steps)
 
 
-def _unzigzag(symbols: np.ndarray) -> np.ndarray:
+def _from_symbols(symbols: np.ndarray) -> np.ndarray:
     return np.where(symbols % 2 == 1, (symbols + 1) // 2, -(symbols // 2))
-
-
-def encode(message: Message, spec: MessageSpec, base: tuple[Palette, ...] | None = None) -> bytes:
-    """Encodes a message.
-
-    Args:
-        message: NumPy arrays with the shapes of `spec`, finite; every index below `num_clusters`.
-        spec: Shapes of the model.
-        base: Palettes that the receiver holds; None for a key frame.
-
-    Returns:
-        The payload.
-
-    Raises:
-        CodecError: If the message or the base does not fit the specification.
-    """
-    shapes = tuple(np.shape(palette.indices) for palette in message.palettes)
-    if shapes != spec.kernel_shapes or tuple(np.shape(other) for other in message.others) != spec.other_shapes:
-        raise CodecError("the message's shapes differ from the specification's")
-    if base is not None and tuple(np.shape(palette.indices) for palette in base) != spec.kernel_shapes:
-        raise CodecError("the base's shapes differ from the specification's")
-    base = base if spec.kernel_shapes else None  # nothing else is coded given the base
-    num_clusters = int(message.num_clusters) if spec.kernel_shapes else 0
-    if spec.kernel_shapes and not 1 <= num_clusters <= spec.max_clusters:
-        raise CodecError(f"num_clusters must be between 1 and {spec.max_clusters}, found {num_clusters}")
-    kind = KEY_FRAME if base is None else DELTA
-    parts = [
-        MAGIC,
-        bytes([FORMAT_VERSION, kind]),
-        (0 if base is None else base_checksum(base)).to_bytes(4, "little"),
-        num_clusters.to_bytes(2, "little"),
-        bytes([spec.lanes - 1, 0]),
-        np.asarray(message.scalars, "<f4").tobytes(),
-    ]
-    words = b""
-    if spec.kernel_shapes:
-        kernel_parts, words = _encode_kernels(message, spec, base, num_clusters)
-        parts.extend(kernel_parts)
-        exponents = [exponent_of(other) for other in message.others]
-        parts.append(np.array(exponents, np.int8).tobytes())
-        parts.extend(_to_halves(other, exponent) for other, exponent in zip(message.others, exponents, strict=True))
-    else:
-        parts.extend(np.asarray(other, "<f4").tobytes() for other in message.others)
-    payload = b"".join([*parts, words])
-    return payload + zlib.adler32(payload).to_bytes(4, "little")
-
-
-def _encode_kernels(
-    message: Message, spec: MessageSpec, base: tuple[Palette, ...] | None, num_clusters: int
-) -> tuple[list[bytes], bytes]:
-    exponents = [exponent_of(palette.codebook[:num_clusters]) for palette in message.palettes]
-    books, symbols, counts = [], [], []
-    for number, (palette, exponent) in enumerate(zip(message.palettes, exponents, strict=True)):
-        indices = np.asarray(palette.indices, np.int64).reshape(-1)
-        if indices.size and indices.max() >= num_clusters:
-            raise CodecError(f"cluster index {indices.max()} is not below the number of clusters {num_clusters}")
-        books.append(_to_halves(palette.codebook[:num_clusters], exponent))
-        # Ranks follow the codebook that the receiver will see, not the one before rounding.
-        ranks = ranks_of(_Reader(books[-1]).halves(num_clusters, exponent, "codebook"))
-        coded = ranks[indices]
-        if base is not None:
-            held = np.minimum(np.asarray(base[number].indices, np.int64).reshape(-1), num_clusters - 1)
-            coded = _zigzag(coded - ranks[held])
-        symbols.append(coded)
-        counts.append(np.bincount(coded, minlength=spec.alphabet))
-    codes = tables.codes_of(np.stack(counts))
-    lengths = spec.alphabet - (codes[:, ::-1] > 0).argmax(axis=1)
-    lengths = np.where((codes > 0).any(axis=1), lengths, 0)
-    states, words = rans.encode(np.concatenate(symbols), _contexts(spec), tables.frequencies_of(codes), spec.lanes)
-    parts = [
-        np.array(exponents, np.int8).tobytes(),
-        *books,
-        lengths.astype("<u2").tobytes(),
-        *(row[:length].tobytes() for row, length in zip(codes, lengths, strict=True)),
-        states.astype("<u4").tobytes(),
-    ]
-    return parts, words.astype("<u2").tobytes()
-
-
-def _contexts(spec: MessageSpec) -> np.ndarray:
-    return np.repeat(np.arange(len(spec.kernel_sizes)), spec.kernel_sizes)
 
 
 def _padded(centroids: np.ndarray, max_clusters: int) -> np.ndarray:
     codebook = np.full(max_clusters, UNUSED_CENTROID, np.float32)
     codebook[: len(centroids)] = centroids
     return codebook
+
+
+def _stream_contexts(spec: MessageSpec, kind: Kind, held: HeldModel | None, num_clusters: int) -> np.ndarray:
+    """Rows of the frequencies for all symbols: indices, codebooks, other parameters.
+
+    Behind the rows of the kernels' contexts come: codebooks, other parameters, and one that is certain to be 0.
+    """
+    rows = len(spec.kernel_sizes) * spec.ranks * contexts.MOVES
+    slots = np.tile(np.arange(spec.max_clusters), len(spec.kernel_sizes))
+    in_codebook = np.where((slots < num_clusters) & (kind == Kind.DELTA), rows, rows + 2)
+    others = np.full(sum(spec.other_sizes), rows + 2 if kind == Kind.KEY_FRAME else rows + 1)
+    given = None if kind == Kind.KEY_FRAME else held
+    return np.concatenate([contexts.context_numbers(spec, given), in_codebook, others])
+
+
+def _frequencies(
+    spec: MessageSpec, groupings: np.ndarray, chosen: np.ndarray, held_clusters: int, of_steps: np.ndarray
+) -> np.ndarray:
+    places = contexts.table_places(groupings, spec.ranks, held_clusters).reshape(-1)
+    sent = np.concatenate([chosen, of_steps])
+    rows = tables.frequencies_of(sent, spec.largest_step)[np.concatenate([places, [len(chosen), len(chosen) + 1]])]
+    certain = np.zeros((1, rows.shape[1]), np.int64)
+    certain[0, 0] = FREQUENCY_TOTAL
+    return np.concatenate([rows, certain])
+
+
+def _held_clusters(kind: Kind, held: HeldModel | None) -> int:
+    return 1 if held is None or kind == Kind.KEY_FRAME else int(held.num_clusters)
+
+
+def _check_shapes(message: Message, spec: MessageSpec, held: HeldModel | None) -> None:
+    shapes = tuple(np.shape(palette.indices) for palette in message.palettes)
+    if shapes != spec.kernel_shapes or tuple(np.shape(other) for other in message.others) != spec.other_shapes:
+        raise CodecError("the message's shapes differ from the specification's")
+    if held is not None:
+        shapes = tuple(np.shape(palette.indices) for palette in held.palettes)
+        if shapes != spec.kernel_shapes or tuple(np.shape(other) for other in held.others) != spec.other_shapes:
+            raise CodecError("the held model's shapes differ from the specification's")
+    num_clusters = int(message.num_clusters)
+    if spec.kernel_shapes and not 1 <= num_clusters <= spec.max_clusters:
+        raise CodecError(f"num_clusters must be between 1 and {spec.max_clusters}, found {num_clusters}")
+    for palette in message.palettes:
+        highest = np.max(palette.indices, initial=0)
+        if highest >= num_clusters:
+            raise CodecError(f"cluster index {highest} is not below the number of clusters {num_clusters}")
+
+
+def _header(spec: MessageSpec, kind: Kind, held: HeldModel | None, num_clusters: int) -> bytes:
+    held_name = held_checksum(held) if held is not None and kind in (Kind.DELTA, Kind.UPDATE) else 0
+    return b"".join(
+        [
+            MAGIC,
+            bytes([FORMAT_VERSION, kind]),
+            held_name.to_bytes(4, "little"),
+            num_clusters.to_bytes(2, "little"),
+            bytes([spec.lanes.bit_length() - 1, 0]),
+        ]
+    )
+
+
+def _with_checksum(payload: bytes) -> bytes:
+    return payload + zlib.adler32(payload).to_bytes(4, "little")
+
+
+def encode_seed(seed: int, num_clusters: int, scalars: np.ndarray, spec: MessageSpec) -> bytes:
+    """Encodes an initial model as the seed that both ends expand.
+
+    Args:
+        seed: Below 2^32.
+        num_clusters: Clusters in use.
+        scalars: float32 (num_scalars,).
+        spec: Shapes of the model; it has clustered kernels.
+
+    Returns:
+        The payload.
+    """
+    header = _header(spec, Kind.SEED, None, num_clusters)
+    return _with_checksum(header + np.asarray(scalars, "<f4").tobytes() + seed.to_bytes(4, "little"))
+
+
+def encode(message: Message, spec: MessageSpec, held: HeldModel | None = None, *, update: bool = False) -> bytes:
+    """Encodes a message.
+
+    Args:
+        message: NumPy arrays with the shapes of `spec`, finite; every index below `num_clusters`.
+        spec: Shapes of the model.
+        held: What the receiver holds; None for a key frame.
+        update: Whether the palettes are those of a change of the kernels held.
+
+    Returns:
+        The payload.
+
+    Raises:
+        CodecError: If the message or what is held does not fit the specification.
+    """
+    _check_shapes(message, spec, held)
+    kind = Kind.KEY_FRAME if held is None else Kind.UPDATE if update else Kind.DELTA
+    if not spec.kernel_shapes:
+        parts = [_header(spec, Kind.KEY_FRAME, None, 0), np.asarray(message.scalars, "<f4").tobytes()]
+        return _with_checksum(b"".join([*parts, *(np.asarray(other, "<f4").tobytes() for other in message.others)]))
+    num_clusters = int(message.num_clusters)
+    raw, codebooks, exponents, slot_symbols = _encode_codebooks(message, spec, kind, held, num_clusters)
+    other_exponents, other_symbols = _encode_others(message, spec, kind, held)
+    if kind == Kind.KEY_FRAME:
+        raw += b"".join(np.asarray(other, "<f4").tobytes() for other in message.others)
+
+    index_symbols = [np.zeros(0, np.int64)]
+    for number, (palette, codebook) in enumerate(zip(message.palettes, codebooks, strict=True)):
+        ranks = contexts.ranks_of(codebook)
+        steps = ranks[np.asarray(palette.indices, np.int64).reshape(-1)]
+        index_symbols.append(_to_symbols(steps - contexts.expected_ranks(kind, spec, ranks, held, number)))
+    values = np.concatenate([*index_symbols, *slot_symbols, *other_symbols])
+    escape = 2 * spec.largest_step + 1
+    symbols = np.minimum(values, escape)
+    rows = _stream_contexts(spec, kind, held, num_clusters)
+    held_clusters = _held_clusters(kind, held)
+    num_rows = len(spec.kernel_sizes) * spec.ranks * contexts.MOVES
+    counts = np.bincount(rows * (escape + 1) + symbols, minlength=(num_rows + 3) * (escape + 1))
+    counts = counts.reshape(num_rows + 3, escape + 1)
+    of_kernels = counts[:num_rows].reshape(len(spec.kernel_sizes), spec.ranks, contexts.MOVES, escape + 1)
+    groupings, chosen = contexts.choose_groupings(
+        tables.step_counts(of_kernels), held_clusters, spec.largest_step, only_all=kind == Kind.KEY_FRAME
+    )
+    of_steps, _ = tables.choose_tables(tables.step_counts(counts[num_rows : num_rows + 2]), spec.largest_step)
+    frequencies = _frequencies(spec, groupings, chosen, held_clusters, of_steps)
+    # A table has no room for magnitudes beyond its shape's largest.
+    symbols = np.where(frequencies[rows, symbols] > 0, symbols, escape)
+    states, words = rans.encode(symbols, rows, frequencies, spec.lanes)
+    return _with_checksum(
+        b"".join(
+            [
+                _header(spec, kind, held, num_clusters),
+                np.asarray(message.scalars, "<f4").tobytes(),
+                np.array([*exponents, *other_exponents], np.int8).tobytes(),
+                raw,
+                groupings.astype(np.uint8).tobytes(),
+                np.concatenate([chosen, of_steps]).astype("<u2").tobytes(),
+                states.astype("<u4").tobytes(),
+                words.astype("<u2").tobytes(),
+                values[symbols == escape].astype("<u2").tobytes(),
+            ]
+        )
+    )
+
+
+def _encode_codebooks(
+    message: Message, spec: MessageSpec, kind: Kind, held: HeldModel | None, num_clusters: int
+) -> tuple[bytes, list[np.ndarray], list[int], list[np.ndarray]]:
+    """Returns raw bytes, the codebooks as the receiver will see them, exponents, symbols of all slots."""
+    raw, codebooks, exponents, symbols = b"", [], [], []
+    for number, palette in enumerate(message.palettes):
+        centroids = np.asarray(palette.codebook[:num_clusters], np.float32)
+        steps = np.zeros(spec.max_clusters, np.int64)
+        exponent = 0
+        if kind == Kind.KEY_FRAME or held is None:
+            raw += centroids.astype("<f4").tobytes()
+        elif kind == Kind.UPDATE:
+            exponent = _limited(differences.largest_exponent(centroids) - differences.UPDATE_BITS)
+            step = differences.power_of_two(np.int64(exponent))
+            numbers = np.clip(np.rint(centroids / step), -127, 127).astype(np.int8)
+            numbers[spec.max_clusters // 2 :][:1] = 0
+            raw += numbers.tobytes()
+            centroids = numbers.astype(np.float32) * step
+        else:
+            before = _held_centroids(held, number, num_clusters)
+            wanted = differences.largest_exponent(centroids) - differences.CODEBOOK_BITS
+            possible = differences.largest_exponent(centroids - before) - differences.COARSEST_BITS
+            exponent = _limited(max(wanted, possible))
+            step = differences.power_of_two(np.int64(exponent))
+            steps[:num_clusters] = differences.to_steps(centroids, before, step)
+            centroids = differences.from_steps(steps[:num_clusters], before, step)
+        codebooks.append(centroids)
+        exponents.append(exponent)
+        symbols.append(_to_symbols(steps))
+    return raw, codebooks, exponents, symbols
+
+
+def _limited(exponent: int) -> int:
+    return min(max(exponent, differences.SMALLEST_EXPONENT), differences.LARGEST_EXPONENT)
+
+
+def _held_centroids(held: HeldModel, number: int, num_clusters: int) -> np.ndarray:
+    """What the receiver has in each slot in use; 0 in a new one."""
+    codebook = np.asarray(held.palettes[number].codebook, np.float32)[:num_clusters]
+    return np.where(np.arange(num_clusters) < int(held.num_clusters), codebook, np.float32(0))
+
+
+def _encode_others(
+    message: Message, spec: MessageSpec, kind: Kind, held: HeldModel | None
+) -> tuple[list[int], list[np.ndarray]]:
+    """Returns exponents and symbols of the other parameters; zeros in a key frame."""
+    if kind == Kind.KEY_FRAME or held is None:
+        return [0] * len(spec.other_sizes), [np.zeros(size, np.int64) for size in spec.other_sizes]
+    exponents, symbols = [], []
+    for value, before, relative in zip(message.others, held.others, spec.is_relative, strict=True):
+        value, before = np.asarray(value, np.float32).reshape(-1), np.asarray(before, np.float32).reshape(-1)
+        exponent = differences.step_exponent(value, before, spec.other_bits, relative=relative)
+        step = differences.power_of_two(np.int64(exponent)) * differences.scales(before, relative=relative)
+        exponents.append(exponent)
+        symbols.append(_to_symbols(differences.to_steps(value, before, step)))
+    return exponents, symbols
 
 
 class _Reader:
@@ -263,33 +285,49 @@ class _Reader:
             raise CodecError(f"from byte {start}: {what} that are not finite")
         return values
 
-    def exponents(self, count: int, what: str) -> list[int]:
+    def exponents(self, count: int, what: str) -> np.ndarray:
         start = self.position
-        values = [int(value) for value in self.array("i1", count, what)]
-        if not all(SMALLEST_EXPONENT <= value <= LARGEST_EXPONENT for value in values):
-            raise CodecError(f"from byte {start}: {what} outside of {SMALLEST_EXPONENT} to {LARGEST_EXPONENT}")
+        values = self.array("i1", count, what).astype(np.int64)
+        if values.size and np.abs(values).max() > differences.LARGEST_EXPONENT:
+            limits = f"{differences.SMALLEST_EXPONENT} to {differences.LARGEST_EXPONENT}"
+            raise CodecError(f"from byte {start}: {what} outside of {limits}")
         return values
 
-    def halves(self, count: int, exponent: int, what: str) -> np.ndarray:
-        return self.array("<f2", count, what).astype(np.float32) * np.float32(2.0**exponent)
 
-
-def decode(payload: bytes, spec: MessageSpec, base: tuple[Palette, ...] | None = None) -> Message:
+def decode(payload: bytes, spec: MessageSpec, held: HeldModel | None = None) -> Decoded:
     """Decodes a message.
 
     Args:
         payload: What `encode` returned.
         spec: Shapes of the model.
-        base: Palettes that this end holds; None where it holds none.
+        held: What this end holds; None where it holds nothing.
 
     Returns:
-        The message; codebooks are filled up to `max_clusters` slots with `UNUSED_CENTROID`.
+        The message and what its receiver remembers; codebooks are filled up to `max_clusters` slots with
+        `UNUSED_CENTROID`.
 
     Raises:
-        CodecError: If the bytes are no message of this form, are damaged, or refer to another base.
+        CodecError: If the bytes are no message of this form, are damaged, or refer to something else than what is held.
     """
     reader = _Reader(payload)
-    header = reader.take(HEADER_BYTES, "header")
+    kind, num_clusters = _read_header(reader, spec, held)
+    scalars = reader.array("<f4", spec.num_scalars, "scalars").astype(np.float32)
+    if kind == Kind.SEED:
+        seed = int(reader.array("<u4", 1, "seed")[0])
+        _check_end(reader)
+        start = seed_model.expand(seed, num_clusters, spec)
+        return Decoded(Message(start.num_clusters, start.palettes, start.others, scalars), start.moves)
+    if spec.kernel_shapes:
+        palettes, moves, others = _read_model(reader, spec, kind, held, num_clusters)
+        return Decoded(Message(np.int32(num_clusters), palettes, others, scalars), moves)
+    others = _read_floats(reader, spec.other_shapes)
+    _check_end(reader)
+    return Decoded(Message(np.int32(0), (), others, scalars), ())
+
+
+def _read_header(reader: _Reader, spec: MessageSpec, held: HeldModel | None) -> tuple[Kind, int]:
+    """Checks what surrounds a message; the reader then stands behind the header and ends before the checksum."""
+    payload, header = reader.payload, reader.take(HEADER_BYTES, "header")
     if header[:2] != MAGIC:
         raise CodecError(f"byte 0: {header[:2].hex()} is not the magic {MAGIC.hex()}")
     if header[2] != FORMAT_VERSION:
@@ -300,75 +338,105 @@ def decode(payload: bytes, spec: MessageSpec, base: tuple[Palette, ...] | None =
     if zlib.adler32(payload[:-TRAILER_BYTES]) != checksum:
         raise CodecError(f"byte {len(payload) - TRAILER_BYTES}: the checksum does not match, the message is damaged")
     reader.payload = payload[:-TRAILER_BYTES]
-    kind, named_base = header[3], int.from_bytes(header[4:8], "little")
-    if kind not in (KEY_FRAME, DELTA):
-        raise CodecError(f"byte 3: unknown kind {kind}")
-    if kind == DELTA:
-        if base is None:
-            raise CodecError(f"byte 3: the message refers to base {named_base:08x}, this end holds none")
-        if base_checksum(base) != named_base:
-            raise CodecError(f"byte 4: the message refers to base {named_base:08x}, held is {base_checksum(base):08x}")
+    if header[3] not in (spec.kinds if spec.kernel_shapes else (Kind.KEY_FRAME,)):
+        raise CodecError(f"byte 3: kind {header[3]} is not expected here")
+    kind, named = Kind(header[3]), int.from_bytes(header[4:8], "little")
+    if kind in (Kind.DELTA, Kind.UPDATE):
+        if held is None:
+            raise CodecError(f"byte 3: the message refers to model {named:08x}, this end holds none")
+        if held_checksum(held) != named:
+            raise CodecError(f"byte 4: the message refers to model {named:08x}, held is {held_checksum(held):08x}")
     num_clusters = int.from_bytes(header[8:10], "little")
-    allowed = (1, spec.max_clusters) if spec.kernel_shapes else (0, 0)
-    if not allowed[0] <= num_clusters <= allowed[1]:
-        raise CodecError(f"byte 8: {num_clusters} clusters, allowed are {allowed[0]} to {allowed[1]}")
-    if header[10] != spec.lanes - 1 or header[11]:
-        raise CodecError(f"byte 10: {header[10] + 1} lanes, the model asks for {spec.lanes}")
-
-    scalars = reader.array("<f4", spec.num_scalars, "scalars").astype(np.float32)
-    palettes: tuple[Palette, ...] = ()
-    if not spec.kernel_shapes:
-        others = tuple(
-            reader.array("<f4", size, "parameters").astype(np.float32).reshape(shape)
-            for size, shape in zip(spec.other_sizes, spec.other_shapes, strict=True)
-        )
-        if reader.position != len(reader.payload):
-            raise CodecError(f"byte {reader.position}: {len(reader.payload) - reader.position} bytes too many")
-    else:
-        held = base if kind == DELTA else None
-        palettes, others = _decode_kernels(reader, spec, held, num_clusters)
-    return Message(np.int32(num_clusters), palettes, others, scalars)
+    lowest, highest = (1, spec.max_clusters) if spec.kernel_shapes else (0, 0)
+    if kind == Kind.UPDATE:
+        lowest = spec.max_clusters  # an update uses all its slots
+    if not lowest <= num_clusters <= highest:
+        raise CodecError(f"byte 8: {num_clusters} clusters, allowed are {lowest} to {highest}")
+    if header[10] != spec.lanes.bit_length() - 1 or header[11]:
+        raise CodecError(f"byte 10: 2^{header[10]} lanes, the model asks for {spec.lanes}")
+    return kind, num_clusters
 
 
-def _decode_kernels(
-    reader: _Reader, spec: MessageSpec, base: tuple[Palette, ...] | None, num_clusters: int
-) -> tuple[tuple[Palette, ...], tuple[np.ndarray, ...]]:
-    books = [
-        _padded(reader.halves(num_clusters, exponent, "codebooks"), spec.max_clusters)
-        for exponent in reader.exponents(len(spec.kernel_shapes), "exponents of codebooks")
-    ]
-    start = reader.position
-    lengths = reader.array("<u2", len(spec.kernel_shapes), "lengths of tables")
-    if lengths.max() > spec.alphabet:
-        raise CodecError(f"byte {start}: a table of {lengths.max()} symbols, at most {spec.alphabet} are possible")
-    codes = np.zeros((len(lengths), spec.alphabet), np.uint8)
-    start = reader.position
-    for row, length in zip(codes, lengths, strict=True):
-        row[:length] = reader.array("u1", int(length), "tables")
-    if codes.max() >= len(tables.CODE_VALUES):
-        raise CodecError(f"from byte {start}: {codes.max()} is no code of a frequency")
-    states = reader.array("<u4", spec.lanes, "states of the entropy coder")
-    other_exponents = reader.exponents(len(spec.other_shapes), "exponents of parameters")
-    others = tuple(
-        reader.halves(size, exponent, "parameters").reshape(shape)
-        for size, shape, exponent in zip(spec.other_sizes, spec.other_shapes, other_exponents, strict=True)
+def _check_end(reader: _Reader) -> None:
+    if reader.position != len(reader.payload):
+        raise CodecError(f"byte {reader.position}: {len(reader.payload) - reader.position} bytes too many")
+
+
+def _read_floats(reader: _Reader, shapes: tuple[tuple[int, ...], ...]) -> tuple[np.ndarray, ...]:
+    return tuple(
+        reader.array("<f4", math.prod(shape), "parameters").astype(np.float32).reshape(shape) for shape in shapes
     )
+
+
+def _read_model(
+    reader: _Reader, spec: MessageSpec, kind: Kind, held: HeldModel | None, num_clusters: int
+) -> tuple[tuple[Palette, ...], tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
+    num_kernels = len(spec.kernel_shapes)
+    exponents = reader.exponents(num_kernels, "exponents of codebooks")
+    other_exponents = reader.exponents(len(spec.other_shapes), "exponents of parameters")
+    codebooks: list[np.ndarray] = []
+    others: tuple[np.ndarray, ...] = ()
+    if kind == Kind.KEY_FRAME:
+        codebooks = [reader.array("<f4", num_clusters, "codebooks").astype(np.float32) for _ in exponents]
+        others = _read_floats(reader, spec.other_shapes)
+    elif kind == Kind.UPDATE:
+        steps = differences.power_of_two(exponents)
+        codebooks = [reader.array("i1", num_clusters, "codebooks").astype(np.float32) * step for step in steps]
+    held_clusters = _held_clusters(kind, held)
+    start = reader.position
+    groupings = reader.array("u1", num_kernels, "groupings").astype(np.int64)
+    if groupings.max() > (0 if kind == Kind.KEY_FRAME else max(contexts.Grouping)):
+        raise CodecError(f"from byte {start}: grouping {groupings.max()} of tables is not possible here")
+    num_tables = int(contexts.tables_per_kernel(held_clusters)[groupings].sum())
+    chosen = reader.array("<u2", num_tables + 2, "tables").astype(np.int64)
+    frequencies = _frequencies(spec, groupings, chosen[:-2], held_clusters, chosen[-2:])
+    states = reader.array("<u4", spec.lanes, "states of the entropy coder")
     start = reader.position
     if (len(reader.payload) - start) % 2:
         raise CodecError(f"byte {start}: the entropy-coded words have an odd number of bytes")
     words = reader.array("<u2", (len(reader.payload) - start) // 2, "words")
-    symbols, sound = rans.decode(states, words, _contexts(spec), tables.frequencies_of(codes))
-    if not sound:
-        raise CodecError(f"from byte {start}: the entropy-coded indices do not end as they should")
-    palettes = []
-    for number, piece in enumerate(np.split(symbols, np.cumsum(spec.kernel_sizes)[:-1])):
-        ranks = ranks_of(books[number][:num_clusters])
-        coded = piece
-        if base is not None:
-            held = np.minimum(np.asarray(base[number].indices, np.int64).reshape(-1), num_clusters - 1)
-            coded = ranks[held] + _unzigzag(piece)
-        if coded.size and not (coded.min() >= 0 and coded.max() < num_clusters):
+    rows = _stream_contexts(spec, kind, held, num_clusters)
+    values, used, sound = rans.decode(states, words, rows, frequencies)
+    escaped = values == 2 * spec.largest_step + 1
+    if not sound or used + escaped.sum() != len(words):
+        raise CodecError(f"from byte {start}: the entropy-coded symbols do not end as they should")
+    values[escaped] = words[used:]
+    steps = _from_symbols(values)
+    of_indices, of_slots, of_others = np.split(
+        steps, [spec.num_indices, spec.num_indices + num_kernels * spec.max_clusters]
+    )
+    if kind == Kind.DELTA and held is not None:
+        for number, exponent in enumerate(exponents):
+            before = _held_centroids(held, number, num_clusters)
+            slots = of_slots[number * spec.max_clusters :][:num_clusters]
+            codebooks.append(differences.from_steps(slots, before, differences.power_of_two(exponent)))
+    if held is not None and kind != Kind.KEY_FRAME:
+        others = _add_others(spec, held, other_exponents, of_others)
+    palettes, moves = [], []
+    for number, (piece, codebook) in enumerate(
+        zip(np.split(of_indices, np.cumsum(spec.kernel_sizes)[:-1]), codebooks, strict=True)
+    ):
+        ranks = contexts.ranks_of(codebook)
+        expected = contexts.expected_ranks(kind, spec, ranks, held, number)
+        found = expected + piece
+        if found.size and not (found.min() >= 0 and found.max() < num_clusters):
             raise CodecError(f"from byte {start}: an index of kernel {number} is outside of 0 to {num_clusters - 1}")
-        slots = np.argsort(ranks, kind="stable")[coded]
-        palettes.append(Palette(books[number], slots.astype(np.uint8).reshape(spec.kernel_shapes[number])))
-    return tuple(palettes), others
+        slots = np.argsort(ranks, kind="stable")[found].astype(np.uint8).reshape(spec.kernel_shapes[number])
+        palette = Palette(_padded(codebook, spec.max_clusters), slots)
+        palettes.append(palette)
+        stayed = np.zeros(spec.kernel_shapes[number], np.uint8)
+        remembered = kind == Kind.DELTA and spec.remembers_moves
+        moves.append(contexts.moves_of(palette, ranks, expected) if remembered else stayed)
+    return tuple(palettes), tuple(moves), others
+
+
+def _add_others(spec: MessageSpec, held: HeldModel, exponents: np.ndarray, steps: np.ndarray) -> tuple[np.ndarray, ...]:
+    others = []
+    pieces = np.split(steps, np.cumsum(spec.other_sizes)[:-1]) if spec.other_sizes else []
+    for piece, before, exponent, relative in zip(pieces, held.others, exponents, spec.is_relative, strict=True):
+        before = np.asarray(before, np.float32)
+        step = differences.power_of_two(exponent) * differences.scales(before, relative=relative)
+        others.append(differences.from_steps(piece.reshape(before.shape), before, step))
+    if not all(np.isfinite(other).all() for other in others):
+        raise CodecError(f"from byte {HEADER_BYTES}: changes of parameters to values that are not finite")
+    return tuple(others)

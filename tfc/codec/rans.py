@@ -17,11 +17,11 @@ FREQUENCY_TOTAL = 1 << FREQUENCY_BITS
 STATE_LOW = 1 << 16
 """Smallest state of a lane, and the state that encoding starts and decoding ends with."""
 
-MIN_LANES, MAX_LANES = 4, 256
+MIN_LANES, MAX_LANES = 4, 1024
 
 
 def lanes_for(num_symbols: int) -> int:
-    """Returns the number of lanes for a stream: a power of two that grows with it, 4 to 256.
+    """Returns the number of lanes for a stream: a power of two that grows with it, 4 to 1024.
 
     Each lane costs 4 bytes; each step of the coder handles one symbol per lane.
 
@@ -72,22 +72,23 @@ def encode(
 
 def decode(
     states: np.ndarray, words: np.ndarray, contexts: np.ndarray, frequencies: np.ndarray
-) -> tuple[np.ndarray, bool]:
+) -> tuple[np.ndarray, int, bool]:
     """Decodes a stream; never fails, whatever the words are.
 
     Args:
         states: uint32 (lanes,).
-        words: uint16; words beyond the end count as 0.
+        words: uint16; there may be more than the stream has, words beyond the end count as 0.
         contexts: int (num_symbols,), rows of `frequencies`.
         frequencies: int (contexts, alphabet); each row adds up to 4096.
 
     Returns:
-        Symbols, int64 (num_symbols,), and whether states and words ended as those of an encoder do.
+        Symbols, int64 (num_symbols,), the number of words used, and whether the states ended as an encoder starts.
     """
     lanes = len(states)
     table = np.asarray(frequencies, np.int64)
     starts = np.cumsum(table, axis=1) - table
-    symbol_at = np.stack([np.repeat(np.arange(table.shape[1]), row) for row in table])
+    symbols_of_row = np.tile(np.arange(table.shape[1], dtype=np.uint16), len(table))
+    symbol_at = np.repeat(symbols_of_row, table.reshape(-1)).reshape(len(table), FREQUENCY_TOTAL)
     context = _in_lanes(contexts, lanes)
     present = np.arange(context.size).reshape(context.shape) < len(contexts)
     stream = np.concatenate([words.astype(np.int64), np.zeros(lanes, np.int64)])
@@ -104,5 +105,5 @@ def decode(
         order = np.minimum(position + np.cumsum(empty) - 1, len(stream) - 1)
         state = np.where(empty, (state << 16) | stream[order], state)
         position += int(empty.sum())
-    sound = position == len(words) and bool((state == STATE_LOW).all())
-    return symbols.reshape(-1)[: len(contexts)], sound
+    sound = position <= len(words) and bool((state == STATE_LOW).all())
+    return symbols.reshape(-1)[: len(contexts)], position, sound

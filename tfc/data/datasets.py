@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import zlib
 from collections.abc import Callable
@@ -39,6 +40,33 @@ class Dataset:
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one input."""
         return tuple(self.x_train.shape[1:])
+
+
+def resized(dataset: Dataset, image_size: int, channels: int) -> Dataset:
+    """Pads images with zeros and repeats their channels.
+
+    Args:
+        dataset: Images.
+        image_size: Height and width afterwards, pixels; 0 leaves them.
+        channels: Channels afterwards, a multiple of those there are; 0 leaves them.
+
+    Raises:
+        DataError: If images are larger already, or channels do not divide.
+    """
+    height, width, depth = dataset.input_shape
+    size, count = (image_size or max(height, width)), channels or depth
+    if image_size and max(height, width) > size:
+        raise DataError(f"data.image_size = {image_size} is less than the images of {dataset.name}, {height}x{width}")
+    if count % depth:
+        raise DataError(f"data.channels = {channels} is no multiple of the {depth} channels of {dataset.name}")
+    above, left = ((size - height) // 2, (size - width) // 2) if image_size else (0, 0)
+    below, right = (size - height - above, size - width - left) if image_size else (0, 0)
+
+    def change(x: np.ndarray) -> np.ndarray:
+        padded = np.pad(x, ((0, 0), (above, below), (left, right), (0, 0)))
+        return np.repeat(padded, count // depth, axis=-1)
+
+    return dataclasses.replace(dataset, x_train=change(dataset.x_train), x_test=change(dataset.x_test))
 
 
 def _checked(name: str, arrays: dict[str, np.ndarray], source: str) -> Dataset:

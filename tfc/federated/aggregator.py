@@ -10,7 +10,7 @@ import tensorflow as tf
 import tensorflow_federated as tff
 
 from tfc.codec import graph
-from tfc.codec.palette import Palette
+from tfc.codec.message_spec import HeldModel
 from tfc.federated.global_model import PAYLOAD_TYPE, ModelSpec, dequantized_kernels
 
 
@@ -54,7 +54,7 @@ PAYLOADS_TYPE = tff.to_type(
 """TFF type of `ClientPayloads`."""
 
 
-def build_aggregator() -> tff.templates.AggregationProcess:
+def build_aggregator(*, record_payloads: bool = False) -> tff.templates.AggregationProcess:
     """Builds the process that collects payloads.
 
     Type signature of `next`: `(<state=<>@SERVER, payload={uint8[?]}@CLIENTS, weight={float32}@CLIENTS> ->
@@ -62,6 +62,9 @@ def build_aggregator() -> tff.templates.AggregationProcess:
 
     Accumulating and merging only concatenate: they can't see what the server holds, and without it a payload can't be
     decoded. `mean_of_payloads` does that where the broadcast is, in the finalizer.
+
+    Args:
+        record_payloads: Whether the measurements also hold `payloads=ClientPayloads`.
     """
 
     @tff.tensorflow.computation()
@@ -87,7 +90,10 @@ def build_aggregator() -> tff.templates.AggregationProcess:
 
     @tff.tensorflow.computation(PAYLOADS_TYPE)
     def measure(collected):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-        return collections.OrderedDict(uplink_bytes=tf.size(collected.data, out_type=tf.int64))
+        measurements = collections.OrderedDict(uplink_bytes=tf.size(collected.data, out_type=tf.int64))
+        if record_payloads:
+            measurements["payloads"] = collected
+        return measurements
 
     @tff.federated_computation()
     def initialize():  # type: ignore[no-untyped-def]  # noqa: ANN202
@@ -106,24 +112,29 @@ def build_aggregator() -> tff.templates.AggregationProcess:
     return tff.templates.AggregationProcess(initialize, next_)
 
 
-def mean_of_payloads(spec: ModelSpec, base: tuple[Palette, ...], collected: ClientPayloads) -> Aggregate:
+def mean_of_payloads(spec: ModelSpec, held: HeldModel, collected: ClientPayloads) -> Aggregate:
     """Decodes the clients' payloads and averages what they say; call it inside a `tf.function`.
 
     A payload that is damaged, or has no weight, does not count.
 
     Args:
         spec: The model.
-        base: Palettes of the broadcast that the clients answered.
+        held: The broadcast that the clients answered.
         collected: Their payloads.
     """
+    sent = dequantized_kernels(held.palettes)
     zeros = [tf.zeros(shape) for shape in (*spec.layout.kernel_shapes, *spec.layout.other_shapes)]
     sums, weight, validation, scores = tuple(zeros), tf.constant(0.0), tf.constant(0.0), tf.zeros([2])
     clients = tf.constant(0)
     ends = tf.cumsum(collected.lengths)
     for number in tf.range(tf.size(ends)):
         start = ends[number] - collected.lengths[number]
-        message, sound = graph.decode(collected.data[start : ends[number]], spec.uplink, base)
-        model = (*dequantized_kernels(message.palettes), *message.others)
+        decoded, sound = graph.decode(collected.data[start : ends[number]], spec.uplink, held)
+        message = decoded.message
+        kernels = dequantized_kernels(message.palettes)
+        if spec.uplink_mode == "update":
+            kernels = tuple(before + change for before, change in zip(sent, kernels, strict=True))
+        model = (*kernels, *message.others)
         # What the payload itself says it weighs; the weight beside it only tells an answer from none.
         examples = message.scalars[0]
         counts = sound & (collected.weights[number] > 0) & (examples > 0)
@@ -137,5 +148,5 @@ def mean_of_payloads(spec: ModelSpec, base: tuple[Palette, ...], collected: Clie
         clients += tf.cast(counts, tf.int32)
     means = tuple(tf.math.divide_no_nan(total, weight) for total in sums)
     scores = tf.math.divide_no_nan(scores, validation)
-    kernels = len(spec.layout.kernel_shapes)
-    return Aggregate(means[:kernels], means[kernels:], scores[0], scores[1], weight, clients)
+    count = len(spec.layout.kernel_shapes)
+    return Aggregate(means[:count], means[count:], scores[0], scores[1], weight, clients)

@@ -4,56 +4,24 @@ from __future__ import annotations
 
 import collections
 import contextlib
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
-from tfc.clustering.centroids import kmeans_plus_plus
 from tfc.clustering.quality import quality_score
-from tfc.clustering.weights import ClusteredKernels
 from tfc.codec import graph
-from tfc.codec.message import Message
+from tfc.codec.message_spec import HeldModel, Message
 from tfc.codec.palette import Palette
 from tfc.config import TrainingConfig
 from tfc.data.pixels import to_float
-from tfc.federated.client_data import ClientContext, ClientFlags, first_context, gather_examples
-from tfc.federated.global_model import PAYLOAD_TYPE, ModelSpec, assign, dequantized_kernels, read_weights
-from tfc.seeds import Purpose, stateless
+from tfc.federated.client_data import ClientFlags, first_context, gather_examples
+from tfc.federated.clustered_phase import CLUSTERED_PHASES
+from tfc.federated.global_model import PAYLOAD_TYPE, ModelSpec, assign, dequantized_kernels, held_model, read_weights
 from tfc.training import classification_gradients, predict, run_steps, shuffled_order
 
 _PREDICTION_BATCH = 256
-
-
-def _drawn_codebooks(
-    model: tf.keras.Model, spec: ModelSpec, broadcast: Message, context: ClientContext, seed: int
-) -> list[tf.Tensor]:
-    """k-means++ on the client's own weights: the paper's start of every clustered phase."""
-    return [
-        kmeans_plus_plus(
-            model.trainable_variables[kernel.position],
-            broadcast.num_clusters,
-            spec.max_clusters,
-            stateless(seed, Purpose.CENTROIDS, context.round, context.client, number),
-        )
-        for number, kernel in enumerate(spec.layout.kernels)
-    ]
-
-
-def _broadcast_codebooks(
-    model: tf.keras.Model, spec: ModelSpec, broadcast: Message, context: ClientContext, seed: int
-) -> list[tf.Tensor]:
-    """Warm start: an index keeps its meaning from round to round."""
-    return [palette.codebook for palette in broadcast.palettes]
-
-
-CENTROID_STARTS: dict[str, Callable[..., list[tf.Tensor]]] = {
-    "broadcast": _broadcast_codebooks,
-    "kmeans++": _drawn_codebooks,
-}
-"""Values of `clustering.start`."""
 
 
 def build_client_update(
@@ -61,9 +29,10 @@ def build_client_update(
 ) -> tff.Computation:
     """Builds what one client computes in one round.
 
-    Type signature: `(<payload=uint8[?], base, data=<train,validation,context>> -> <payload=uint8[?],weight=float32,
-    failed=int32>)`. A client that can't decode the broadcast, has no examples, whose update is not finite, or that
-    drops out answers with an empty payload, weight 0 and failed = 1. Its answer is coded given the broadcast.
+    Type signature: `(<payload=uint8[?], base=HeldModel, data=<train,validation,context>> -> <payload=uint8[?],
+    weight=float32,failed=int32>)`. A client that can't decode the broadcast, has no examples, whose update is not
+    finite, or that drops out answers with an empty payload, weight 0 and failed = 1. Its answer is coded given the
+    broadcast.
 
     Without clustered kernels in `spec`, all epochs are plain (FedAvg).
 
@@ -71,22 +40,23 @@ def build_client_update(
         spec: The model.
         data_type: Type of one client's data.
         training: Epochs, batch size, learning rates.
-        centroid_start: A key of `CENTROID_STARTS`.
+        centroid_start: Where weights are clustered, a key of `CENTROID_STARTS`.
         seed: Seed of the run.
     """
     clustered = bool(spec.layout.kernels)
     clustered_epochs = training.clustered_epochs if clustered else 0
     plain_epochs = training.plain_epochs + (0 if clustered else training.clustered_epochs)
 
-    @tff.tensorflow.computation(PAYLOAD_TYPE, spec.base_type, data_type)
+    @tff.tensorflow.computation(PAYLOAD_TYPE, spec.held_type, data_type)
     def client_update(payload, base, data):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
         model = spec.model_fn()
         embedding = tf.keras.Model(model.inputs, [model.get_layer("embedding").output, model.output])
-        kernels = ClusteredKernels(model, spec.layout, spec.max_clusters)
+        phase = CLUSTERED_PHASES[spec.uplink_mode](model, spec, centroid_start, seed)
 
         @tf.function
-        def work(payload: tf.Tensor, base: tuple[Palette, ...], data: Any) -> Any:
-            broadcast, understood = graph.decode(payload, spec.downlink, base)
+        def work(payload: tf.Tensor, base: HeldModel, data: Any) -> Any:
+            decoded, understood = graph.decode(payload, spec.downlink, base)
+            broadcast = decoded.message
             context = first_context(data["context"])
             x, y = gather_examples(data["train"])
             x = to_float(x)
@@ -108,11 +78,18 @@ def build_client_update(
 
             palettes: tuple[Palette, ...] = ()
             if clustered:
-                kernels.start(CENTROID_STARTS[centroid_start](model, spec, broadcast, context, seed))
-                variables = [*model.trainable_variables, *kernels.centroids]
-                gradients = classification_gradients(model, variables, kernels.applied)
-                run_steps(order[plain_steps:], x, y, variables, gradients, training.clustered_learning_rate)
-                palettes = kernels.snap()
+                phase.start(broadcast, context)
+                if clustered_epochs:
+                    plain_gradients = classification_gradients(model, phase.variables, phase.applied)
+                    run_steps(
+                        order[plain_steps:],
+                        x,
+                        y,
+                        phase.variables,
+                        lambda x, y: phase.gradients_of(plain_gradients(x, y)),
+                        training.clustered_learning_rate,
+                    )
+                palettes = phase.snap()
 
             x_validation, y_validation = gather_examples(data["validation"])
             num_validation = tf.shape(y_validation)[0]
@@ -128,7 +105,7 @@ def build_client_update(
             finite = tf.reduce_all(
                 [
                     tf.reduce_all(tf.math.is_finite(values))
-                    for values in (*model.weights, *kernels.centroids, embeddings, logits)
+                    for values in (*model.weights, *phase.centroids, embeddings, logits)
                 ]
             )
             # The decomposition of a matrix that is not finite may not end.
@@ -138,15 +115,18 @@ def build_client_update(
             _, others = read_weights(model, spec.layout)
             dropped = tf.not_equal(tf.bitwise.bitwise_and(context.flags, int(ClientFlags.DROPOUT)), 0)
             sound = understood & finite & (num_examples > 0) & ~dropped
-            answer_message = Message(broadcast.num_clusters, palettes, others, scalars)
-            answer = graph.encode(answer_message, spec.uplink, broadcast.palettes)
+            slots = spec.update_levels if spec.uplink_mode == "update" else broadcast.num_clusters
+            answer_message = Message(tf.convert_to_tensor(slots), palettes, others, scalars)
+            answer = graph.encode(
+                answer_message, spec.uplink, decoded.held if clustered else None, update=spec.uplink_mode == "update"
+            )
             return collections.OrderedDict(
                 payload=tf.where(sound, answer, 0)[: tf.where(sound, tf.size(answer), 0)],
                 weight=tf.where(sound, weight, 0.0),
                 failed=tf.where(sound, 0, 1),
             )
 
-        return work(payload, tuple(Palette(*palette) for palette in base), data)
+        return work(payload, held_model(base), data)
 
     return client_update
 
@@ -183,7 +163,7 @@ def build_client_work(
 
     @tff.federated_computation(
         initialize.type_signature.result,
-        tff.FederatedType(tff.StructType([PAYLOAD_TYPE, spec.base_type]), tff.CLIENTS),
+        tff.FederatedType(tff.StructType([PAYLOAD_TYPE, spec.held_type]), tff.CLIENTS),
         tff.FederatedType(data_type, tff.CLIENTS),
     )
     def next_(state, received, data):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
-from tfc.federated.global_model import PAYLOAD_TYPE, ModelSpec
+from tfc.federated.global_model import ModelSpec
 
 
 def build_distributor(spec: ModelSpec) -> tff.learning.templates.DistributionProcess:
@@ -16,9 +16,10 @@ def build_distributor(spec: ModelSpec) -> tff.learning.templates.DistributionPro
 
     Type signature of `next`:
     `(<state=<>@SERVER, broadcast=Broadcast@SERVER> -> <state=<>@SERVER, result=<uint8[?],base>@CLIENTS,
-    measurements=<downlink_bytes=int64,clients=int32>@SERVER>)`. The base stands for the client's own memory of the
-    broadcast before: it is handed over beside the payload and not counted. `downlink_bytes` counts every client's copy
-    of the payload.
+    measurements=<downlink_bytes=int64,clients=int32,payload_bytes=int64,key_frame_bytes=int64>@SERVER>)`. The base
+    stands for the client's own memory of the broadcast before: it is handed over beside the payload and not counted.
+    `downlink_bytes` counts every client's copy of the payload. Where clients are sampled some would need more than the
+    payload: the broadcasts that they missed, or the key frame. `tfc.federated.ledger` charges that from the lengths.
 
     Args:
         spec: The model.
@@ -28,10 +29,15 @@ def build_distributor(spec: ModelSpec) -> tff.learning.templates.DistributionPro
     def to_send(broadcast):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
         return broadcast.payload, broadcast.base
 
-    @tff.tensorflow.computation(PAYLOAD_TYPE, np.int32)
-    def measure(payload, clients):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-        length = tf.size(payload, out_type=tf.int64)
-        return collections.OrderedDict(downlink_bytes=length * tf.cast(clients, tf.int64), clients=clients)
+    @tff.tensorflow.computation(spec.broadcast_type, np.int32)
+    def measure(broadcast, clients):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        length = tf.size(broadcast.payload, out_type=tf.int64)
+        return collections.OrderedDict(
+            downlink_bytes=length * tf.cast(clients, tf.int64),
+            clients=clients,
+            payload_bytes=length,
+            key_frame_bytes=tf.size(broadcast.key_frame, out_type=tf.int64),
+        )
 
     @tff.federated_computation()
     def initialize():  # type: ignore[no-untyped-def]  # noqa: ANN202
@@ -41,7 +47,7 @@ def build_distributor(spec: ModelSpec) -> tff.learning.templates.DistributionPro
     def next_(state, broadcast):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
         sent = tff.federated_map(to_send, broadcast)
         clients = tff.federated_sum(tff.federated_value(1, tff.CLIENTS))
-        measurements = tff.federated_map(measure, (sent[0], clients))
+        measurements = tff.federated_map(measure, (broadcast, clients))
         return tff.templates.MeasuredProcessOutput(state, tff.federated_broadcast(sent), measurements)
 
     return tff.learning.templates.DistributionProcess(initialize, next_)

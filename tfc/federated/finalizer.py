@@ -12,48 +12,69 @@ from tfc.clustering import controller
 from tfc.clustering.centroids import grow, kmeans_plus_plus, lloyd, nearest_centroid
 from tfc.clustering.controller import ControllerState
 from tfc.clustering.weights import ClusteredKernels
+from tfc.codec.message_spec import HeldModel
 from tfc.codec.palette import Palette
-from tfc.config import ClusteringConfig, ServerConfig
+from tfc.config import ClusteringConfig, CommunicationConfig, ServerConfig
 from tfc.data.ood import OodFn
 from tfc.distillation import distill
+from tfc.federated import rate_controller
 from tfc.federated.aggregator import PAYLOADS_TYPE, Aggregate, ClientPayloads, mean_of_payloads
-from tfc.federated.global_model import Broadcast, GlobalModel, ModelSpec, assign, dequantized_kernels, read_weights
+from tfc.federated.global_model import (
+    CLIENT_SCALARS,
+    Broadcast,
+    ModelSpec,
+    assign,
+    dequantized_kernels,
+    held_model,
+    read_weights,
+)
+from tfc.federated.rate_controller import RateState
 from tfc.seeds import Purpose, stateless
 
 LLOYD_STEPS = 10
 
 
-def _measurements(aggregate: Aggregate, num_clusters: tf.Tensor, distillation_loss: tf.Tensor) -> Any:
+def _measurements(
+    aggregate: Aggregate, num_clusters: tf.Tensor, distillation_loss: tf.Tensor, rate_weight: tf.Tensor
+) -> Any:
     return collections.OrderedDict(
         num_clusters=num_clusters,
         clients_ok=aggregate.clients,
         validation_accuracy=aggregate.accuracy,
         quality_score=aggregate.score,
         distillation_loss=distillation_loss,
+        rate_weight=rate_weight,
     )
 
 
-def build_averaging_finalizer(spec: ModelSpec) -> tff.learning.templates.FinalizerProcess:
+def build_averaging_finalizer(
+    spec: ModelSpec, *, record_payloads: bool = False
+) -> tff.learning.templates.FinalizerProcess:
     """Builds FedAvg's finalizer: the mean of the clients' models is the new model; without clients, the old one stays.
 
     Type signature of `next`: `(<state=<>@SERVER, broadcast=Broadcast@SERVER, update=ClientPayloads@SERVER> ->
     <state=<>@SERVER, result=Broadcast@SERVER, measurements=<num_clusters=int32,clients_ok=int32,
-    validation_accuracy=float32,quality_score=float32,distillation_loss=float32>@SERVER>)`.
+    validation_accuracy=float32,quality_score=float32,distillation_loss=float32,rate_weight=float32>@SERVER>)`.
 
     Args:
         spec: The model; it has no clustered kernels.
+        record_payloads: Whether the measurements also hold `average=<kernels,others>`, what the payloads amount to.
     """
 
     @tff.tensorflow.computation(spec.broadcast_type, PAYLOADS_TYPE)
     def average(broadcast, collected):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
         @tf.function
         def next_round(old: tuple[tf.Tensor, ...], collected: ClientPayloads) -> Any:
-            aggregate = mean_of_payloads(spec, (), collected)
+            nothing = HeldModel(tf.constant(0), (), (), ())
+            aggregate = mean_of_payloads(spec, nothing, collected)
             others = tuple(
                 tf.where(aggregate.weight > 0, new, before) for before, new in zip(old, aggregate.others, strict=True)
             )
-            model = GlobalModel(tf.constant(0), (), others)
-            return spec.broadcast(model, None), _measurements(aggregate, tf.constant(0), tf.constant(0.0))
+            new = spec.broadcast(tf.constant(0), (), others, tf.zeros([0]), None)
+            measurements = _measurements(aggregate, tf.constant(0), tf.constant(0.0), tf.constant(0.0))
+            if record_payloads:
+                measurements["average"] = (aggregate.kernels, aggregate.others)
+            return new, measurements
 
         return next_round(tuple(broadcast.model.others), ClientPayloads(*collected))
 
@@ -79,11 +100,13 @@ class CompressorState(NamedTuple):
     Attributes:
         round: int32 scalar, rounds finished.
         controller: State of the number of clusters.
+        rate: State of the price of a bit.
         master: float32 kernels that updates add up in; empty where `server.master` is false.
     """
 
     round: Any
     controller: ControllerState
+    rate: RateState
     master: tuple[Any, ...]
 
 
@@ -114,7 +137,7 @@ def initial_palettes(kernels: tuple[Any, ...], spec: ModelSpec, num_clusters: An
 def _next_codebooks(
     spec: ModelSpec,
     clustering: ClusteringConfig,
-    model: GlobalModel,
+    model: HeldModel,
     latent: tuple[tf.Tensor, ...],
     num_clusters: tf.Tensor,
     round_number: tf.Tensor,
@@ -139,9 +162,10 @@ def build_compressing_finalizer(
     ood_fn: OodFn,
     clustering: ClusteringConfig,
     server: ServerConfig,
+    communication: CommunicationConfig,
     seed: int,
     *,
-    clients_hold_base: bool,
+    record_payloads: bool = False,
 ) -> tff.learning.templates.FinalizerProcess:
     """Builds FedCompress's finalizer: controller, master, distillation into the clustered student, snap.
 
@@ -159,18 +183,21 @@ def build_compressing_finalizer(
         ood_fn: Builds the unlabelled out-of-distribution pipeline.
         clustering: Start of the centroids and the controller's settings.
         server: Distillation's settings.
+        communication: Price of a bit, or the ratio that it follows from.
         seed: Seed of the run.
-        clients_hold_base: Whether every client of a round has seen the broadcast before, so that the next one may be
-            coded given it; else every broadcast is a key frame.
+        record_payloads: Whether the measurements also hold `average=<kernels,others>`, what the payloads amount to.
     """
+    sizes = (*spec.downlink.kernel_sizes, *spec.downlink.other_sizes)
+    target = communication.target_ratio
+    budget = rate_controller.round_budget(sum(sizes), CLIENT_SCALARS, target) if target else 0.0
 
     @tff.tensorflow.computation()
     def initial_controller():  # type: ignore[no-untyped-def]  # noqa: ANN202
-        return tf.constant(0), controller.initial_state(clustering)
+        return tf.constant(0), controller.initial_state(clustering), rate_controller.initial_state(communication)
 
     @tff.tensorflow.computation(initial_controller.type_signature.result, initial_kernels.type_signature.result)
     def initial_state(start, kernels):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-        return CompressorState(start[0], start[1], tuple(kernels) if server.master else ())
+        return CompressorState(start[0], start[1], start[2], tuple(kernels) if server.master else ())
 
     state_type = initial_state.type_signature.result
 
@@ -179,7 +206,15 @@ def build_compressing_finalizer(
         teacher, student = spec.model_fn(), spec.model_fn()
         clustered = ClusteredKernels(student, spec.layout, spec.max_clusters)
 
-        def work(state: CompressorState, model: GlobalModel, aggregate: Aggregate) -> Any:
+        def next_rate(state: CompressorState, broadcast: Broadcast, collected: ClientPayloads) -> RateState:
+            rate = RateState(*state.rate)
+            if not target:
+                return rate
+            answers = tf.maximum(tf.math.count_nonzero(collected.lengths, dtype=tf.int32), 1)
+            uplink = tf.cast(tf.reduce_sum(collected.lengths) / answers, tf.float32)
+            return rate_controller.next_state(rate, uplink, tf.cast(tf.size(broadcast.payload), tf.float32), budget)
+
+        def work(state: CompressorState, model: HeldModel, aggregate: Aggregate, rate: RateState) -> Any:
             round_number = state.round + 1
             control = controller.next_state(
                 ControllerState(*state.controller), aggregate.accuracy, aggregate.score, clustering
@@ -197,25 +232,30 @@ def build_compressing_finalizer(
             loss = distill(teacher, student, clustered, ood_fn, server)
             palettes = clustered.snap()
             _, others = read_weights(student, spec.layout)
-            base = tuple(model.palettes) if clients_hold_base else None
-            next_broadcast = spec.broadcast(GlobalModel(control.num_clusters, palettes, others), base)
-            return CompressorState(round_number, control, latent if server.master else ()), next_broadcast, loss
+            new = spec.broadcast(control.num_clusters, palettes, others, tf.stack([rate.rate_weight]), model)
+            return CompressorState(round_number, control, rate, latent if server.master else ()), new, loss
 
         @tf.function
         def next_round(state: CompressorState, broadcast: Broadcast, collected: ClientPayloads) -> Any:
             model = broadcast.model
-            aggregate = mean_of_payloads(spec, tuple(model.palettes), collected)
+            aggregate = mean_of_payloads(spec, model, collected)
+            rate = next_rate(state, broadcast, collected)
 
             def stay() -> Any:
                 # Sent again, it costs next to nothing to clients that hold it.
-                again = spec.broadcast(model, tuple(model.palettes) if clients_hold_base else None)
-                return tf.nest.map_structure(tf.identity, (state._replace(round=state.round + 1), again, 0.0))
+                control = tf.stack([rate.rate_weight])
+                again = spec.broadcast(model.num_clusters, model.palettes, model.others, control, model)
+                kept = state._replace(round=state.round + 1, rate=rate)
+                return tf.nest.map_structure(tf.identity, (kept, again, 0.0))
 
-            new_state, new_broadcast, loss = tf.cond(aggregate.weight > 0, lambda: work(state, model, aggregate), stay)
-            measurements = _measurements(aggregate, new_broadcast.model.num_clusters, loss)
-            return new_state, new_broadcast, measurements
+            new_state, new, loss = tf.cond(aggregate.weight > 0, lambda: work(state, model, aggregate, rate), stay)
+            measurements = _measurements(aggregate, new.model.num_clusters, loss, rate.rate_weight)
+            if record_payloads:
+                measurements["average"] = (aggregate.kernels, aggregate.others)
+            return new_state, new, measurements
 
-        return next_round(state, broadcast, ClientPayloads(*collected))
+        received = Broadcast(*broadcast)._replace(base=held_model(broadcast.base), model=held_model(broadcast.model))
+        return next_round(state, received, ClientPayloads(*collected))
 
     @tff.federated_computation()
     def initialize():  # type: ignore[no-untyped-def]  # noqa: ANN202

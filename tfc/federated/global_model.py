@@ -1,4 +1,4 @@
-"""The type that flows through a learning process: the model that the server holds and broadcasts."""
+"""The type that flows through a learning process: the model that the server holds and broadcasts, as its bytes."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
+from tfc.clustering.initial import initial_kernels, initial_others, relative_others
 from tfc.clustering.layout import WeightLayout, layout_of
 from tfc.codec import graph
-from tfc.codec.message import Message, MessageSpec
+from tfc.codec.graph import seed_model
+from tfc.codec.message_spec import HeldModel, InitialValue, Kind, Message, MessageSpec
 from tfc.codec.palette import Palette
 
 ModelFn = Callable[[], tf.keras.Model]
@@ -21,33 +23,29 @@ ModelFn = Callable[[], tf.keras.Model]
 CLIENT_SCALARS = 4
 """float32 values beside each client's model: examples, validation examples, correct share of them, quality score."""
 
+SERVER_SCALARS = 1
+"""float32 values beside each broadcast: price of a bit of the clients' updates, in mean squares of the update."""
 
-class GlobalModel(NamedTuple):
-    """The server's model as the clients see it: what the payload of a broadcast says.
-
-    Attributes:
-        num_clusters: int32 scalar; 0 where no kernel is clustered.
-        palettes: One `Palette` per clustered kernel.
-        others: float32 tensors, all other weights.
-    """
-
-    num_clusters: Any
-    palettes: tuple[Palette, ...]
-    others: tuple[Any, ...]
+DOWNLINK_OTHER_BITS, UPLINK_OTHER_BITS = 5, 4
+"""Precision of changes of BatchNorm and biases; errors of clients average out, those of the server don't."""
 
 
 class Broadcast(NamedTuple):
     """What flows through a learning process in the place of model weights.
 
     Attributes:
-        payload: uint8 (bytes,), what is sent.
-        base: Palettes of the broadcast before, which the clients hold; a key frame does not need them.
-        model: What the payload says, given the base.
+        payload: uint8 (bytes,), what is sent to clients that hold the broadcast before.
+        key_frame: uint8 (bytes,), what may be sent to others instead; empty where all clients take part in every round.
+        base: The broadcast before, which the clients hold; a seed or a key frame does not need it.
+        model: What payload and key frame say.
+        control: What the server tells the clients beside the model; it is in the payload.
     """
 
     payload: Any
-    base: tuple[Palette, ...]
-    model: GlobalModel
+    key_frame: Any
+    base: HeldModel
+    model: HeldModel
+    control: Any
 
 
 @dataclass(frozen=True)
@@ -58,74 +56,169 @@ class ModelSpec:
         model_fn: Builds the Keras model.
         layout: Which weights are clustered kernels.
         max_clusters: Slots per codebook.
+        uplink_mode: `weights` or `update`: what clients palettize.
+        update_levels: Slots of an update's codebook.
+        everyone: Whether all clients take part in every round, so that each holds the broadcast before.
+        initial_others: Start of each other weight; empty where a seed does not stand for the first model.
+        relative_others: Which other weights are variances.
     """
 
     model_fn: ModelFn
     layout: WeightLayout
     max_clusters: int
+    uplink_mode: str = "weights"
+    update_levels: int = 9
+    everyone: bool = True
+    initial_others: tuple[InitialValue, ...] = ()
+    relative_others: tuple[bool, ...] = ()
 
     @classmethod
-    def of(cls, model_fn: ModelFn, layers: str, max_clusters: int) -> ModelSpec:
+    def of(
+        cls,
+        model_fn: ModelFn,
+        layers: str,
+        max_clusters: int,
+        *,
+        uplink_mode: str = "weights",
+        update_levels: int = 9,
+        everyone: bool = True,
+        from_seed: bool = True,
+    ) -> ModelSpec:
         """Examines the model that `model_fn` builds.
 
         Args:
             model_fn: Builds the Keras model.
             layers: A key of `LAYER_CHOICES`, or `none`.
             max_clusters: Slots per codebook.
-        """
-        return cls(model_fn, layout_of(model_fn(), layers, max_clusters), max_clusters)
+            uplink_mode: `weights` or `update`.
+            update_levels: Slots of an update's codebook.
+            everyone: Whether all clients take part in every round.
+            from_seed: Whether the first model is expanded from a seed.
 
-    def message_spec(self, num_scalars: int) -> MessageSpec:
-        """Returns the specification of a message that holds the model.
-
-        Args:
-            num_scalars: float32 values beside the model.
+        Raises:
+            ValueError: If a seed is asked for and the model's first weights can't come from one.
         """
-        return MessageSpec(self.layout.kernel_shapes, self.layout.other_shapes, self.max_clusters, num_scalars)
+        model = model_fn()
+        layout = layout_of(model, layers, max_clusters)
+        starts = initial_others(model, layout) if from_seed else ()
+        relative = relative_others(model, layout)
+        return cls(model_fn, layout, max_clusters, uplink_mode, update_levels, everyone, starts, relative)
+
+    @property
+    def control_size(self) -> int:
+        """Number of float32 values beside a broadcast."""
+        return SERVER_SCALARS if self.layout.kernels else 0
 
     @property
     def downlink(self) -> MessageSpec:
         """A broadcast."""
-        return self.message_spec(0)
+        kinds = (Kind.KEY_FRAME, Kind.DELTA, *((Kind.SEED,) if self.initial_others else ()))
+        return MessageSpec(
+            self.layout.kernel_shapes,
+            self.layout.other_shapes,
+            self.max_clusters,
+            self.control_size,
+            kinds,
+            initial_kernels=initial_kernels(self.layout),
+            initial_others=self.initial_others,
+            relative_others=self.relative_others,
+            other_bits=DOWNLINK_OTHER_BITS,
+            remembers_moves=self.everyone,
+        )
 
     @property
     def uplink(self) -> MessageSpec:
         """A client's answer."""
-        return self.message_spec(CLIENT_SCALARS)
+        levels, kind = UPLINK_MODES[self.uplink_mode]
+        return MessageSpec(
+            self.layout.kernel_shapes,
+            self.layout.other_shapes,
+            self.update_levels if levels else self.max_clusters,
+            CLIENT_SCALARS,
+            (kind,),
+            held_clusters=self.max_clusters,
+            relative_others=self.relative_others,
+            other_bits=UPLINK_OTHER_BITS,
+        )
 
     @property
-    def base_type(self) -> tff.Type:
-        """The TFF type of the palettes that a client holds."""
-        return tff.to_type(
-            tuple(
-                Palette(tff.TensorType(np.float32, (self.max_clusters,)), tff.TensorType(np.uint8, shape))
-                for shape in self.layout.kernel_shapes
-            )
+    def held_type(self) -> tff.Type:
+        """The TFF type of the model that a client holds."""
+        palettes = tuple(
+            Palette(tff.TensorType(np.float32, (self.max_clusters,)), tff.TensorType(np.uint8, shape))
+            for shape in self.layout.kernel_shapes
         )
+        moves = tuple(tff.TensorType(np.uint8, shape) for shape in self.layout.kernel_shapes)
+        others = tuple(tff.TensorType(np.float32, shape) for shape in self.layout.other_shapes)
+        return tff.to_type(HeldModel(tff.TensorType(np.int32), palettes, moves, others))
 
     @property
     def broadcast_type(self) -> tff.Type:
         """The TFF type of `Broadcast` for this model."""
-        others = tuple(tff.TensorType(np.float32, shape) for shape in self.layout.other_shapes)
-        model = GlobalModel(tff.TensorType(np.int32), self.base_type, others)
-        return tff.to_type(Broadcast(PAYLOAD_TYPE, self.base_type, model))
+        control = tff.TensorType(np.float32, (self.control_size,))
+        return tff.to_type(Broadcast(PAYLOAD_TYPE, PAYLOAD_TYPE, self.held_type, self.held_type, control))
 
-    def broadcast(self, model: GlobalModel, base: tuple[Palette, ...] | None) -> Broadcast:
+    def broadcast(
+        self,
+        num_clusters: Any,
+        palettes: tuple[Palette, ...],
+        others: tuple[Any, ...],
+        control: Any,
+        base: HeldModel | None,
+    ) -> Broadcast:
         """Encodes a model for the clients; what they will decode is the server's model from then on.
 
         Args:
-            model: Tensors.
-            base: Palettes that the clients hold; None for a key frame.
+            num_clusters: int32 scalar.
+            palettes: One per clustered kernel.
+            others: float32 tensors, all other weights.
+            control: float32 (control_size,).
+            base: What the clients hold; None where they hold nothing.
         """
-        message = Message(model.num_clusters, model.palettes, model.others, tf.zeros([0]))
+        message = Message(num_clusters, palettes, others, control)
         payload = graph.encode(message, self.downlink, base)
         decoded, _ = graph.decode(payload, self.downlink, base)
-        held = model.palettes if base is None else base
-        return Broadcast(payload, held, GlobalModel(decoded.num_clusters, decoded.palettes, decoded.others))
+        key_frame = tf.zeros([0], tf.uint8)
+        if not self.everyone and self.layout.kernels:
+            key_frame = graph.encode(decoded.message, self.downlink)
+        held = decoded.held if base is None else base
+        return Broadcast(_of_any_length(payload), _of_any_length(key_frame), held, decoded.held, control)
 
+    def first_broadcast(self, seed: int, num_clusters: Any, control: Any) -> Broadcast:
+        """Returns the broadcast of an initial model that both ends expand from a seed.
+
+        Args:
+            seed: Below 2^32.
+            num_clusters: int32 scalar.
+            control: float32 (control_size,).
+        """
+        payload = graph.encode_seed(seed, num_clusters, control, self.downlink)
+        start = seed_model.expand(tf.constant(seed, tf.int64), num_clusters, self.downlink)
+        message = Message(start.num_clusters, start.palettes, start.others, control)
+        key_frame = tf.zeros([0], tf.uint8) if self.everyone else graph.encode(message, self.downlink)
+        return Broadcast(_of_any_length(payload), _of_any_length(key_frame), start, start, control)
+
+
+def _of_any_length(payload: tf.Tensor) -> tf.Tensor:
+    """Hides a length that is known when tracing: TFF's types of all broadcasts have to be one."""
+    return tf.boolean_mask(payload, tf.ones_like(payload, tf.bool))
+
+
+UPLINK_MODES: dict[str, tuple[bool, Kind]] = {"weights": (False, Kind.DELTA), "update": (True, Kind.UPDATE)}
+"""What clients palettize: whether codebooks have the update's levels, and the kind of their messages."""
 
 PAYLOAD_TYPE = tff.TensorType(np.uint8, (None,))
 """Bytes of a message."""
+
+
+def held_model(structure: Any) -> HeldModel:
+    """Gives a held model its Python types back; TFF hands structures on without them.
+
+    Args:
+        structure: Of `ModelSpec.held_type`.
+    """
+    palettes = tuple(Palette(*palette) for palette in structure[1])
+    return HeldModel(structure[0], palettes, tuple(structure[2]), tuple(structure[3]))
 
 
 def assign(model: tf.keras.Model, layout: WeightLayout, kernels: Sequence[Any], others: Sequence[Any]) -> None:
@@ -166,7 +259,7 @@ def dequantized_kernels(palettes: Sequence[Palette]) -> tuple[tf.Tensor, ...]:
     return tuple(graph.dequantize(palette) for palette in palettes)
 
 
-def to_model_weights(layout: WeightLayout, global_model: GlobalModel) -> tff.learning.models.ModelWeights:
+def to_model_weights(layout: WeightLayout, global_model: HeldModel) -> tff.learning.models.ModelWeights:
     """Returns the plain weights of a global model, TFF's usual structure.
 
     Args:

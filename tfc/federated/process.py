@@ -13,20 +13,22 @@ and what the finalizer makes of the mean.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 import tensorflow_federated as tff
 
+from tfc.codec.graph import seed_model
 from tfc.config import ExperimentConfig
 from tfc.data.ood import OodFn
 from tfc.federated.aggregator import build_aggregator
 from tfc.federated.client_work import build_client_work
 from tfc.federated.distributor import build_distributor
 from tfc.federated.finalizer import build_averaging_finalizer, build_compressing_finalizer, initial_palettes
-from tfc.federated.global_model import Broadcast, GlobalModel, ModelFn, ModelSpec, read_weights, to_model_weights
+from tfc.federated.global_model import Broadcast, ModelFn, ModelSpec, read_weights, to_model_weights
 
 
-def _initial_weights(spec: ModelSpec) -> tff.Computation:
+def _own_weights(spec: ModelSpec) -> tff.Computation:
     """A no-argument computation that returns (kernels, others) of a freshly built model."""
 
     @tff.tensorflow.computation()
@@ -36,12 +38,36 @@ def _initial_weights(spec: ModelSpec) -> tff.Computation:
     return initial
 
 
-def _first_broadcast(spec: ModelSpec, model: GlobalModel) -> Broadcast:
-    """A key frame: nobody holds anything yet."""
+def _seed_weights(spec: ModelSpec, seed: int) -> tff.Computation:
+    """A no-argument computation that returns (kernels, others) expanded from a seed."""
+
+    @tff.tensorflow.computation()
+    def initial():  # type: ignore[no-untyped-def]  # noqa: ANN202
+        number = tf.constant(seed, tf.int64)
+        kernels = seed_model.initial_kernels(number, spec.downlink)
+        return kernels, seed_model.initial_others(number, spec.downlink)
+
+    return initial
+
+
+def _initial_weights(spec: ModelSpec, seed: int) -> tff.Computation:
+    return _seed_weights(spec, seed) if spec.initial_others else _own_weights(spec)
+
+
+def _key_frame(
+    spec: ModelSpec,
+    kernels: tuple[tf.Tensor, ...],
+    others: tuple[tf.Tensor, ...],
+    clusters: Any,
+    control: Any,
+    seed: int,
+) -> Broadcast:
+    """A broadcast to clients that hold nothing yet."""
 
     @tf.function
     def encode() -> Broadcast:
-        return spec.broadcast(model, None)
+        palettes = initial_palettes(kernels, spec, clusters, seed) if kernels else ()
+        return spec.broadcast(tf.convert_to_tensor(clusters), palettes, others, control, None)
 
     return encode()
 
@@ -68,8 +94,8 @@ def _join(
     def set_model_weights(state, weights):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
         old = state.global_model_weights.model
         kernels, others = spec.layout.split(tuple(weights.trainable), tuple(weights.non_trainable))
-        palettes = initial_palettes(kernels, spec, old.num_clusters, seed) if kernels else ()
-        new = _first_broadcast(spec, GlobalModel(old.num_clusters, palettes, others))
+        control = state.global_model_weights.control
+        new = _key_frame(spec, kernels, others, old.num_clusters, control, seed)
         master = getattr(state.finalizer, "master", ())
         finalizer = state.finalizer._replace(master=kernels) if master else state.finalizer
         return state._replace(global_model_weights=new, finalizer=finalizer)
@@ -82,8 +108,37 @@ def _join(
     )
 
 
+def process_spec(model_fn: ModelFn, config: ExperimentConfig) -> ModelSpec:
+    """Returns what the configured method knows of the model, the form of its messages above all.
+
+    Args:
+        model_fn: Builds the Keras model.
+        config: Names the method.
+    """
+    if config.method == "fedavg":
+        return ModelSpec.of(model_fn, "none", 1, from_seed=False)
+    return _clustered_spec(model_fn, config)
+
+
+def _clustered_spec(model_fn: ModelFn, config: ExperimentConfig) -> ModelSpec:
+    return ModelSpec.of(
+        model_fn,
+        config.clustering.layers,
+        config.clustering.max_clusters,
+        uplink_mode=config.communication.uplink,
+        update_levels=config.communication.levels,
+        everyone=config.clients_per_round in (0, config.data.num_clients),
+        from_seed=config.model.initial == "seed",
+    )
+
+
 def build_fedavg(
-    model_fn: ModelFn, data_type: tff.Type, config: ExperimentConfig, ood_fn: OodFn | None = None
+    model_fn: ModelFn,
+    data_type: tff.Type,
+    config: ExperimentConfig,
+    ood_fn: OodFn | None = None,
+    *,
+    record_payloads: bool = False,
 ) -> tff.learning.templates.LearningProcess:
     """Builds federated averaging of all weights, BatchNorm statistics included.
 
@@ -95,63 +150,76 @@ def build_fedavg(
         data_type: Type of one client's data, from `client_data_type`.
         config: Training settings and seed.
         ood_fn: Unused; every builder takes the same arguments.
+        record_payloads: Whether the metrics also hold the clients' payloads.
 
     Returns:
         A process with `next: (<S@SERVER, {<train,validation,context>}@CLIENTS> -> <state=S@SERVER,metrics@SERVER>)`;
-        metrics: distributor.downlink_bytes, client_work.clients_failed, aggregator.uplink_bytes,
-        finalizer.{num_clusters, clients_ok, validation_accuracy, quality_score, distillation_loss}.
+        metrics: distributor.{downlink_bytes, clients, payload_bytes, key_frame_bytes}, client_work.clients_failed,
+        aggregator.uplink_bytes, finalizer.{num_clusters, clients_ok, validation_accuracy, quality_score,
+        distillation_loss, rate_weight}.
     """
-    spec = ModelSpec.of(model_fn, "none", 1)
-    initial = _initial_weights(spec)
+    spec = ModelSpec.of(model_fn, "none", 1, from_seed=False)
+    # The same first weights as FedCompress has: expanded kernel by kernel of the layout that is clustered there.
+    start = _clustered_spec(model_fn, config)
+    initial = _initial_weights(start, config.seed)
 
     @tff.tensorflow.computation()
     def initial_model():  # type: ignore[no-untyped-def]  # noqa: ANN202
-        _, others = initial()
-        return _first_broadcast(spec, GlobalModel(tf.constant(0), (), tuple(others)))
+        kernels, others = initial()
+        trainable, non_trainable = start.layout.join(tuple(kernels), tuple(others))
+        return _key_frame(spec, (), (*trainable, *non_trainable), 0, tf.zeros([0]), config.seed)
 
     return _join(
         spec,
         initial_model,
         build_client_work(spec, data_type, config.training, config.clustering.start, config.seed),
-        build_aggregator(),
-        build_averaging_finalizer(spec),
+        build_aggregator(record_payloads=record_payloads),
+        build_averaging_finalizer(spec, record_payloads=record_payloads),
         config.seed,
     )
 
 
 def build_fedcompress(
-    model_fn: ModelFn, data_type: tff.Type, config: ExperimentConfig, ood_fn: OodFn | None = None
+    model_fn: ModelFn,
+    data_type: tff.Type,
+    config: ExperimentConfig,
+    ood_fn: OodFn | None = None,
+    *,
+    record_payloads: bool = False,
 ) -> tff.learning.templates.LearningProcess:
     """Builds FedCompress: weight clustering at clients, server-side distillation, a number of clusters that adapts.
 
     Source: Tsouvalas, Saeed, Ozcelebi, Meratnia, "Communication-Efficient Federated Learning through Adaptive Weight
     Clustering and Server-Side Distillation" (ICASSP 2024, doi 10.1109/ICASSP48485.2024.10447174). With
-    `server.master = false`, `clustering.start = "kmeans++"` and `clustering.layers = "conv"` it is the paper's; the
-    defaults add a float master at the server, a warm start of the centroids, and all kernels.
+    `communication.uplink = "weights"`, `server.master = false`, `clustering.start = "kmeans++"` and
+    `clustering.layers = "conv"` it is the paper's; the defaults palettize updates in place of weights, add a float
+    master at the server, and cluster all kernels.
 
     Args:
         model_fn: Builds the Keras model; logits out, a layer named `embedding`.
         data_type: Type of one client's data, from `client_data_type`.
         config: Settings and seed.
         ood_fn: Builds the unlabelled out-of-distribution pipeline.
+        record_payloads: Whether the metrics also hold the clients' payloads and what they amount to.
 
     Returns:
         A process with `next: (<S@SERVER, {<train,validation,context>}@CLIENTS> -> <state=S@SERVER,metrics@SERVER>)`;
-        metrics as `build_fedavg`'s. Broadcasts are coded given the one before where all clients take part in every
-        round, else each is a key frame.
+        metrics as `build_fedavg`'s. With `model.initial = "seed"` the first weights are expanded from the seed (Glorot
+        uniform), not `model_fn`'s; later broadcasts are coded given the one before.
 
     Raises:
         ValueError: If `ood_fn` is missing, or the model has no kernel large enough to cluster.
     """
     if ood_fn is None:
         raise ValueError("FedCompress distils on out-of-distribution data: ood_fn must build a pipeline")
-    spec = ModelSpec.of(model_fn, config.clustering.layers, config.clustering.max_clusters)
+    spec = _clustered_spec(model_fn, config)
     if not spec.layout.kernels:
         raise ValueError(
             f"the model has no kernel of kind {config.clustering.layers!r} with more than "
             f"{2 * config.clustering.max_clusters} weights: nothing to cluster"
         )
-    initial = _initial_weights(spec)
+    initial = _initial_weights(spec, config.seed)
+    clusters = config.clustering.min_clusters
 
     @tff.tensorflow.computation()
     def initial_kernels():  # type: ignore[no-untyped-def]  # noqa: ANN202
@@ -159,10 +227,11 @@ def build_fedcompress(
 
     @tff.tensorflow.computation()
     def initial_model():  # type: ignore[no-untyped-def]  # noqa: ANN202
+        control = tf.constant([config.communication.rate_weight])
+        if spec.initial_others:
+            return spec.first_broadcast(config.seed, tf.constant(clusters), control)
         kernels, others = initial()
-        palettes = initial_palettes(tuple(kernels), spec, config.clustering.min_clusters, config.seed)
-        model = GlobalModel(tf.constant(config.clustering.min_clusters), palettes, tuple(others))
-        return _first_broadcast(spec, model)
+        return _key_frame(spec, tuple(kernels), tuple(others), clusters, control, config.seed)
 
     finalizer = build_compressing_finalizer(
         spec,
@@ -170,11 +239,14 @@ def build_fedcompress(
         ood_fn,
         config.clustering,
         config.server,
+        config.communication,
         config.seed,
-        clients_hold_base=config.clients_per_round in (0, config.data.num_clients),
+        record_payloads=record_payloads,
     )
     client_work = build_client_work(spec, data_type, config.training, config.clustering.start, config.seed)
-    return _join(spec, initial_model, client_work, build_aggregator(), finalizer, config.seed)
+    return _join(
+        spec, initial_model, client_work, build_aggregator(record_payloads=record_payloads), finalizer, config.seed
+    )
 
 
 METHODS: dict[str, Callable[..., tff.learning.templates.LearningProcess]] = {

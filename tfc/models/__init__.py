@@ -6,7 +6,12 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from tfc.models.mobilenet import mobilenet
 from tfc.models.resnet import resnet8, resnet20
 
-MODELS: dict[str, Callable[..., tf.keras.Model]] = {"resnet8": resnet8, "resnet20": resnet20}
+MODELS: dict[str, Callable[..., tf.keras.Model]] = {
+    "resnet8": resnet8,
+    "resnet20": resnet20,
+    "mobilenet": mobilenet,
+}
 """Builders: (input_shape, num_classes, *, seed, batchnorm_momentum) -> Keras model."""

@@ -7,54 +7,22 @@ blocks.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 
 import tensorflow as tf
 
-Shortcut = Callable[["_Layers", tf.Tensor, int, int], tf.Tensor]
+from tfc.models.layers import SeededLayers
+
+Shortcut = Callable[[SeededLayers, tf.Tensor, int, int], tf.Tensor]
 layers = tf.keras.layers
 
 
-class _Layers:
-    """Makes layers whose initial weights are a function of the model's seed and the layer's position."""
-
-    def __init__(self, seed: int, batchnorm_momentum: float, l2: float) -> None:
-        self._seeds = itertools.count(seed * 1000)
-        self._numbers = itertools.count(1)
-        self._momentum = batchnorm_momentum
-        self._regularizer = tf.keras.regularizers.L2(l2) if l2 else None
-
-    def conv(self, x: tf.Tensor, filters: int, kernel_size: int, strides: int) -> tf.Tensor:
-        name = f"conv{next(self._numbers)}"
-        return layers.Conv2D(
-            filters,
-            kernel_size,
-            strides,
-            padding="same",
-            use_bias=False,
-            kernel_initializer=tf.keras.initializers.GlorotUniform(next(self._seeds)),
-            kernel_regularizer=self._regularizer,
-            name=name,
-        )(x)
-
-    def norm(self, x: tf.Tensor) -> tf.Tensor:
-        return layers.BatchNormalization(momentum=self._momentum, name=f"norm{next(self._numbers)}")(x)
-
-    def classifier(self, x: tf.Tensor, num_classes: int) -> tf.Tensor:
-        initializer = tf.keras.initializers.GlorotUniform(next(self._seeds))
-        embedding = layers.GlobalAveragePooling2D(name="embedding")(x)
-        return layers.Dense(
-            num_classes, kernel_initializer=initializer, kernel_regularizer=self._regularizer, name="logits"
-        )(embedding)
-
-
-def _projection(make: _Layers, x: tf.Tensor, filters: int, strides: int) -> tf.Tensor:
+def _projection(make: SeededLayers, x: tf.Tensor, filters: int, strides: int) -> tf.Tensor:
     """The shortcut of MLPerf Tiny's ResNet: a 1x1 convolution, no BatchNorm."""
     return make.conv(x, filters, 1, strides)
 
 
-def _subsample_and_pad(make: _Layers, x: tf.Tensor, filters: int, strides: int) -> tf.Tensor:
+def _subsample_and_pad(make: SeededLayers, x: tf.Tensor, filters: int, strides: int) -> tf.Tensor:
     """Type A shortcut: every second pixel, new channels filled with zeros, no parameters.
 
     Written in layers that tfmot's clustering and quantisation accept (`tf.pad` would become an op layer): the channel
@@ -68,7 +36,7 @@ def _subsample_and_pad(make: _Layers, x: tf.Tensor, filters: int, strides: int) 
 
 
 def _resnet(
-    make: _Layers,
+    make: SeededLayers,
     input_shape: tuple[int, int, int],
     num_classes: int,
     blocks_per_stage: int,
@@ -108,7 +76,7 @@ def resnet8(
         A functional model from images (batch, height, width, channels) in [0, 1] to logits (batch, num_classes), with
         a layer `embedding` of shape (batch, 64); 78,042 parameters at 28x28x1 and 10 classes.
     """
-    make = _Layers(seed, batchnorm_momentum, l2)
+    make = SeededLayers(seed, batchnorm_momentum, l2)
     return _resnet(make, input_shape, num_classes, 1, _projection, "resnet8")
 
 
@@ -133,5 +101,5 @@ def resnet20(
         A functional model from images (batch, height, width, channels) in [0, 1] to logits (batch, num_classes), with
         a layer `embedding` of shape (batch, 64); 269,722 trainable parameters at 32x32x3 and 10 classes.
     """
-    make = _Layers(seed, batchnorm_momentum, l2)
+    make = SeededLayers(seed, batchnorm_momentum, l2)
     return _resnet(make, input_shape, num_classes, 3, _subsample_and_pad, "resnet20")

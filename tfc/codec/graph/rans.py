@@ -60,28 +60,26 @@ def encode(
 
 def decode(
     states: tf.Tensor, words: tf.Tensor, contexts: tf.Tensor, frequencies: tf.Tensor, num_symbols: int, lanes: int
-) -> tuple[tf.Tensor, tf.Tensor]:
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Decodes a stream; see `tfc.codec.rans.decode`. Total: as many steps as symbols, whatever the words are.
 
     Args:
         states: int64 (lanes,).
-        words: int64 (words,); words beyond the end count as 0.
+        words: int64 (words,); there may be more than the stream has, words beyond the end count as 0.
         contexts: int (num_symbols,).
         frequencies: int64 (contexts, alphabet); each row adds up to 4096.
         num_symbols: Length of the stream.
         lanes: Number of lanes.
 
     Returns:
-        Symbols, int64 (num_symbols,), and a bool scalar: whether states and words ended as those of an encoder do.
+        Symbols, int32 (num_symbols,), the number of words used, an int32 scalar, and a bool scalar: whether the states
+        ended as an encoder starts.
     """
-    ends = tf.cumsum(frequencies, axis=1)
-    slots = tf.range(FREQUENCY_TOTAL, dtype=tf.int64)
-    num_contexts = frequencies.shape[0]
-    symbol_at = tf.searchsorted(ends, tf.tile(slots[None], [num_contexts, 1]), side="right", out_type=tf.int64)
-    # One look-up per symbol: tables over (context, slot), flattened.
-    frequency_at = tf.reshape(tf.gather(frequencies, symbol_at, batch_dims=1), [-1])
-    offset_at = tf.reshape(slots[None] - tf.gather(ends - frequencies, symbol_at, batch_dims=1), [-1])
-    row = _in_lanes(contexts, num_symbols, lanes) * FREQUENCY_TOTAL
+    ends = tf.cast(tf.cumsum(frequencies, axis=1), tf.int32)
+    starts = tf.pad(ends, [[0, 0], [1, 0]])
+    flat_starts = tf.cast(tf.reshape(starts, [-1]), tf.int64)
+    width = starts.shape[1]
+    row = _in_lanes(contexts, num_symbols, lanes)
     present = _present(num_symbols, lanes)
     num_words = tf.size(words)
     stream = tf.concat([words, tf.zeros([lanes], tf.int64)], axis=0)
@@ -90,9 +88,14 @@ def decode(
     def body(
         step: tf.Tensor, state: tf.Tensor, position: tf.Tensor, found: tf.TensorArray
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.TensorArray]:
-        place = row[step] + state % FREQUENCY_TOTAL
-        found = found.write(step, place)
-        moved = tf.gather(frequency_at, place) * (state // FREQUENCY_TOTAL) + tf.gather(offset_at, place)
+        slot = state % FREQUENCY_TOTAL
+        here = row[step]
+        passed = tf.gather(ends, here) <= tf.cast(slot, tf.int32)[:, None]
+        symbol = tf.reduce_sum(tf.cast(passed, tf.int32), axis=1)
+        found = found.write(step, symbol)
+        place = here * width + tf.cast(symbol, tf.int64)
+        start = tf.gather(flat_starts, place)
+        moved = (tf.gather(flat_starts, place + 1) - start) * (state // FREQUENCY_TOTAL) + slot - start
         state = tf.where(present[step], moved, state)
         empty = state < STATE_LOW
         count = tf.cumsum(tf.cast(empty, tf.int32))
@@ -100,8 +103,8 @@ def decode(
         state = tf.where(empty, state * _WORD + tf.gather(stream, order), state)
         return step + 1, state, position + count[-1], found
 
-    found = tf.TensorArray(tf.int64, steps, element_shape=[lanes])
+    found = tf.TensorArray(tf.int32, steps, element_shape=[lanes])
     start = (tf.constant(0), tf.cast(states, tf.int64), tf.constant(0), found)
     _, state, position, found = tf.while_loop(lambda step, *_: step < steps, body, start)
-    symbols = tf.gather(tf.reshape(symbol_at, [-1]), tf.reshape(found.stack(), [-1])[:num_symbols])
-    return symbols, tf.equal(position, num_words) & tf.reduce_all(tf.equal(state, STATE_LOW))
+    symbols = tf.reshape(found.stack(), [-1])[:num_symbols]
+    return symbols, position, (position <= num_words) & tf.reduce_all(tf.equal(state, STATE_LOW))

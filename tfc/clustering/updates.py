@@ -1,0 +1,109 @@
+"""Clustering of a client's update: tfmot's `ClusteringAlgorithm` on kernel minus broadcast.
+
+While it is applied, a kernel is what was broadcast plus the clustered update: the client trains through its quantiser.
+Gradients are tfmot's: straight through to the latent update, summed for each centroid; zero stays zero.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+
+import tensorflow as tf
+import tensorflow_model_optimization as tfmot
+
+from tfc.clustering.layout import WeightLayout
+from tfc.clustering.rate_distortion import PricedCentroids, cheapest_centroid, fit, is_not_zero, stretched
+from tfc.clustering.weights import substituted_kernels
+from tfc.codec.palette import Palette
+
+
+class ClusteredUpdates:
+    """The palettes of a model's update, as variables that training moves.
+
+    Create it where variables may be created (outside of a traced function), use it within.
+
+    Attributes:
+        latent: One float32 variable per clustered kernel: its change since the broadcast.
+        centroids: One float32 variable (levels,) per clustered kernel; the middle one stays zero.
+    """
+
+    def __init__(self, model: tf.keras.Model, layout: WeightLayout, levels: int) -> None:
+        """Creates the variables; `start` gives them their values.
+
+        Args:
+            model: The model that `layout` describes.
+            layout: Which kernels.
+            levels: Slots of a codebook, odd.
+        """
+        self._model, self._layout, self._levels = model, layout, levels
+        self._kernels = [model.trainable_variables[kernel.position] for kernel in layout.kernels]
+        self._sent = [tf.Variable(tf.zeros(kernel.shape), trainable=False) for kernel in layout.kernels]
+        self._prices = [tf.Variable(tf.zeros([levels]), trainable=False) for _ in layout.kernels]
+        self.latent = [tf.Variable(tf.zeros(kernel.shape), name=f"update_{kernel.layer}") for kernel in layout.kernels]
+        self.centroids = [tf.Variable(tf.zeros([levels]), name=f"levels_{kernel.layer}") for kernel in layout.kernels]
+        self._algorithms = [tfmot.clustering.keras.ClusteringAlgorithm(centroids) for centroids in self.centroids]
+
+    @property
+    def variables(self) -> list[tf.Variable]:
+        """What training through the updates moves: all weights but the kernels, latent updates, centroids."""
+        kernels = {id(variable) for variable in self._kernels}
+        rest = [variable for variable in self._model.trainable_variables if id(variable) not in kernels]
+        return [*rest, *self.latent, *self.centroids]
+
+    def start(self, sent: Sequence[tf.Tensor], rate_weight: tf.Tensor) -> None:
+        """Takes the model's present change as the latent update and fits palettes to it.
+
+        Args:
+            sent: The kernels that were broadcast.
+            rate_weight: float32 scalar, price of a bit in mean squares of the update.
+        """
+        for number, (kernel, value) in enumerate(zip(self._kernels, sent, strict=True)):
+            self._sent[number].assign(value)
+            self.latent[number].assign(kernel - value)
+        self._fit(rate_weight)
+
+    def _fit(self, rate_weight: tf.Tensor) -> None:
+        for latent, centroids, prices in zip(self.latent, self.centroids, self._prices, strict=True):
+            priced = fit(latent.read_value(), self._levels, rate_weight)
+            centroids.assign(priced.centroids)
+            prices.assign(priced.prices)
+
+    def _slots(self, number: int) -> tf.Tensor:
+        priced = PricedCentroids(self.centroids[number].read_value(), self._prices[number].read_value())
+        return cheapest_centroid(self.latent[number].read_value(), priced)
+
+    def _clustered(self) -> list[tf.Tensor]:
+        return [
+            algorithm.get_clustered_weight(self._slots(number), latent)
+            for number, (algorithm, latent) in enumerate(zip(self._algorithms, self.latent, strict=True))
+        ]
+
+    @contextlib.contextmanager
+    def applied(self) -> Iterator[None]:
+        """Lets the model compute with broadcast plus clustered update while the context lasts."""
+        kernels = [sent + update for sent, update in zip(self._sent, self._clustered(), strict=True)]
+        with substituted_kernels(self._model, self._layout, kernels):
+            yield
+
+    def gradients_of(self, gradients: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        """Returns the gradients of `variables` with those of the exact zeros taken out.
+
+        Args:
+            gradients: One per variable of `variables`.
+        """
+        count = len(self.centroids)
+        keep = is_not_zero(self._levels)
+        return [*gradients[:-count], *(gradient * keep for gradient in gradients[-count:])]
+
+    def snap(self) -> tuple[Palette, ...]:
+        """Returns each update's palette and sets the kernels to broadcast plus palettized update."""
+        palettes = []
+        for number, (kernel, centroids, algorithm) in enumerate(
+            zip(self._kernels, self.centroids, self._algorithms, strict=True)
+        ):
+            slots = self._slots(number)
+            centroids.assign(stretched(self.latent[number].read_value(), slots, centroids.read_value()))
+            kernel.assign(self._sent[number] + algorithm.get_clustered_weight(slots, self.latent[number]))
+            palettes.append(Palette(centroids.read_value(), tf.cast(slots, tf.uint8)))
+        return tuple(palettes)

@@ -1,0 +1,181 @@
+"""What both ends know of a message before it arrives, and what a message says. NumPy alone."""
+
+from __future__ import annotations
+
+import enum
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from tfc.codec import rans
+from tfc.codec.palette import Palette
+
+MAGIC = b"FC"
+FORMAT_VERSION = 2
+HEADER_BYTES = 12
+TRAILER_BYTES = 4
+MOVES = 3
+"""What a weight's cluster did in the last broadcast: 0 stayed, 1 moved up, 2 moved down."""
+
+
+class Kind(enum.IntEnum):
+    """How a message tells a model."""
+
+    KEY_FRAME = 0
+    """By itself."""
+    DELTA = 1
+    """Palettes given those that the receiver holds."""
+    UPDATE = 2
+    """A palettized change of the kernels that the receiver holds."""
+    SEED = 3
+    """A number from which both ends compute the same initial model."""
+
+
+class CodecError(ValueError):
+    """Bytes that are no message of the expected form; says what is wrong and at which byte."""
+
+
+@dataclass(frozen=True)
+class InitialValue:
+    """Where a parameter starts.
+
+    Attributes:
+        constant: The value of all its elements, where `limit` is 0.
+        limit: Otherwise its elements are uniform in (-limit, limit).
+        tensor: Its number in the model, of which its random numbers are a function.
+    """
+
+    constant: float = 0.0
+    limit: float = 0.0
+    tensor: int = 0
+
+
+@dataclass(frozen=True)
+class MessageSpec:
+    """What both ends know of a message beforehand.
+
+    Attributes:
+        kernel_shapes: Shape of each clustered kernel, in order.
+        other_shapes: Shape of each other parameter (BatchNorm, biases, unclustered kernels), in order.
+        max_clusters: Slots of a codebook of the message, 1 to 256.
+        num_scalars: Number of float32 values that travel beside the model.
+        kinds: The kinds that may come.
+        held_clusters: Slots of a codebook that the receiver holds; 0 for as many as in the message.
+        initial_kernels: Start of each clustered kernel; its elements are uniform.
+        initial_others: Start of each other parameter.
+        relative_others: Whether a parameter's precision follows each value's own magnitude (variances do).
+        other_bits: Precision of changes of other parameters: the largest change of a parameter takes this many bits.
+        remembers_moves: Whether a receiver remembers what each index did; without, it may as well hold a key frame.
+    """
+
+    kernel_shapes: tuple[tuple[int, ...], ...]
+    other_shapes: tuple[tuple[int, ...], ...]
+    max_clusters: int
+    num_scalars: int = 0
+    kinds: tuple[Kind, ...] = (Kind.KEY_FRAME, Kind.DELTA)
+    held_clusters: int = 0
+    initial_kernels: tuple[InitialValue, ...] = ()
+    initial_others: tuple[InitialValue, ...] = ()
+    relative_others: tuple[bool, ...] = ()
+    other_bits: int = 4
+    remembers_moves: bool = True
+
+    @property
+    def kernel_sizes(self) -> tuple[int, ...]:
+        """Number of weights of each clustered kernel."""
+        return tuple(math.prod(shape) for shape in self.kernel_shapes)
+
+    @property
+    def other_sizes(self) -> tuple[int, ...]:
+        """Number of values of each other parameter."""
+        return tuple(math.prod(shape) for shape in self.other_shapes)
+
+    @property
+    def num_indices(self) -> int:
+        """Number of cluster indices of all kernels."""
+        return sum(self.kernel_sizes)
+
+    @property
+    def ranks(self) -> int:
+        """Number of centroids that a weight may have in what the receiver holds."""
+        return self.held_clusters or self.max_clusters
+
+    @property
+    def num_symbols(self) -> int:
+        """Symbols of the entropy coder: indices, codebooks, other parameters."""
+        return self.num_indices + len(self.kernel_shapes) * self.max_clusters + sum(self.other_sizes)
+
+    @property
+    def largest_step(self) -> int:
+        """Largest step that has a symbol of its own; larger ones are escaped."""
+        return max(31, self.max_clusters // 2)
+
+    @property
+    def lanes(self) -> int:
+        """Lanes of the entropy coder."""
+        return rans.lanes_for(self.num_indices)
+
+    @property
+    def is_relative(self) -> tuple[bool, ...]:
+        """`relative_others`, filled up where it was left out."""
+        return self.relative_others or (False,) * len(self.other_shapes)
+
+
+class HeldModel(NamedTuple):
+    """What an end remembers of the last broadcast: what messages are coded given.
+
+    Attributes:
+        num_clusters: int32 scalar, clusters in use.
+        palettes: One `Palette` per clustered kernel.
+        moves: uint8 arrays of the kernels' shapes, what each index did in the last broadcast, below `MOVES`.
+        others: float32 arrays, all other parameters.
+    """
+
+    num_clusters: Any
+    palettes: tuple[Palette, ...]
+    moves: tuple[Any, ...]
+    others: tuple[Any, ...]
+
+
+class Message(NamedTuple):
+    """A model and the scalars beside it: what a payload says.
+
+    Attributes:
+        num_clusters: int32 scalar, clusters in use; 0 where no kernel is clustered.
+        palettes: One `Palette` per clustered kernel; in an update those of the change, slot max_clusters // 2 holding
+            an exact zero.
+        others: float32 arrays, all other parameters.
+        scalars: float32, shape (num_scalars,).
+    """
+
+    num_clusters: Any
+    palettes: tuple[Palette, ...]
+    others: tuple[Any, ...]
+    scalars: Any
+
+
+class Decoded(NamedTuple):
+    """A message and what its receiver remembers of it.
+
+    Attributes:
+        message: What the payload says.
+        moves: uint8 arrays of the kernels' shapes: what each index did against the palettes held before.
+    """
+
+    message: Message
+    moves: tuple[Any, ...]
+
+    @property
+    def held(self) -> HeldModel:
+        """What the receiver of a broadcast holds from now on."""
+        return HeldModel(self.message.num_clusters, self.message.palettes, self.moves, self.message.others)
+
+
+def float32_message_bytes(num_parameters: int, num_scalars: int) -> int:
+    """Returns the length in bytes of a message that holds every parameter as float32.
+
+    Args:
+        num_parameters: Number of parameters.
+        num_scalars: Values beside the model.
+    """
+    return HEADER_BYTES + 4 * (num_scalars + num_parameters) + TRAILER_BYTES

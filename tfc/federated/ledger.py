@@ -1,0 +1,61 @@
+"""Who holds which broadcast, and what brings a client up to date."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Shipment:
+    """What a client is sent in a round.
+
+    Attributes:
+        client: Its number.
+        rounds: Rounds whose payloads it gets, each given the one before; empty where it gets the key frame.
+        length: Bytes in all.
+    """
+
+    client: int
+    rounds: tuple[int, ...]
+    length: int
+
+
+@dataclass
+class DownlinkLedger:
+    """Chooses for each client of a round what brings it up to date at the lowest cost.
+
+    A client that missed broadcasts needs either all of them, each given the one before, or this round's key frame:
+    whichever is shorter. Both end in the same model, bit for bit.
+
+    Attributes:
+        payload_bytes: Length of each round's payload, the first round's first.
+        last_held: Number of the last round whose broadcast a client holds; clients that hold none are missing.
+    """
+
+    payload_bytes: list[int] = field(default_factory=list)
+    last_held: dict[int, int] = field(default_factory=dict)
+
+    def ship(self, clients: Iterable[int], payload_bytes: int, key_frame_bytes: int) -> list[Shipment]:
+        """Records a round's broadcast.
+
+        Args:
+            clients: Clients of the round.
+            payload_bytes: Length of its payload, which is given the round before.
+            key_frame_bytes: Length of its key frame; 0 where there is none.
+
+        Returns:
+            One shipment per client.
+        """
+        self.payload_bytes.append(payload_bytes)
+        present = len(self.payload_bytes)
+        shipments = []
+        for client in clients:
+            missed = tuple(range(self.last_held.get(client, 0) + 1, present + 1))
+            chain = sum(self.payload_bytes[number - 1] for number in missed)
+            if 0 < key_frame_bytes < chain:
+                shipments.append(Shipment(client, (), key_frame_bytes))
+            else:
+                shipments.append(Shipment(client, missed, chain))
+            self.last_held[client] = present
+        return shipments
