@@ -1,4 +1,4 @@
-"""Server-side self-compression: the aggregated model teaches its clustered copy on out-of-distribution inputs."""
+"""Server-side self-compression: the float model teaches its clustered copy on out-of-distribution inputs."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def distill(
     the student's stay those of the aggregated model.
 
     Args:
-        teacher: The aggregated model.
+        teacher: The float model: the clients' mean, or the master with the mean's BatchNorm.
         student: A copy of it; its kernel variables are the latent weights.
         kernels: The student's centroids, started.
         ood_fn: Builds the unlabelled pipeline.

@@ -32,15 +32,16 @@ def runs(tmp_path_factory, tiny_settings):
     folder = tmp_path_factory.mktemp("runs")
     printed = {}
     for method in ("fedavg", "fedcompress"):
-        printed[method] = run_tiny(tiny_settings, method, folder / method)
+        printed[method] = run_tiny(tiny_settings, method, folder / method, "--record-payloads")
     return folder, printed
 
 
-def run_tiny(settings, method, out):
+def run_tiny(settings, method, out, *more):
     """Runs through pipes, which only end when every process that inherited them has; then looks for survivors."""
     mark = str(out)
     environment = {**os.environ, "TFC_TEST_MARK": mark}
-    done = tfc("run", "demo", *sets(settings), "--set", f"method={method}", "--out", out, env=environment, timeout=300)
+    words = ("run", "demo", *sets(settings), "--set", f"method={method}", "--out", out, *more)
+    done = tfc(*words, env=environment, timeout=300)
     assert done.returncode == 0, done.stderr
     survivors = []
     for process in psutil.process_iter():
@@ -58,7 +59,7 @@ def test_a_run_leaves_its_whole_folder(runs, tiny_settings):
     rows = list(csv.DictReader((run / "metrics.csv").read_text().splitlines()))
     assert list(rows[0]) == [
         "round", "accuracy", "loss", "num_clusters", "quality_score", "uplink_bytes", "downlink_bytes",
-        "clients_ok", "clients_failed", "seconds",
+        "key_frame_bytes", "rate_weight", "clients_ok", "clients_failed", "seconds",
     ]  # fmt: skip
     assert [row["round"] for row in rows] == ["1", "2", "3"]
     assert [row["num_clusters"] for row in rows] == ["4", "8", "8"]
@@ -67,7 +68,7 @@ def test_a_run_leaves_its_whole_folder(runs, tiny_settings):
     expected = {
         "method", "rounds", "final_accuracy", "best_accuracy", "uplink_bytes", "downlink_bytes", "fedavg_bytes",
         "communication_ratio", "uplink_ratio", "downlink_ratio", "parameters", "seconds", "peak_rss_mb", "num_clusters",
-        "model_bytes", "versions", "seed",
+        "model_bytes", "versions", "seed", "uplink",
     }  # fmt: skip
     assert expected <= set(summary)
     assert summary["uplink_bytes"] == sum(int(row["uplink_bytes"]) for row in rows)

@@ -158,8 +158,8 @@ def test_the_price_of_a_bit_follows_the_ratio_asked_for(worker):
     )
     state, history = run_rounds(build_fedcompress(model_fn, DATA_TYPE, changed, OOD), 2)
     prices = [metrics["finalizer"]["rate_weight"] for metrics in history]
-    assert prices == pytest.approx([0.4, 0.8])  # it can't reach that, and doubles its price each round
-    assert state.global_model_weights.control == pytest.approx([0.8])
+    assert prices == pytest.approx([0.25, 0.3125])  # it can't reach that, and raises its price each round
+    assert state.global_model_weights.control == pytest.approx([0.3125])
 
 
 def test_the_model_is_palettized_and_the_master_is_not(three_rounds, fedcompress, clustered):

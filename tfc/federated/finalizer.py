@@ -174,8 +174,8 @@ def build_compressing_finalizer(
     measurements=<num_clusters=int32,clients_ok=int32,validation_accuracy=float32,quality_score=float32,
     distillation_loss=float32>@SERVER>)`. A round without a client that counts changes nothing but the round's number.
 
-    With `server.master`, float kernels stay at the server: they take over the mean of the clients' changes, and the
-    student is a palettized copy of them. Otherwise (the paper) the student is a copy of the clients' mean.
+    With `server.master`, float kernels stay at the server: they take over the mean of the clients' changes, and are
+    what teaches and what the student is a palettized copy of. Otherwise (the paper) that is the clients' mean.
 
     Args:
         spec: The model.
@@ -226,7 +226,9 @@ def build_compressing_finalizer(
                     master + (mean - kernel)
                     for master, mean, kernel in zip(state.master, aggregate.kernels, sent, strict=True)
                 )
-            assign(teacher, spec.layout, aggregate.kernels, aggregate.others)
+            # Where there is a master, it is the better model (by a point on the reference task): what clients changed
+            # in earlier rounds and snapping lost is in it, too.
+            assign(teacher, spec.layout, latent, aggregate.others)
             assign(student, spec.layout, latent, aggregate.others)
             clustered.start(_next_codebooks(spec, clustering, model, latent, control.num_clusters, round_number, seed))
             loss = distill(teacher, student, clustered, ood_fn, server)
