@@ -152,7 +152,9 @@ def _parser() -> argparse.ArgumentParser:
         )
 
     run = add(
-        "run", "run one experiment", "tfc run fashion-resnet8 --set seed=1 --set server.master=false --out runs/paper"
+        "run",
+        "run one experiment",
+        "tfc run fashion-resnet8 --set seed=1 --set communication.target_ratio=40 --out runs/r40",
     )
     add_experiment(run)
     run.add_argument("--out", type=Path, metavar="DIR", help="the run's folder (default: runs/PRESET-METHOD-seedN)")

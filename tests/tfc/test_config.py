@@ -21,13 +21,16 @@ def test_fashion_resnet8_is_the_reference_task():
     loaded = config.load("fashion-resnet8")
     assert (loaded.rounds, loaded.data.num_clients, loaded.data.examples_per_client) == (12, 10, 1112)
     assert (loaded.training.batch_size, loaded.training.learning_rate) == (64, 1e-3)
-    assert (loaded.clustering.min_clusters, loaded.clustering.max_clusters, loaded.clustering.step) == (16, 32, 4)
+    assert (loaded.communication.uplink, loaded.server.master) == ("update", True)
+    paper = config.load("fashion-resnet8-paper")
+    assert (paper.communication.uplink, paper.server.master) == ("weights", False)
+    assert (paper.clustering.layers, paper.clustering.start) == ("conv", "kmeans++")
+    assert paper.data == loaded.data and paper.rounds == loaded.rounds
 
 
 def test_overrides_win_and_bare_words_are_strings():
-    loaded = config.load(
-        "demo", ["method=fedavg", "training.batch_size=7", "server.master=false", "model.name='resnet20'"]
-    )
+    changes = ["method=fedavg", "training.batch_size=7", "communication.uplink=weights", "server.master=false"]
+    loaded = config.load("demo", [*changes, "model.name='resnet20'"])
     assert loaded.method == "fedavg"
     assert loaded.training.batch_size == 7
     assert loaded.server.master is False
@@ -44,6 +47,9 @@ def test_overrides_win_and_bare_words_are_strings():
         ("training.batch_size=1.5", "must be of type int, found 1.5, float"),
         ("rounds=true", "rounds must be of type int, found True, bool"),
         ("server.master=1", "server.master must be of type bool"),
+        ("server.master=false", "server.master = false needs communication.uplink = 'weights'"),
+        ("communication.levels=8", "communication.levels must be odd, so that zero is in the middle; found 8"),
+        ("communication.target_ratio=-1", "communication.target_ratio must be at least 0"),
         ("method=fedsgd", "method must be one of fedavg, fedcompress; found 'fedsgd'"),
         ("data.validation_fraction=0", "must be more than 0 for fedcompress"),
         ("data.validation_fraction=1", "at least 0 and less than 1; found 1.0"),

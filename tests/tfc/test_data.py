@@ -222,3 +222,21 @@ def test_image_folders_without_images_are_refused(tmp_path):
     (tmp_path / "broken.png").write_bytes(b"\x89PNG but not really")
     with pytest.raises(DataError, match=r"broken\.png: not a readable image"):
         image_folder(tmp_path, 10, 4, (8, 8, 1))
+
+
+def test_images_are_padded_in_the_middle_and_channels_repeated():
+    from tfc.data.datasets import Dataset, resized
+
+    x = np.arange(2 * 28 * 28, dtype=np.uint8).reshape(2, 28, 28, 1)
+    dataset = Dataset("tiny", x, np.zeros(2, np.int32), x, np.zeros(2, np.int32), 2)
+    found = resized(dataset, 32, 3)
+    assert found.input_shape == (32, 32, 3) and found.x_test.shape == (2, 32, 32, 3)
+    for channel in range(3):
+        np.testing.assert_array_equal(found.x_train[:, 2:30, 2:30, channel], x[..., 0])
+    assert found.x_train.sum(dtype=int) == 3 * x.sum(dtype=int)
+    np.testing.assert_array_equal(resized(dataset, 0, 0).x_train, x)
+    with pytest.raises(DataError, match="image_size = 20 is less than the images of tiny, 28x28"):
+        resized(dataset, 20, 0)
+    two = resized(dataset, 0, 2)
+    with pytest.raises(DataError, match="channels = 3 is no multiple of the 2 channels of tiny"):
+        resized(two, 0, 3)

@@ -11,7 +11,11 @@ from tfc.models import MODELS
 
 @pytest.mark.parametrize(
     "name,shape,total,trainable,kernels",
-    [("resnet8", (28, 28, 1), 78042, 77562, 77072), ("resnet20", (32, 32, 3), 271098, 269722, 268336)],
+    [
+        ("resnet8", (28, 28, 1), 78042, 77562, 77072),
+        ("resnet20", (32, 32, 3), 271098, 269722, 268336),
+        ("mobilenet", (96, 64, 1), 3238538, 3216650, 3150112),
+    ],
 )
 def test_numbers_of_parameters(name, shape, total, trainable, kernels):
     model = MODELS[name](shape, 10)
@@ -25,7 +29,7 @@ def test_numbers_of_parameters(name, shape, total, trainable, kernels):
 def test_models_have_logits_an_embedding_and_seeded_weights(name):
     model = MODELS[name]((28, 28, 1), 7, seed=3, batchnorm_momentum=0.8)
     assert model.output_shape == (None, 7)
-    assert model.get_layer("embedding").output.shape == (None, 64)
+    assert model.get_layer("embedding").output.shape == (None, 1024 if name == "mobilenet" else 64)
     norms = [layer for layer in model.layers if isinstance(layer, tf.keras.layers.BatchNormalization)]
     assert norms and all(layer.momentum == 0.8 for layer in norms)
     for same, other in zip(model.weights, MODELS[name]((28, 28, 1), 7, seed=3).weights, strict=True):

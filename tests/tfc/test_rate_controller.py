@@ -12,17 +12,17 @@ def test_the_budget_is_fedavgs_bytes_by_the_ratio():
     assert round_budget(1000, 4, 10.0) == (4 * 1000 + 16 + 4 * 1004 + 16) / 10
 
 
-@pytest.mark.parametrize("start", [0.05, 1.2])
+@pytest.mark.parametrize("start", [0.7, 1.2])
 def test_traffic_settles_at_the_budget(start):
     """Bytes that fall with the price as a Gaussian's, beside a downlink that falls over the rounds."""
     state, total = initial_state(CommunicationConfig(rate_weight=start)), 0.0
     for number in range(40):
         uplink = 500 + 9000 * 0.5 * np.log2(1.39 / float(state.rate_weight))
         downlink = 7000 + 8000 * 0.7**number
-        state = next_state(state, tf.constant(uplink), tf.constant(downlink), 10_000.0)
+        state = next_state(state, tf.constant(uplink, tf.float32), tf.constant(downlink, tf.float32), 10_000.0)
         total += uplink + downlink
     assert uplink + downlink == pytest.approx(10_000, rel=0.02)
-    assert total / 40 == pytest.approx(10_000, rel=0.05)
+    assert total / 40 == pytest.approx(10_000, rel=0.01)
     assert float(state.sent_bytes) == pytest.approx(total, rel=1e-5) and float(state.rounds) == 40
 
 
@@ -31,8 +31,8 @@ def test_the_price_changes_by_a_quarter_at_most_and_stays_within_limits():
     state = next_state(state, tf.constant(1e9), tf.constant(1.0), 10.0)
     assert float(state.rate_weight) == 1
     state = next_state(state, tf.constant(1e9), tf.constant(1.0), 10.0)
-    assert float(state.rate_weight) == HIGHEST_RATE_WEIGHT
+    assert float(state.rate_weight) == pytest.approx(HIGHEST_RATE_WEIGHT)
     idle = next_state(state, tf.constant(0.0), tf.constant(1.0), 10.0)
-    assert float(idle.rate_weight) == HIGHEST_RATE_WEIGHT
+    assert float(idle.rate_weight) == pytest.approx(HIGHEST_RATE_WEIGHT)
     cheap = next_state(initial_state(CommunicationConfig()), tf.constant(1.0), tf.constant(1.0), 1e6)
     np.testing.assert_allclose(cheap.rate_weight, 0.8 / 1.25)

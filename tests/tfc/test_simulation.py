@@ -11,7 +11,8 @@ from tfc.clustering.layout import LAYER_CHOICES
 from tfc.config import ExperimentConfig
 from tfc.data.datasets import DATASETS
 from tfc.data.partition import PARTITIONS
-from tfc.federated.client_work import CENTROID_STARTS
+from tfc.federated.clustered_phase import CENTROID_STARTS, CLUSTERED_PHASES
+from tfc.federated.global_model import UPLINK_MODES
 from tfc.federated.process import METHODS
 from tfc.models import MODELS
 from tfc.seeds import Purpose, generator, stateless
@@ -27,6 +28,8 @@ from tfc.simulation import sampled_clients
         ("model.name", MODELS),
         ("clustering.layers", LAYER_CHOICES),
         ("clustering.start", CENTROID_STARTS),
+        ("communication.uplink", CLUSTERED_PHASES),
+        ("communication.uplink", UPLINK_MODES),
     ],
 )
 def test_every_name_that_a_configuration_allows_is_registered(key, registry):

@@ -13,8 +13,8 @@ LOWEST_RATE_WEIGHT, HIGHEST_RATE_WEIGHT = 0.01, 1.2
 """At 2 ln 2 = 1.39, the slope of a Gaussian's distortion at rate zero, nothing would be worth its bits any more."""
 HORIZON = 4.0
 """Rounds over which what was sent too much or too little is made up for."""
-SENSITIVITY = 0.8
-"""Power of (bytes sent / bytes wanted) that the price changes by; bytes fall a little faster than the price rises."""
+SENSITIVITY = 0.5
+"""Power of (bytes sent / bytes wanted) that the price changes by: bytes fall faster than the price rises."""
 LARGEST_CHANGE = 1.25
 """Most that the price changes by in a round, as a factor."""
 
