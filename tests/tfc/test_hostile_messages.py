@@ -17,8 +17,9 @@ from codec_examples import (
 )
 
 from tfc.codec import graph
-from tfc.codec.message import decode, encode, encode_seed, held_checksum
+from tfc.codec.message import decode, encode, encode_seed
 from tfc.codec.message_spec import CodecError
+from tfc.codec.payload_reader import held_checksum
 
 
 def one_kernel():

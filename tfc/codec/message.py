@@ -10,7 +10,6 @@ model as whoever followed the differences. A model without clustered kernels (Fe
 
 from __future__ import annotations
 
-import math
 import zlib
 
 import numpy as np
@@ -20,7 +19,6 @@ from tfc.codec.message_spec import (
     FORMAT_VERSION,
     HEADER_BYTES,
     MAGIC,
-    TRAILER_BYTES,
     CodecError,
     Decoded,
     HeldModel,
@@ -29,23 +27,8 @@ from tfc.codec.message_spec import (
     MessageSpec,
 )
 from tfc.codec.palette import UNUSED_CENTROID, Palette
+from tfc.codec.payload_reader import PayloadReader, check_end, held_checksum, read_floats, read_header
 from tfc.codec.rans import FREQUENCY_TOTAL
-
-
-def held_checksum(held: HeldModel) -> int:
-    """Returns the Adler-32 of a held model, by which a message names what it is coded given.
-
-    Args:
-        held: The model; shapes and order as in the message.
-    """
-    checksum = 1
-    for palette in held.palettes:
-        checksum = zlib.adler32(np.asarray(palette.indices, np.uint8).tobytes(), checksum)
-    for move in held.moves:
-        checksum = zlib.adler32(np.asarray(move, np.uint8).tobytes(), checksum)
-    for values in (*(palette.codebook for palette in held.palettes), *held.others):
-        checksum = zlib.adler32(np.asarray(values, "<f4").tobytes(), checksum)
-    return checksum
 
 
 def _to_symbols(steps: np.ndarray) -> np.ndarray:
@@ -264,36 +247,6 @@ def _encode_others(
     return exponents, symbols
 
 
-class _Reader:
-    """Takes bytes from the front of a payload and knows where it is."""
-
-    def __init__(self, payload: bytes) -> None:
-        self.payload, self.position = payload, 0
-
-    def take(self, count: int, what: str) -> bytes:
-        end = self.position + count
-        if end > len(self.payload):
-            raise CodecError(f"the message ends at byte {len(self.payload)}, inside its {what} (to byte {end})")
-        piece = self.payload[self.position : end]
-        self.position = end
-        return piece
-
-    def array(self, dtype: str, count: int, what: str) -> np.ndarray:
-        start = self.position
-        values = np.frombuffer(self.take(count * np.dtype(dtype).itemsize, what), dtype)
-        if values.dtype.kind == "f" and not np.isfinite(values).all():
-            raise CodecError(f"from byte {start}: {what} that are not finite")
-        return values
-
-    def exponents(self, count: int, what: str) -> np.ndarray:
-        start = self.position
-        values = self.array("i1", count, what).astype(np.int64)
-        if values.size and np.abs(values).max() > differences.LARGEST_EXPONENT:
-            limits = f"{differences.SMALLEST_EXPONENT} to {differences.LARGEST_EXPONENT}"
-            raise CodecError(f"from byte {start}: {what} outside of {limits}")
-        return values
-
-
 def decode(payload: bytes, spec: MessageSpec, held: HeldModel | None = None) -> Decoded:
     """Decodes a message.
 
@@ -309,67 +262,24 @@ def decode(payload: bytes, spec: MessageSpec, held: HeldModel | None = None) -> 
     Raises:
         CodecError: If the bytes are no message of this form, are damaged, or refer to something else than what is held.
     """
-    reader = _Reader(payload)
-    kind, num_clusters = _read_header(reader, spec, held)
+    reader = PayloadReader(payload)
+    kind, num_clusters = read_header(reader, spec, held)
     scalars = reader.array("<f4", spec.num_scalars, "scalars").astype(np.float32)
     if kind == Kind.SEED:
         seed = int(reader.array("<u4", 1, "seed")[0])
-        _check_end(reader)
+        check_end(reader)
         start = seed_model.expand(seed, num_clusters, spec)
         return Decoded(Message(start.num_clusters, start.palettes, start.others, scalars), start.moves)
     if spec.kernel_shapes:
         palettes, moves, others = _read_model(reader, spec, kind, held, num_clusters)
         return Decoded(Message(np.int32(num_clusters), palettes, others, scalars), moves)
-    others = _read_floats(reader, spec.other_shapes)
-    _check_end(reader)
+    others = read_floats(reader, spec.other_shapes)
+    check_end(reader)
     return Decoded(Message(np.int32(0), (), others, scalars), ())
 
 
-def _read_header(reader: _Reader, spec: MessageSpec, held: HeldModel | None) -> tuple[Kind, int]:
-    """Checks what surrounds a message; the reader then stands behind the header and ends before the checksum."""
-    payload, header = reader.payload, reader.take(HEADER_BYTES, "header")
-    if header[:2] != MAGIC:
-        raise CodecError(f"byte 0: {header[:2].hex()} is not the magic {MAGIC.hex()}")
-    if header[2] != FORMAT_VERSION:
-        raise CodecError(f"byte 2: format version {header[2]}, this program reads version {FORMAT_VERSION}")
-    if len(payload) < HEADER_BYTES + TRAILER_BYTES:
-        raise CodecError(f"the message ends at byte {len(payload)}, inside its checksum")
-    checksum = int.from_bytes(payload[-TRAILER_BYTES:], "little")
-    if zlib.adler32(payload[:-TRAILER_BYTES]) != checksum:
-        raise CodecError(f"byte {len(payload) - TRAILER_BYTES}: the checksum does not match, the message is damaged")
-    reader.payload = payload[:-TRAILER_BYTES]
-    if header[3] not in (spec.kinds if spec.kernel_shapes else (Kind.KEY_FRAME,)):
-        raise CodecError(f"byte 3: kind {header[3]} is not expected here")
-    kind, named = Kind(header[3]), int.from_bytes(header[4:8], "little")
-    if kind in (Kind.DELTA, Kind.UPDATE):
-        if held is None:
-            raise CodecError(f"byte 3: the message refers to model {named:08x}, this end holds none")
-        if held_checksum(held) != named:
-            raise CodecError(f"byte 4: the message refers to model {named:08x}, held is {held_checksum(held):08x}")
-    num_clusters = int.from_bytes(header[8:10], "little")
-    lowest, highest = (1, spec.max_clusters) if spec.kernel_shapes else (0, 0)
-    if kind == Kind.UPDATE:
-        lowest = spec.max_clusters  # an update uses all its slots
-    if not lowest <= num_clusters <= highest:
-        raise CodecError(f"byte 8: {num_clusters} clusters, allowed are {lowest} to {highest}")
-    if header[10] != spec.lanes.bit_length() - 1 or header[11]:
-        raise CodecError(f"byte 10: 2^{header[10]} lanes, the model asks for {spec.lanes}")
-    return kind, num_clusters
-
-
-def _check_end(reader: _Reader) -> None:
-    if reader.position != len(reader.payload):
-        raise CodecError(f"byte {reader.position}: {len(reader.payload) - reader.position} bytes too many")
-
-
-def _read_floats(reader: _Reader, shapes: tuple[tuple[int, ...], ...]) -> tuple[np.ndarray, ...]:
-    return tuple(
-        reader.array("<f4", math.prod(shape), "parameters").astype(np.float32).reshape(shape) for shape in shapes
-    )
-
-
 def _read_model(
-    reader: _Reader, spec: MessageSpec, kind: Kind, held: HeldModel | None, num_clusters: int
+    reader: PayloadReader, spec: MessageSpec, kind: Kind, held: HeldModel | None, num_clusters: int
 ) -> tuple[tuple[Palette, ...], tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
     num_kernels = len(spec.kernel_shapes)
     exponents = reader.exponents(num_kernels, "exponents of codebooks")
@@ -378,7 +288,7 @@ def _read_model(
     others: tuple[np.ndarray, ...] = ()
     if kind == Kind.KEY_FRAME:
         codebooks = [reader.array("<f4", num_clusters, "codebooks").astype(np.float32) for _ in exponents]
-        others = _read_floats(reader, spec.other_shapes)
+        others = read_floats(reader, spec.other_shapes)
     elif kind == Kind.UPDATE:
         steps = differences.power_of_two(exponents)
         codebooks = [reader.array("i1", num_clusters, "codebooks").astype(np.float32) * step for step in steps]

@@ -15,12 +15,11 @@ from tfc.codec.differences import COARSEST_BITS, CODEBOOK_BITS, LARGEST_EXPONENT
 from tfc.codec.graph import contexts, differences, rans, seed_model, tables
 from tfc.codec.graph.checksum import adler32, bytes_of, flat, held_checksum
 from tfc.codec.graph.contexts import HeldKernels
+from tfc.codec.graph.payload_reader import PayloadReader, floats, integers, longest_part, read_header, signed
 from tfc.codec.message_spec import (
     FORMAT_VERSION,
-    HEADER_BYTES,
     MAGIC,
     MOVES,
-    TRAILER_BYTES,
     Decoded,
     HeldModel,
     Kind,
@@ -35,20 +34,6 @@ from tfc.codec.tables import TABLE_BYTES
 def _integer_bytes(value: tf.Tensor, count: int) -> tf.Tensor:
     shifts = tf.constant([1 << (8 * place) for place in range(count)], tf.int64)
     return tf.reshape(tf.cast((tf.cast(value, tf.int64)[..., None] // shifts) % 256, tf.uint8), [-1])
-
-
-def _integers(data: tf.Tensor, width: int) -> tf.Tensor:
-    """Little-endian numbers of `width` bytes each as int64."""
-    shifts = tf.constant([1 << (8 * place) for place in range(width)], tf.int64)
-    return tf.reduce_sum(tf.cast(tf.reshape(data, [-1, width]), tf.int64) * shifts, axis=-1)
-
-
-def _floats(data: tf.Tensor) -> tf.Tensor:
-    return tf.bitcast(tf.reshape(data, [-1, 4]), tf.float32)
-
-
-def _signed(data: tf.Tensor) -> tf.Tensor:
-    return tf.cast(tf.bitcast(data, tf.int8), tf.int32)
 
 
 def _to_symbols(steps: tf.Tensor) -> tf.Tensor:
@@ -258,63 +243,6 @@ def _encode_others(message: Message, spec: MessageSpec, held: HeldModel | None) 
     return exponents, differences.to_steps(values, before.values, step)
 
 
-class _Payload:
-    """A payload of which any part can be read anywhere: zeros follow its end. Collects checks on the way."""
-
-    def __init__(self, payload: tf.Tensor, room: int) -> None:
-        self.length = tf.size(payload)
-        self.body_end = tf.maximum(self.length - TRAILER_BYTES, 0)
-        self.position: tf.Tensor = tf.constant(0)
-        self.checks: list[tf.Tensor] = []
-        self.padded = tf.concat([payload, tf.zeros([room], tf.uint8)], axis=0)
-
-    def take(self, count: int, used: Any = None) -> tf.Tensor:
-        """Returns `count` bytes from the present position and moves on by `used` of them (all, unless told)."""
-        piece = tf.slice(self.padded, [tf.minimum(self.position, self.length)], [count])
-        self.position += count if used is None else used
-        return tf.ensure_shape(piece, [count])
-
-    def exponents(self, count: int) -> tf.Tensor:
-        found = _signed(self.take(count))
-        limited = tf.clip_by_value(found, SMALLEST_EXPONENT, LARGEST_EXPONENT)
-        self.checks.append(tf.reduce_all(tf.equal(found, limited)))
-        return limited
-
-
-def _room(spec: MessageSpec) -> int:
-    """No part of a message is longer."""
-    kernels = len(spec.kernel_sizes)
-    room = HEADER_BYTES + 4 * spec.num_scalars + 5 * kernels + len(spec.other_sizes) + 4 * spec.lanes
-    room += 4 * kernels * spec.max_clusters + 4 * sum(spec.other_sizes)
-    return room + TABLE_BYTES * (kernels * spec.ranks * MOVES + 2)
-
-
-def _read_header(
-    reader: _Payload, payload: tf.Tensor, spec: MessageSpec, held: HeldModel | None
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns kind and number of clusters, int32, both within their limits."""
-    header = reader.take(HEADER_BYTES)
-    trailer = tf.ensure_shape(tf.slice(reader.padded, [reader.body_end], [TRAILER_BYTES]), [TRAILER_BYTES])
-    kind = tf.cast(header[3], tf.int32)
-    kinds = spec.kinds if spec.kernel_shapes else (Kind.KEY_FRAME,)
-    expected = tf.reduce_any(tf.equal(kind, tf.constant([int(each) for each in kinds])))
-    coded_given = tf.equal(kind, Kind.DELTA) | tf.equal(kind, Kind.UPDATE)
-    name = tf.constant(-1, tf.int64) if held is None else held_checksum(held)
-    num_clusters = tf.cast(_integers(header[8:10], 2)[0], tf.int32)
-    lowest, highest = (1, spec.max_clusters) if spec.kernel_shapes else (0, 0)
-    smallest = tf.where(tf.equal(kind, Kind.UPDATE), highest, lowest)
-    reader.checks += [
-        tf.reduce_all(tf.equal(header[:3], tf.constant([*MAGIC, FORMAT_VERSION], tf.uint8))),
-        reader.length >= HEADER_BYTES + TRAILER_BYTES,
-        tf.equal(adler32(payload[: reader.body_end]), _integers(trailer, 4)[0]),
-        expected & (~coded_given | tf.equal(_integers(header[4:8], 4)[0], name)),
-        (num_clusters >= smallest) & (num_clusters <= highest),
-        tf.equal(tf.cast(header[10], tf.int32), spec.lanes.bit_length() - 1)
-        & tf.equal(tf.cast(header[11], tf.int32), 0),
-    ]
-    return tf.where(expected, kind, int(kinds[0])), tf.clip_by_value(num_clusters, smallest, highest)
-
-
 def decode(payload: tf.Tensor, spec: MessageSpec, held: HeldModel | None = None) -> tuple[Decoded, tf.Tensor]:
     """Decodes a message.
 
@@ -328,11 +256,11 @@ def decode(payload: tf.Tensor, spec: MessageSpec, held: HeldModel | None = None)
         `UNUSED_CENTROID`, and a bool scalar: whether the payload is a sound message for what is held. Where it is not,
         the tensors' values mean nothing, but indices stay within the codebook.
     """
-    reader = _Payload(payload, _room(spec))
-    kind, num_clusters = _read_header(reader, payload, spec, held)
+    reader = PayloadReader(payload, longest_part(spec))
+    kind, num_clusters = read_header(reader, payload, spec, held)
     if not spec.kernel_shapes:
-        scalars = _floats(reader.take(4 * spec.num_scalars))
-        values = _floats(reader.take(4 * sum(spec.other_sizes)))
+        scalars = floats(reader.take(4 * spec.num_scalars))
+        values = floats(reader.take(4 * sum(spec.other_sizes)))
         finite = tf.reduce_all(tf.math.is_finite(values)) & tf.reduce_all(tf.math.is_finite(scalars))
         sound = tf.reduce_all(tf.stack([*reader.checks, finite, tf.equal(reader.position, reader.body_end)]))
         return Decoded(Message(num_clusters, (), _split(values, spec), scalars), ()), sound
@@ -344,7 +272,7 @@ def decode(payload: tf.Tensor, spec: MessageSpec, held: HeldModel | None = None)
     seed_end = at_seed + 4
     decoded, sound = _read_model(reader, payload, spec, kind, num_clusters, held)
     is_seed = tf.equal(kind, Kind.SEED)
-    seed = _integers(tf.ensure_shape(tf.slice(reader.padded, [tf.minimum(at_seed, reader.length)], [4]), [4]), 4)[0]
+    seed = integers(tf.ensure_shape(tf.slice(reader.padded, [tf.minimum(at_seed, reader.length)], [4]), [4]), 4)[0]
     # Expanding is skipped where nothing asks for it. The entropy decoder's loop stays outside: TensorFlow's optimizer
     # breaks graphs with a loop inside of a condition.
     expanded = tf.cond(
@@ -365,28 +293,28 @@ def _split(values: tf.Tensor, spec: MessageSpec) -> tuple[tf.Tensor, ...]:
 
 
 def _read_model(
-    reader: _Payload, payload: tf.Tensor, spec: MessageSpec, kind: tf.Tensor, num_clusters: tf.Tensor, held: Any
+    reader: PayloadReader, payload: tf.Tensor, spec: MessageSpec, kind: tf.Tensor, num_clusters: tf.Tensor, held: Any
 ) -> tuple[Decoded, tf.Tensor]:
     checks = reader.checks = []
     kernels = len(spec.kernel_sizes)
     is_key, is_delta = tf.equal(kind, Kind.KEY_FRAME), tf.equal(kind, Kind.DELTA)
     before = _held_kernels(spec, held)
-    scalars = _floats(reader.take(4 * spec.num_scalars))
+    scalars = floats(reader.take(4 * spec.num_scalars))
     exponents = reader.exponents(kernels)
     other_exponents = reader.exponents(len(spec.other_sizes))
     slots = tf.range(spec.max_clusters)
     used = slots < num_clusters
     # Codebooks as a key frame has them, as an update has them; those of a difference come from the stream.
     length = kernels * spec.max_clusters
-    window = _floats(reader.take(4 * length, tf.where(is_key, 4 * kernels * num_clusters, 0)))
+    window = floats(reader.take(4 * length, tf.where(is_key, 4 * kernels * num_clusters, 0)))
     places = tf.range(kernels)[:, None] * num_clusters + tf.minimum(slots, num_clusters - 1)
     key_codebooks = tf.gather(window, places)
     checks.append(~is_key | tf.reduce_all(tf.math.is_finite(key_codebooks)))
-    key_others = _floats(reader.take(4 * sum(spec.other_sizes), tf.where(is_key, 4 * sum(spec.other_sizes), 0)))
+    key_others = floats(reader.take(4 * sum(spec.other_sizes), tf.where(is_key, 4 * sum(spec.other_sizes), 0)))
     is_update = Kind.UPDATE in spec.kinds  # an update shares its specification with nothing else
     step = differences.power_of_two(exponents)[:, None]
     if is_update:
-        codebooks = tf.cast(tf.reshape(_signed(reader.take(length)), [kernels, -1]), tf.float32) * step
+        codebooks = tf.cast(tf.reshape(signed(reader.take(length)), [kernels, -1]), tf.float32) * step
     held_clusters = tf.constant(1) if before is None else tf.where(is_key, 1, before.num_clusters)
     groupings = tf.cast(reader.take(kernels), tf.int64)
     highest = tf.where(is_key, tf.constant(0, tf.int64), tf.constant(3, tf.int64))
@@ -395,14 +323,14 @@ def _read_model(
     num_tables = tf.reduce_sum(tf.gather(contexts.tables_per_kernel(held_clusters), groupings))
     num_tables = tf.cast(num_tables, tf.int32)
     room = kernels * spec.ranks * MOVES + 2
-    sent = _integers(reader.take(TABLE_BYTES * room, TABLE_BYTES * (num_tables + 2)), TABLE_BYTES)
+    sent = integers(reader.take(TABLE_BYTES * room, TABLE_BYTES * (num_tables + 2)), TABLE_BYTES)
     of_steps = tf.ensure_shape(sent[num_tables : num_tables + 2], [2])
     frequencies = _frequencies(spec, groupings, sent, of_steps, held_clusters)
-    states = _integers(reader.take(4 * spec.lanes), 4)
+    states = integers(reader.take(4 * spec.lanes), 4)
     rest = reader.body_end - reader.position
     checks.append((rest >= 0) & tf.equal(rest % 2, 0))
     start = tf.minimum(reader.position, reader.body_end)
-    words = _integers(payload[start : start + (reader.body_end - start) // 2 * 2], 2)
+    words = integers(payload[start : start + (reader.body_end - start) // 2 * 2], 2)
     rows = _rows(spec, is_key, is_delta, num_clusters, before)
     symbols, position, sound = rans.decode(states, words, rows, frequencies, spec.num_symbols, spec.lanes)
     escaped = tf.equal(symbols, 2 * spec.largest_step + 1)
