@@ -54,6 +54,7 @@ test: lint  ## lint and every test that needs pip packages only
 benchmarks: $(INSTALLED)  ## repeat the speed figures of docs/results.md (about 5 minutes, machine otherwise idle)
 	$(BIN)/python benchmarks/round_overhead.py
 	$(BIN)/python benchmarks/clustered_step.py
+	$(BIN)/python benchmarks/coding_share.py
 
 lock:  ## make requirements.txt anew from requirements.in
 	$(PYTHON) -m venv $(VENV)-lock

@@ -19,21 +19,23 @@ from tfc import config
 from tfc.run_folder import FinishedRun, read_run
 from tfc.simulation import run
 
-ARMS: dict[str, list[str]] = {
-    "fedavg": ["method=fedavg"],
-    "fedcompress": [],
+CLUSTERED_WEIGHTS = ["communication.uplink=weights", "training.plain_epochs=1", "training.clustered_epochs=1"]
+ARMS: dict[str, tuple[str, list[str]]] = {
+    "fedavg": ("fashion-resnet8", ["method=fedavg"]),
+    "fedcompress": ("fashion-resnet8", []),
 }
-ABLATIONS: dict[str, list[str]] = {
-    "no-master": ["server.master=false"],
-    "as-published": ["server.master=false", "clustering.layers=conv", "clustering.start=kmeans++"],
+ABLATIONS: dict[str, tuple[str, list[str]]] = {
+    "trained-through": ("fashion-resnet8", ["training.plain_epochs=1", "training.clustered_epochs=1"]),
+    "clustered-weights": ("fashion-resnet8", CLUSTERED_WEIGHTS),
+    "as-published": ("fashion-resnet8-paper", []),
 }
 
 
-def finished(folder: Path, arm: str, seed: int, settings: list[str]) -> FinishedRun:
-    """Returns a run, made now where it is not there yet."""
+def finished(folder: Path, arm: str, seed: int, preset: str, settings: list[str]) -> FinishedRun:
+    """Returns a run, made now where it is not there yet; its payloads are kept."""
     out = folder / f"{arm}-seed{seed}"
     if not (out / "summary.json").is_file():
-        run(config.load("fashion-resnet8", [*settings, f"seed={seed}"]), out, force=True)
+        run(config.load(preset, [*settings, f"seed={seed}"]), out, force=True, record_payloads=arm != "fedavg")
     return read_run(out)
 
 
@@ -51,11 +53,11 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     options = parser.parse_args()
     rows = {
-        arm: row([finished(options.runs, arm, seed, settings) for seed in options.seeds])
+        arm: row([finished(options.runs, arm, seed, *settings) for seed in options.seeds])
         for arm, settings in ARMS.items()
     }
     ablations = {
-        arm: row([finished(options.runs, arm, options.seeds[0], settings)]) for arm, settings in ABLATIONS.items()
+        arm: row([finished(options.runs, arm, options.seeds[0], *settings)]) for arm, settings in ABLATIONS.items()
     }
     for arm, figures in {**rows, **ablations}.items():
         print(arm, figures["mean"])
