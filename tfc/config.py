@@ -113,7 +113,9 @@ class CommunicationConfig:
 
     uplink: str = key("update", "what clients palettize: their weights (the paper), or their update", UPLINKS)
     levels: int = key(9, "slots of an update's codebook, one of them zero; an odd number", Range(3, 63))
-    rate_weight: float = key(0.8, "price of a bit of an update, in mean squares of the update", Range(0))
+    rate_weight: float = key(0.8, "price of a bit of an update, in mean squares of the update", Range(0, 1.2))
+    final_rate_weight: float = key(0.0, "price of a bit in the last round; 0 for rate_weight", Range(0, 1.2))
+    final_rounds: int = key(5, "last rounds, in which the price falls by equal factors", _COUNT)
     target_ratio: float = key(
         0.0, "FedAvg's bytes by ours; rate_weight then follows from what was sent; 0 keeps it fixed", Range(0)
     )

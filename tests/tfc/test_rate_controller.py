@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tfc.config import CommunicationConfig
-from tfc.federated.rate_controller import HIGHEST_RATE_WEIGHT, initial_state, next_state, round_budget
+from tfc.federated.rate_controller import HIGHEST_RATE_WEIGHT, initial_state, next_state, round_budget, scheduled
 
 
 def test_the_budget_is_fedavgs_bytes_by_the_ratio():
@@ -24,6 +24,13 @@ def test_traffic_settles_at_the_budget(start):
     assert uplink + downlink == pytest.approx(10_000, rel=0.02)
     assert total / 40 == pytest.approx(10_000, rel=0.01)
     assert float(state.sent_bytes) == pytest.approx(total, rel=1e-5) and float(state.rounds) == 40
+
+
+def test_without_a_ratio_the_price_falls_by_equal_factors_in_the_last_rounds():
+    config = CommunicationConfig(rate_weight=0.8, final_rate_weight=0.2, final_rounds=2)
+    prices = [float(scheduled(config, 5, tf.constant(number))) for number in range(1, 8)]
+    np.testing.assert_allclose(prices, [0.8, 0.8, 0.8, 0.4, 0.2, 0.2, 0.2], rtol=1e-6)
+    assert float(scheduled(CommunicationConfig(), 5, tf.constant(3))) == pytest.approx(0.8)
 
 
 def test_the_price_changes_by_a_quarter_at_most_and_stays_within_limits():

@@ -165,6 +165,7 @@ def build_compressing_finalizer(
     communication: CommunicationConfig,
     seed: int,
     *,
+    rounds: int,
     record_payloads: bool = False,
 ) -> tff.learning.templates.FinalizerProcess:
     """Builds FedCompress's finalizer: controller, master, distillation into the clustered student, snap.
@@ -185,6 +186,7 @@ def build_compressing_finalizer(
         server: Distillation's settings.
         communication: Price of a bit, or the ratio that it follows from.
         seed: Seed of the run.
+        rounds: Number of rounds of the run, over which the price of a bit falls.
         record_payloads: Whether the measurements also hold `average=<kernels,others>`, what the payloads amount to.
     """
     sizes = (*spec.downlink.kernel_sizes, *spec.downlink.other_sizes)
@@ -209,7 +211,8 @@ def build_compressing_finalizer(
         def next_rate(state: CompressorState, broadcast: Broadcast, collected: ClientPayloads) -> RateState:
             rate = RateState(*state.rate)
             if not target:
-                return rate
+                # What the next broadcast names.
+                return rate._replace(rate_weight=rate_controller.scheduled(communication, rounds, state.round + 2))
             answers = tf.maximum(tf.math.count_nonzero(collected.lengths, dtype=tf.int32), 1)
             uplink = tf.cast(tf.reduce_sum(collected.lengths) / answers, tf.float32)
             return rate_controller.next_state(rate, uplink, tf.cast(tf.size(broadcast.payload), tf.float32), budget)

@@ -241,6 +241,7 @@ def build_fedcompress(
         config.server,
         config.communication,
         config.seed,
+        rounds=config.rounds,
         record_payloads=record_payloads,
     )
     client_work = build_client_work(spec, data_type, config.training, config.clustering.start, config.seed)

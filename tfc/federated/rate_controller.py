@@ -38,6 +38,23 @@ def initial_state(config: CommunicationConfig) -> RateState:
     return RateState(tf.constant(config.rate_weight), tf.constant(0.0), tf.constant(0.0))
 
 
+def scheduled(config: CommunicationConfig, rounds: int, round_number: tf.Tensor) -> tf.Tensor:
+    """Returns the price of a bit in a round where no ratio is asked for: constant, or falling in the last rounds.
+
+    Noise of the last rounds stays in the model, that of the first ones does not: bits are worth more at the end.
+
+    Args:
+        config: rate_weight, final_rate_weight, final_rounds.
+        rounds: Number of rounds of the run; later ones keep the last price.
+        round_number: int32 scalar, from 1.
+    """
+    if not config.final_rate_weight or not config.rate_weight:
+        return tf.constant(config.rate_weight)
+    passed = tf.cast(round_number - rounds, tf.float32) + config.final_rounds
+    share = tf.clip_by_value(passed / config.final_rounds, 0.0, 1.0)
+    return config.rate_weight * tf.pow(config.final_rate_weight / config.rate_weight, share)
+
+
 def round_budget(num_parameters: int, num_scalars: int, target_ratio: float) -> float:
     """Returns the bytes that one client may exchange in a round, both ways.
 
