@@ -81,7 +81,8 @@ def fit(update: tf.Tensor, levels: int, rate_weight: tf.Tensor) -> PricedCentroi
         bits = -tf.math.log(shares) / tf.math.log(2.0)
         centroids = tf.where((counts > 0) & (keep > 0), means, priced.centroids)
         priced = PricedCentroids(centroids, rate_weight * mean_square * bits)
-    return priced
+    # An update of zeros has only zero to choose.
+    return PricedCentroids(priced.centroids, tf.where(mean_square > 0, priced.prices, keep))
 
 
 def stretched(update: tf.Tensor, slots: tf.Tensor, centroids: tf.Tensor) -> tf.Tensor:

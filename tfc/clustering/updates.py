@@ -24,7 +24,6 @@ class ClusteredUpdates:
     Create it where variables may be created (outside of a traced function), use it within.
 
     Attributes:
-        latent: One float32 variable per clustered kernel: its change since the broadcast.
         centroids: One float32 variable (levels,) per clustered kernel; the middle one stays zero.
     """
 
@@ -40,16 +39,18 @@ class ClusteredUpdates:
         self._kernels = [model.trainable_variables[kernel.position] for kernel in layout.kernels]
         self._sent = [tf.Variable(tf.zeros(kernel.shape), trainable=False) for kernel in layout.kernels]
         self._prices = [tf.Variable(tf.zeros([levels]), trainable=False) for _ in layout.kernels]
-        self.latent = [tf.Variable(tf.zeros(kernel.shape), name=f"update_{kernel.layer}") for kernel in layout.kernels]
         self.centroids = [tf.Variable(tf.zeros([levels]), name=f"levels_{kernel.layer}") for kernel in layout.kernels]
         self._algorithms = [tfmot.clustering.keras.ClusteringAlgorithm(centroids) for centroids in self.centroids]
 
     @property
     def variables(self) -> list[tf.Variable]:
-        """What training through the updates moves: all weights but the kernels, latent updates, centroids."""
-        kernels = {id(variable) for variable in self._kernels}
-        rest = [variable for variable in self._model.trainable_variables if id(variable) not in kernels]
-        return [*rest, *self.latent, *self.centroids]
+        """What training moves: all weights (a kernel holds broadcast plus latent update) and the centroids."""
+        return [*self._model.trainable_variables, *self.centroids]
+
+    @property
+    def latent(self) -> list[tf.Tensor]:
+        """Each kernel's change since the broadcast, float32."""
+        return [kernel - sent for kernel, sent in zip(self._kernels, self._sent, strict=True)]
 
     def start(self, sent: Sequence[tf.Tensor], rate_weight: tf.Tensor) -> None:
         """Takes the model's present change as the latent update and fits palettes to it.
@@ -58,31 +59,28 @@ class ClusteredUpdates:
             sent: The kernels that were broadcast.
             rate_weight: float32 scalar, price of a bit in mean squares of the update.
         """
-        for number, (kernel, value) in enumerate(zip(self._kernels, sent, strict=True)):
-            self._sent[number].assign(value)
-            self.latent[number].assign(kernel - value)
-        self._fit(rate_weight)
-
-    def _fit(self, rate_weight: tf.Tensor) -> None:
+        for variable, value in zip(self._sent, sent, strict=True):
+            variable.assign(value)
         for latent, centroids, prices in zip(self.latent, self.centroids, self._prices, strict=True):
-            priced = fit(latent.read_value(), self._levels, rate_weight)
+            priced = fit(latent, self._levels, rate_weight)
             centroids.assign(priced.centroids)
             prices.assign(priced.prices)
 
-    def _slots(self, number: int) -> tf.Tensor:
-        priced = PricedCentroids(self.centroids[number].read_value(), self._prices[number].read_value())
-        return cheapest_centroid(self.latent[number].read_value(), priced)
-
-    def _clustered(self) -> list[tf.Tensor]:
+    def _slots(self) -> list[tf.Tensor]:
         return [
-            algorithm.get_clustered_weight(self._slots(number), latent)
-            for number, (algorithm, latent) in enumerate(zip(self._algorithms, self.latent, strict=True))
+            cheapest_centroid(latent, PricedCentroids(centroids.read_value(), prices.read_value()))
+            for latent, centroids, prices in zip(self.latent, self.centroids, self._prices, strict=True)
         ]
+
+    def _clustered(self, slots: list[tf.Tensor]) -> list[tf.Tensor]:
+        parts = zip(self._algorithms, slots, self.latent, strict=True)
+        return [algorithm.get_clustered_weight(slot, latent) for algorithm, slot, latent in parts]
 
     @contextlib.contextmanager
     def applied(self) -> Iterator[None]:
         """Lets the model compute with broadcast plus clustered update while the context lasts."""
-        kernels = [sent + update for sent, update in zip(self._sent, self._clustered(), strict=True)]
+        updates = self._clustered(self._slots())
+        kernels = [sent + update for sent, update in zip(self._sent, updates, strict=True)]
         with substituted_kernels(self._model, self._layout, kernels):
             yield
 
@@ -98,12 +96,13 @@ class ClusteredUpdates:
 
     def snap(self) -> tuple[Palette, ...]:
         """Returns each update's palette and sets the kernels to broadcast plus palettized update."""
-        palettes = []
-        for number, (kernel, centroids, algorithm) in enumerate(
-            zip(self._kernels, self.centroids, self._algorithms, strict=True)
-        ):
-            slots = self._slots(number)
-            centroids.assign(stretched(self.latent[number].read_value(), slots, centroids.read_value()))
-            kernel.assign(self._sent[number] + algorithm.get_clustered_weight(slots, self.latent[number]))
-            palettes.append(Palette(centroids.read_value(), tf.cast(slots, tf.uint8)))
-        return tuple(palettes)
+        slots = self._slots()
+        for centroids, latent, slot in zip(self.centroids, self.latent, slots, strict=True):
+            centroids.assign(stretched(latent, slot, centroids.read_value()))
+        updates = self._clustered(slots)
+        for kernel, sent, update in zip(self._kernels, self._sent, updates, strict=True):
+            kernel.assign(sent + update)
+        return tuple(
+            Palette(centroids.read_value(), tf.cast(slot, tf.uint8))
+            for centroids, slot in zip(self.centroids, slots, strict=True)
+        )

@@ -76,7 +76,9 @@ def step_exponent(values: np.ndarray, held: np.ndarray, bits: int, *, relative: 
     """
     scale = scales(held, relative=relative)
     finest = largest_exponent(values / scale) - FINEST_BITS
-    chosen = max(largest_exponent((values - held) / scale) + 1 - bits, finest)
+    change = largest_exponent((values - held) / scale)
+    # One variance that jumps must not coarsen all others: its number of steps is escaped instead.
+    chosen = max((min(change, 0) if relative else change) + 1 - bits, finest)
     return min(max(chosen, SMALLEST_EXPONENT), LARGEST_EXPONENT)
 
 
@@ -91,6 +93,16 @@ def to_steps(values: np.ndarray, held: np.ndarray, step: np.ndarray) -> np.ndarr
     return np.clip(np.rint((values - held) / step), -32767, 32767).astype(np.int64)
 
 
+def at_least(held: np.ndarray, *, relative: bool) -> np.ndarray:
+    """Returns the least value that a receiver takes: a variance keeps an eighth of its power of two.
+
+    Args:
+        held: float32 values that the receiver holds.
+        relative: Whether they are variances.
+    """
+    return scales(held, relative=True) / 8 if relative else np.full(np.shape(held), -np.inf, np.float32)
+
+
 def from_steps(steps: np.ndarray, held: np.ndarray, step: np.ndarray) -> np.ndarray:
     """Returns the values that a receiver gets.
 
@@ -102,4 +114,6 @@ def from_steps(steps: np.ndarray, held: np.ndarray, step: np.ndarray) -> np.ndar
     Returns:
         float32.
     """
-    return held + steps.astype(np.float32) * step
+    values = held + steps.astype(np.float32) * step
+    # TensorFlow's kernels flush what is smaller.
+    return np.where(np.abs(values) < np.finfo(np.float32).tiny, np.float32(0), values)

@@ -238,9 +238,11 @@ def _encode_others(
     if kind == Kind.KEY_FRAME or held is None:
         return [0] * len(spec.other_sizes), [np.zeros(size, np.int64) for size in spec.other_sizes]
     exponents, symbols = [], []
-    for value, before, relative in zip(message.others, held.others, spec.is_relative, strict=True):
+    parts = zip(message.others, held.others, spec.other_shapes, spec.is_relative, strict=True)
+    for value, before, value_shape, relative in parts:
         value, before = np.asarray(value, np.float32).reshape(-1), np.asarray(before, np.float32).reshape(-1)
-        exponent = differences.step_exponent(value, before, spec.other_bits, relative=relative)
+        bits = spec.bits_of(value_shape)
+        exponent = differences.step_exponent(value, before, bits, relative=relative)
         step = differences.power_of_two(np.int64(exponent)) * differences.scales(before, relative=relative)
         exponents.append(exponent)
         symbols.append(_to_symbols(differences.to_steps(value, before, step)))
@@ -346,7 +348,8 @@ def _add_others(spec: MessageSpec, held: HeldModel, exponents: np.ndarray, steps
     for piece, before, exponent, relative in zip(pieces, held.others, exponents, spec.is_relative, strict=True):
         before = np.asarray(before, np.float32)
         step = differences.power_of_two(exponent) * differences.scales(before, relative=relative)
-        others.append(differences.from_steps(piece.reshape(before.shape), before, step))
+        value = differences.from_steps(piece.reshape(before.shape), before, step)
+        others.append(np.maximum(value, differences.at_least(before, relative=relative)))
     if not all(np.isfinite(other).all() for other in others):
         raise CodecError(f"from byte {HEADER_BYTES}: changes of parameters to values that are not finite")
     return tuple(others)

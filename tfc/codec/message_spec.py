@@ -18,6 +18,10 @@ MOVES = 3
 """What a weight's cluster did in the last broadcast: 0 stayed, 1 moved up, 2 moved down."""
 
 
+KERNEL_BITS = 3
+"""Bits by which the changes of a kernel that is not clustered are finer than those of other parameters."""
+
+
 class Kind(enum.IntEnum):
     """How a message tells a model."""
 
@@ -114,6 +118,14 @@ class MessageSpec:
     def lanes(self) -> int:
         """Lanes of the entropy coder."""
         return rans.lanes_for(self.num_indices)
+
+    def bits_of(self, shape: tuple[int, ...]) -> int:
+        """Precision of a parameter's changes; kernels, whose changes add up over rounds, get `KERNEL_BITS` more.
+
+        Args:
+            shape: Shape of the parameter.
+        """
+        return self.other_bits + (KERNEL_BITS if len(shape) > 1 else 0)
 
     @property
     def is_relative(self) -> tuple[bool, ...]:

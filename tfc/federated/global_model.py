@@ -26,8 +26,8 @@ CLIENT_SCALARS = 4
 SERVER_SCALARS = 1
 """float32 values beside each broadcast: price of a bit of the clients' updates, in mean squares of the update."""
 
-DOWNLINK_OTHER_BITS, UPLINK_OTHER_BITS = 5, 4
-"""Precision of changes of BatchNorm and biases; errors of clients average out, those of the server don't."""
+DOWNLINK_OTHER_BITS, UPLINK_OTHER_BITS = 4, 3
+"""Precision of changes of BatchNorm and biases; clients' roundings differ and partly average out."""
 
 
 class Broadcast(NamedTuple):

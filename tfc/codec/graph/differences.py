@@ -37,7 +37,7 @@ def scales(held: tf.Tensor, relative: tf.Tensor) -> tf.Tensor:
 
 
 def step_exponents(
-    values: tf.Tensor, held: tf.Tensor, scale: tf.Tensor, owner: tf.Tensor, count: int, bits: int
+    values: tf.Tensor, held: tf.Tensor, scale: tf.Tensor, owner: tf.Tensor, bits: tf.Tensor, relative: tf.Tensor
 ) -> tf.Tensor:
     """Chooses the step of each parameter; see `tfc.codec.differences.step_exponent`.
 
@@ -46,17 +46,19 @@ def step_exponents(
         held: float32 (values,), what the receiver holds.
         scale: float32 (values,), from `scales`.
         owner: int32 (values,), the parameter that each value belongs to, ascending.
-        count: Number of parameters.
-        bits: Precision of the largest change.
+        bits: int32 (count,), precision of the largest change of each parameter.
+        relative: bool (count,), whether precision follows each value's own magnitude.
 
     Returns:
         int32 (count,).
     """
 
     def largest(amounts: tf.Tensor) -> tf.Tensor:
-        return exponents_of(tf.maximum(tf.math.unsorted_segment_max(tf.abs(amounts), owner, count), 0.0))
+        return exponents_of(tf.maximum(tf.math.unsorted_segment_max(tf.abs(amounts), owner, bits.shape[0]), 0.0))
 
-    chosen = tf.maximum(largest((values - held) / scale) + 1 - bits, largest(values / scale) - FINEST_BITS)
+    change = largest((values - held) / scale)
+    change = tf.where(relative, tf.minimum(change, 0), change)
+    chosen = tf.maximum(change + 1 - bits, largest(values / scale) - FINEST_BITS)
     return tf.clip_by_value(chosen, SMALLEST_EXPONENT, LARGEST_EXPONENT)
 
 

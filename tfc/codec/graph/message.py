@@ -223,13 +223,15 @@ class _Others(NamedTuple):
     values: tf.Tensor
     scale: tf.Tensor
     owner: tf.Tensor
+    least: tf.Tensor
 
     @classmethod
     def of(cls, spec: MessageSpec, held: HeldModel) -> _Others:
         values = flat(held.others, tf.float32)
         relative = tf.repeat(tf.constant(spec.is_relative, tf.bool), spec.other_sizes)
         owner = tf.repeat(tf.range(len(spec.other_sizes)), spec.other_sizes)
-        return cls(values, differences.scales(values, relative), owner)
+        scale = differences.scales(values, relative)
+        return cls(values, scale, owner, tf.where(relative, scale / 8.0, float("-inf")))
 
 
 def _encode_others(message: Message, spec: MessageSpec, held: HeldModel | None) -> tuple[tf.Tensor, tf.Tensor]:
@@ -238,7 +240,9 @@ def _encode_others(message: Message, spec: MessageSpec, held: HeldModel | None) 
     if held is None or not count:
         return tf.zeros([count], tf.int32), tf.zeros([sum(spec.other_sizes)], tf.int32)
     values, before = flat(message.others, tf.float32), _Others.of(spec, held)
-    exponents = differences.step_exponents(values, before.values, before.scale, before.owner, count, spec.other_bits)
+    bits = tf.constant([spec.bits_of(shape) for shape in spec.other_shapes])
+    relative = tf.constant(spec.is_relative)
+    exponents = differences.step_exponents(values, before.values, before.scale, before.owner, bits, relative)
     step = differences.power_of_two(tf.gather(exponents, before.owner)) * before.scale
     return exponents, differences.to_steps(values, before.values, step)
 
@@ -350,7 +354,8 @@ def _read_model(
     if held is not None and spec.other_sizes:
         others = _Others.of(spec, held)
         other_step = differences.power_of_two(tf.gather(other_exponents, others.owner)) * others.scale
-        values = tf.where(is_key, key_others, differences.from_steps(of_others, others.values, other_step))
+        changed = differences.from_steps(of_others, others.values, other_step)
+        values = tf.where(is_key, key_others, tf.maximum(changed, others.least))
     checks.append(tf.reduce_all(tf.math.is_finite(values)) & tf.reduce_all(tf.math.is_finite(scalars)))
 
     ranks, slot_of = contexts.ranks_of(codebooks, num_clusters)
