@@ -40,7 +40,12 @@ def _codebook(rng, num_clusters, max_clusters):
 
 def _others(rng, spec):
     values = [rng.normal(size=shape) * 10.0 ** rng.integers(-9, 9) for shape in spec.other_shapes]
-    return tuple(np.asarray(value, np.float32) for value in values)
+    return _with_variances([np.asarray(value, np.float32) for value in values], spec)
+
+
+def _with_variances(others, spec):
+    pairs = zip(others, spec.is_relative, strict=True)
+    return tuple(np.abs(other) if relative else other for other, relative in pairs)
 
 
 def random_held(seed, spec, num_clusters):
@@ -81,7 +86,8 @@ def random_update(seed, spec, held):
         codebook[levels // 2] = 0
         indices = np.clip(np.rint(rng.normal(size=shape) + levels // 2), 0, levels - 1).astype(np.uint8)
         palettes.append(Palette(codebook, indices))
-    others = tuple((before + rng.normal(size=before.shape) * 0.1).astype(np.float32) for before in held.others)
+    changed = [(before + rng.normal(size=before.shape) * 0.1).astype(np.float32) for before in held.others]
+    others = _with_variances(changed, spec)
     return Message(np.int32(levels), tuple(palettes), others, rng.normal(size=spec.num_scalars).astype(np.float32))
 
 

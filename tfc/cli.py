@@ -78,7 +78,11 @@ def _presets(options: argparse.Namespace) -> int:
 def _sweep(options: argparse.Namespace) -> int:
     from tfc.sweep import parse_axis, plan, run_all
 
-    axes = [("method", options.methods), *map(parse_axis, options.vary), ("seed", list(map(str, options.seeds)))]
+    axes = [
+        ("method", options.methods),
+        *map(parse_axis, options.vary),
+        ("seed", list(map(str, dict.fromkeys(options.seeds)))),
+    ]
     runs = plan(options.experiment, options.set, axes)
     _require_workstation()
     from tfc.report import comparison_table, mean_table

@@ -112,12 +112,12 @@ class CommunicationConfig:
     """What travels, and how exactly."""
 
     uplink: str = key("update", "what clients palettize: their weights (the paper), or their update", UPLINKS)
-    levels: int = key(9, "slots of an update's codebook, one of them zero; an odd number", Range(3, 63))
+    levels: int = key(9, "slots of an update's codebook, one of them zero; an odd number", Range(3, 33))
     rate_weight: float = key(0.8, "price of a bit of an update, in mean squares of the update", Range(0, 1.2))
     final_rate_weight: float = key(0.0, "price of a bit in the last round; 0 for rate_weight", Range(0, 1.2))
     final_rounds: int = key(5, "last rounds, in which the price falls by equal factors", _COUNT)
     target_ratio: float = key(
-        0.0, "FedAvg's bytes by ours; rate_weight then follows from what was sent; 0 keeps it fixed", Range(0)
+        0.0, "FedAvg's bytes by ours; the price then follows from what was sent; 0: it does not", Range(0, 10_000)
     )
 
 
@@ -207,6 +207,8 @@ def from_dict(values: dict[str, Any]) -> ExperimentConfig:
         )
     if training.plain_epochs + training.clustered_epochs < 1:
         raise ConfigError("training.plain_epochs + training.clustered_epochs must be at least 1; found 0")
+    if config.method == "fedcompress":
+        _check_fedcompress(config)
     if config.clients_per_round > data.num_clients:
         raise ConfigError(
             f"clients_per_round must be at most data.num_clients = {data.num_clients}; found {config.clients_per_round}"
@@ -219,6 +221,34 @@ def from_dict(values: dict[str, Any]) -> ExperimentConfig:
     if data.dataset == "npz" and not data.data_dir:
         raise ConfigError("data.data_dir must name the NPZ file when data.dataset is npz")
     return config
+
+
+def _check_fedcompress(config: ExperimentConfig) -> None:
+    """Refuses settings that would have no effect, or none that anybody wants."""
+    communication, training = config.communication, config.training
+    if communication.uplink == "weights":
+        if training.clustered_epochs == 0 and config.clustering.start == "broadcast":
+            raise ConfigError(
+                "training.clustered_epochs must be at least 1 where communication.uplink = 'weights' and "
+                "clustering.start = 'broadcast': snapping to the broadcast's centroids alone loses what was learned"
+            )
+        if communication.target_ratio:
+            raise ConfigError("communication.target_ratio needs communication.uplink = 'update': weights have no price")
+    elif training.plain_epochs == 0:
+        raise ConfigError(
+            "training.plain_epochs must be at least 1 where communication.uplink = 'update': a palette is fitted to "
+            "what the plain epochs changed"
+        )
+    if communication.target_ratio and config.clients_per_round not in (0, config.data.num_clients):
+        raise ConfigError(
+            "communication.target_ratio needs every client in every round (clients_per_round = 0): the server can't "
+            "foresee which broadcasts sampled clients will have missed"
+        )
+    if communication.final_rate_weight > communication.rate_weight:
+        raise ConfigError(
+            f"communication.final_rate_weight must be at most rate_weight = {communication.rate_weight:g}; "
+            f"found {communication.final_rate_weight:g}"
+        )
 
 
 def to_dict(config: ExperimentConfig) -> dict[str, Any]:

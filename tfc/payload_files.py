@@ -105,7 +105,8 @@ def rounds_in(folder: Path) -> list[Path]:
     Args:
         folder: The run's folder of payloads.
     """
-    return sorted(path for path in folder.glob("round-*") if (path / "digests.json").is_file())
+    complete = [path for path in folder.glob("round-*") if (path / "digests.json").is_file()]
+    return sorted(complete, key=lambda path: int(path.name.split("-")[1]))
 
 
 def read_round(place: Path) -> RoundPayloads:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from tfc.codec import message
-from tfc.codec.message_spec import CodecError, HeldModel, Kind, MessageSpec
+from tfc.codec.message_spec import HeldModel, Kind, MessageSpec
 from tfc.codec.palette import dequantize
 from tfc.codec.spec_file import from_json
 from tfc.errors import RunError
@@ -118,13 +118,13 @@ def replay(run: Path, *, deflate: bool = False) -> list[ReplayedRound]:
         raise RunError(f"{run}: no recorded payloads; make them with: tfc run ... --record-payloads")
     try:
         downlink, uplink = from_json((folder / "spec.json").read_text(encoding="utf-8"))
-    except (OSError, CodecError) as error:
+    except (OSError, ValueError) as error:
         raise RunError(f"{folder / 'spec.json'}: {error}") from error
     player = _Replay(downlink, uplink, deflate=deflate)
     replayed = []
     for place in rounds:
         try:
             replayed.append(player.play(read_round(place)))
-        except (OSError, ValueError, KeyError) as error:  # a CodecError is a ValueError
+        except (OSError, ValueError, KeyError, TypeError, MemoryError) as error:
             raise RunError(f"{place}: {error}") from error
     return replayed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,8 @@ def parse_axis(text: str) -> tuple[str, list[str]]:
     """
     key, equals, values = text.partition("=")
     found = [value for value in values.split(",") if value]
+    if key in ("method", "seed"):
+        raise ConfigError(f"--vary {text}: use --{key}s")
     if not equals or not key or not found:
         raise ConfigError(f"--vary takes key=value,value,... such as clustering.max_clusters=16,32; found {text!r}")
     return key, found
@@ -53,6 +56,10 @@ def plan(source: str, overrides: Sequence[str], axes: Sequence[tuple[str, Sequen
     Raises:
         ConfigError: If a key or a value is not allowed.
     """
+    taken = {key for key, _ in axes}
+    for override in overrides:
+        if override.partition("=")[0] in taken:
+            raise ConfigError(f"--set {override}: the sweep varies this key; use --methods, --seeds or --vary")
     runs = []
     for values in itertools.product(*(values for _, values in axes)):
         settings = [f"{key}={value}" for (key, _), value in zip(axes, values, strict=True)]
@@ -60,7 +67,8 @@ def plan(source: str, overrides: Sequence[str], axes: Sequence[tuple[str, Sequen
             value if key == "method" else f"{key.rpartition('.')[2]}{value}"
             for (key, _), value in zip(axes, values, strict=True)
         ]
-        runs.append(PlannedRun("-".join(parts) or "run", configuration.load(source, [*overrides, *settings])))
+        name = re.sub(r"[^\w.+-]", "_", "-".join(parts)) or "run"
+        runs.append(PlannedRun(name, configuration.load(source, [*overrides, *settings])))
     return runs
 
 

@@ -275,6 +275,15 @@ def test_the_server_means_by_examples_what_the_payloads_say(clustered, answers):
     assert result.weight == 40 and result.clients == 2
 
 
+@pytest.mark.parametrize("scalars", [[3e38, 4, 0.5, 2], [10, -4, 0.5, 2], [10, 4, 1.5, 2], [10, 4, 0.5, -1]])
+def test_answers_that_claim_the_impossible_do_not_count(clustered, answers, scalars):
+    broadcast, messages, payloads = answers
+    _, lie = answer_of(clustered, broadcast, scalars, 3)
+    result = mean(clustered, broadcast, [payloads[0], lie], [10, 30])
+    assert result.weight == 10 and result.clients == 1
+    np.testing.assert_allclose(result.kernels[0], kernel_of(clustered, broadcast, messages[0], 0), atol=1e-6)
+
+
 def test_damaged_payloads_do_not_count(clustered, answers):
     broadcast, messages, payloads = answers
     flipped = payloads[1].copy()

@@ -25,6 +25,12 @@ def test_a_client_that_missed_broadcasts_gets_them_all_or_the_key_frame():
     assert ledger.ship([2], 250, 1000) == [Shipment(2, (4, 5), 450)]
 
 
+def test_payloads_that_stand_alone_cost_their_length_whatever_was_missed():
+    ledger = DownlinkLedger()  # FedAvg: the payload is its own key frame
+    assert ledger.ship([0], 800, 800) == [Shipment(0, (1,), 800)]
+    assert ledger.ship([0, 1], 800, 800) == [Shipment(0, (2,), 800), Shipment(1, (), 800)]
+
+
 @given(st.lists(st.tuples(st.sets(st.integers(0, 4)), st.integers(1, 99), st.integers(0, 300)), max_size=12))
 def test_shipments_bring_everyone_up_to_date_and_cost_the_least(rounds):
     ledger, holds, lengths = DownlinkLedger(), dict.fromkeys(range(5), 0), []

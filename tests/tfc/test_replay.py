@@ -14,12 +14,12 @@ from tfc.simulation import run
 from tfc.sweep import parse_axis, plan, run_all
 
 
-@pytest.fixture(scope="module", params=["everyone-update", "sampled-weights", "fedavg"])
+@pytest.fixture(scope="module", params=["everyone-update", "sampled-weights", "sampled-fedavg"])
 def recorded(request, worker, tiny_settings, tmp_path_factory):
     changes = {
         "everyone-update": [],
         "sampled-weights": ["clients_per_round=2", "communication.uplink=weights", "rounds=4"],
-        "fedavg": ["method=fedavg", "rounds=2"],
+        "sampled-fedavg": ["method=fedavg", "clients_per_round=2", "rounds=3"],
     }[request.param]
     out = tmp_path_factory.mktemp("recorded") / request.param
     return run(config.load("demo", [*tiny_settings, *changes]), out, record_payloads=True, progress=False)
@@ -35,6 +35,8 @@ def test_numpy_clients_arrive_at_the_servers_models_bit_for_bit(recorded, capsys
     files = {way: list((recorded.path / "payloads").glob(f"round-*/{way}-*.fc")) for way in ("up", "down")}
     assert sum(path.stat().st_size for path in files["up"]) == recorded.summary["uplink_bytes"]
     assert sum(path.stat().st_size for path in files["down"]) == recorded.summary["downlink_bytes"]
+    if recorded.path.name == "sampled-fedavg":
+        assert recorded.summary["communication_ratio"] == 1
     fedavg = recorded.summary["fedavg_bytes"]
     deflated = sum(row.deflated_bytes for row in rounds)
     if recorded.summary["method"] == "fedavg":
@@ -100,6 +102,11 @@ def test_a_sweep_is_planned_before_it_runs():
         f"fedcompress-max_clusters{clusters}-seed{seed}" for clusters in (16, 24) for seed in (0, 1)
     ]
     assert planned[3].config.clustering.max_clusters == 24 and planned[3].config.seed == 1
+    for words in ("seed=1,2", "method=fedavg"):
+        with pytest.raises(ConfigError, match="use --"):
+            parse_axis(words)
+    with pytest.raises(ConfigError, match="the sweep varies this key"):
+        plan("demo", ["seed=3"], axes)
     with pytest.raises(ConfigError, match="key=value,value"):
         parse_axis("rounds")
     with pytest.raises(ConfigError, match=r"clustering\.max_clusters must be"):

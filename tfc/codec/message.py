@@ -289,11 +289,16 @@ def _read_model(
     codebooks: list[np.ndarray] = []
     others: tuple[np.ndarray, ...] = ()
     if kind == Kind.KEY_FRAME:
+        if exponents.any() or other_exponents.any():
+            raise CodecError(f"byte {reader.position}: exponents of steps in front of a key frame, which has none")
         codebooks = [reader.array("<f4", num_clusters, "codebooks").astype(np.float32) for _ in exponents]
         others = read_floats(reader, spec.other_shapes)
     elif kind == Kind.UPDATE:
         steps = differences.power_of_two(exponents)
+        start = reader.position
         codebooks = [reader.array("i1", num_clusters, "codebooks").astype(np.float32) * step for step in steps]
+        if any(codebook[spec.max_clusters // 2] for codebook in codebooks):
+            raise CodecError(f"from byte {start}: an update whose middle centroid is not zero")
     held_clusters = _held_clusters(kind, held)
     start = reader.position
     groupings = reader.array("u1", num_kernels, "groupings").astype(np.int64)
@@ -322,6 +327,8 @@ def _read_model(
             before = _held_centroids(held, number, num_clusters)
             slots = of_slots[number * spec.max_clusters :][:num_clusters]
             codebooks.append(differences.from_steps(slots, before, differences.power_of_two(exponent)))
+        if not all(np.isfinite(codebook).all() for codebook in codebooks):
+            raise CodecError(f"from byte {start}: centroids that are not finite")
     if held is not None and kind != Kind.KEY_FRAME:
         others = _add_others(spec, held, other_exponents, of_others)
     palettes, moves = [], []

@@ -115,6 +115,15 @@ class MessageSpec:
         return max(31, self.max_clusters // 2)
 
     @property
+    def most_bytes(self) -> int:
+        """No sound message is longer: every symbol takes at most one word of the coder and one escaped number."""
+        kernels, others = len(self.kernel_shapes), sum(self.other_sizes)
+        header = HEADER_BYTES + 4 * self.num_scalars + TRAILER_BYTES
+        raw = 4 * (kernels * self.max_clusters + others)
+        tables = 2 * kernels + len(self.other_shapes) + 2 * (kernels * self.ranks * MOVES + 2)
+        return header + raw + tables + 4 * self.lanes + 4 * self.num_symbols
+
+    @property
     def lanes(self) -> int:
         """Lanes of the entropy coder."""
         return rans.lanes_for(self.num_indices)

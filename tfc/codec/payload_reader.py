@@ -100,6 +100,8 @@ def read_header(reader: PayloadReader, spec: MessageSpec, held: HeldModel | None
         raise CodecError(f"byte 2: format version {header[2]}, this program reads version {FORMAT_VERSION}")
     if len(payload) < HEADER_BYTES + TRAILER_BYTES:
         raise CodecError(f"the message ends at byte {len(payload)}, inside its checksum")
+    if len(payload) > spec.most_bytes:
+        raise CodecError(f"byte {spec.most_bytes}: {len(payload)} bytes, no message of this model has so many")
     checksum = int.from_bytes(payload[-TRAILER_BYTES:], "little")
     if zlib.adler32(payload[:-TRAILER_BYTES]) != checksum:
         raise CodecError(f"byte {len(payload) - TRAILER_BYTES}: the checksum does not match, the message is damaged")
@@ -112,6 +114,8 @@ def read_header(reader: PayloadReader, spec: MessageSpec, held: HeldModel | None
             raise CodecError(f"byte 3: the message refers to model {named:08x}, this end holds none")
         if held_checksum(held) != named:
             raise CodecError(f"byte 4: the message refers to model {named:08x}, held is {held_checksum(held):08x}")
+    elif named:
+        raise CodecError(f"byte 4: a message of kind {kind} refers to no model, found {named:08x}")
     num_clusters = int.from_bytes(header[8:10], "little")
     lowest, highest = (1, spec.max_clusters) if spec.kernel_shapes else (0, 0)
     if kind == Kind.UPDATE:

@@ -112,6 +112,22 @@ def build_aggregator(*, record_payloads: bool = False) -> tff.templates.Aggregat
     return tff.templates.AggregationProcess(initialize, next_)
 
 
+MOST_EXAMPLES = float(1 << 24)
+"""More than any client has; float32 counts exactly up to it, and no single client can drown the others by a claim."""
+
+
+def _plausible(scalars: tf.Tensor) -> tf.Tensor:
+    """Whether numbers of examples, accuracy and score are what a client can honestly say."""
+    counts, accuracy, score = scalars[:2], scalars[2], scalars[3]
+    return tf.reduce_all(
+        [
+            tf.reduce_all((counts >= 0.0) & (counts <= MOST_EXAMPLES)),
+            (accuracy >= 0.0) & (accuracy <= 1.0),
+            (score >= 0.0) & (score <= MOST_EXAMPLES),
+        ]
+    )
+
+
 def mean_of_payloads(spec: ModelSpec, held: HeldModel, collected: ClientPayloads) -> Aggregate:
     """Decodes the clients' payloads and averages what they say; call it inside a `tf.function`.
 
@@ -128,6 +144,8 @@ def mean_of_payloads(spec: ModelSpec, held: HeldModel, collected: ClientPayloads
     clients = tf.constant(0)
     ends = tf.cumsum(collected.lengths)
     for number in tf.range(tf.size(ends)):
+        # One after the other: decoding ahead of the sums would hold ten models at a time.
+        tf.autograph.experimental.set_loop_options(parallel_iterations=1)
         start = ends[number] - collected.lengths[number]
         decoded, sound = graph.decode(collected.data[start : ends[number]], spec.uplink, held)
         message = decoded.message
@@ -137,7 +155,7 @@ def mean_of_payloads(spec: ModelSpec, held: HeldModel, collected: ClientPayloads
         model = (*kernels, *message.others)
         # What the payload itself says it weighs; the weight beside it only tells an answer from none.
         examples = message.scalars[0]
-        counts = sound & (collected.weights[number] > 0) & (examples > 0)
+        counts = sound & (collected.weights[number] > 0) & (examples > 0) & _plausible(message.scalars)
         share = tf.where(counts, examples, 0.0)
         # Numbers of a payload that does not count may be anything, and 0 times infinity is not 0.
         sums = tuple(total + share * tf.where(counts, tensor, 0.0) for total, tensor in zip(sums, model, strict=True))

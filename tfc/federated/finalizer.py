@@ -94,6 +94,12 @@ def build_averaging_finalizer(
     return tff.learning.templates.FinalizerProcess(initialize, next_)
 
 
+def _all_finite(tensors: Any) -> tf.Tensor:
+    """Whether every number of a structure of float tensors is finite."""
+    parts = [tf.reduce_all(tf.math.is_finite(tensor)) for tensor in tf.nest.flatten(tensors)]
+    return tf.reduce_all(tf.stack(parts))
+
+
 class CompressorState(NamedTuple):
     """What the compressing finalizer remembers.
 
@@ -173,7 +179,8 @@ def build_compressing_finalizer(
     Type signature of `next`: `(<state=CompressorState@SERVER, broadcast=Broadcast@SERVER,
     update=ClientPayloads@SERVER> -> <state=CompressorState@SERVER, result=Broadcast@SERVER,
     measurements=<num_clusters=int32,clients_ok=int32,validation_accuracy=float32,quality_score=float32,
-    distillation_loss=float32>@SERVER>)`. A round without a client that counts changes nothing but the round's number.
+    distillation_loss=float32,rate_weight=float32>@SERVER>)`. A round without a client that counts, or whose numbers are
+    not finite, changes nothing but the round's number.
 
     With `server.master`, float kernels stay at the server: they take over the mean of the clients' changes, and are
     what teaches and what the student is a palettized copy of. Otherwise (the paper) that is the clients' mean.
@@ -253,7 +260,11 @@ def build_compressing_finalizer(
                 kept = state._replace(round=state.round + 1, rate=rate)
                 return tf.nest.map_structure(tf.identity, (kept, again, 0.0))
 
-            new_state, new, loss = tf.cond(aggregate.weight > 0, lambda: work(state, model, aggregate, rate), stay)
+            usable = (aggregate.weight > 0) & _all_finite((aggregate.kernels, aggregate.others))
+            new_state, new, loss = tf.cond(usable, lambda: work(state, model, aggregate, rate), stay)
+            # A distillation that diverged must not become the model.
+            healthy = _all_finite((new_state.master, new.model.others, [each.codebook for each in new.model.palettes]))
+            new_state, new, loss = tf.cond(healthy & tf.math.is_finite(loss), lambda: (new_state, new, loss), stay)
             measurements = _measurements(aggregate, new.model.num_clusters, loss, rate.rate_weight)
             if record_payloads:
                 measurements["average"] = (aggregate.kernels, aggregate.others)

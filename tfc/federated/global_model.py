@@ -179,8 +179,9 @@ class ModelSpec:
         payload = graph.encode(message, self.downlink, base)
         decoded, _ = graph.decode(payload, self.downlink, base)
         key_frame = tf.zeros([0], tf.uint8)
-        if not self.everyone and self.layout.kernels:
-            key_frame = graph.encode(decoded.message, self.downlink)
+        if not self.everyone:
+            # Without clustered kernels every payload stands alone.
+            key_frame = graph.encode(decoded.message, self.downlink) if self.layout.kernels else payload
         held = decoded.held if base is None else base
         return Broadcast(_of_any_length(payload), _of_any_length(key_frame), held, decoded.held, control)
 

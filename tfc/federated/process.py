@@ -21,11 +21,24 @@ import tensorflow_federated as tff
 from tfc.codec.graph import seed_model
 from tfc.config import ExperimentConfig
 from tfc.data.ood import OodFn
+from tfc.federated import rate_controller
 from tfc.federated.aggregator import build_aggregator
 from tfc.federated.client_work import build_client_work
 from tfc.federated.distributor import build_distributor
 from tfc.federated.finalizer import build_averaging_finalizer, build_compressing_finalizer, initial_palettes
 from tfc.federated.global_model import Broadcast, ModelFn, ModelSpec, read_weights, to_model_weights
+
+
+def first_price(config: ExperimentConfig) -> tf.Tensor:
+    """Returns the price of a bit in the first round, float32 scalar.
+
+    Args:
+        config: Number of rounds and settings of the communication.
+    """
+    communication = config.communication
+    if communication.target_ratio:
+        return tf.constant(communication.rate_weight)
+    return rate_controller.scheduled(communication, config.rounds, tf.constant(1))
 
 
 def _own_weights(spec: ModelSpec) -> tff.Computation:
@@ -116,8 +129,12 @@ def process_spec(model_fn: ModelFn, config: ExperimentConfig) -> ModelSpec:
         config: Names the method.
     """
     if config.method == "fedavg":
-        return ModelSpec.of(model_fn, "none", 1, from_seed=False)
+        return ModelSpec.of(model_fn, "none", 1, everyone=_everyone(config), from_seed=False)
     return _clustered_spec(model_fn, config)
+
+
+def _everyone(config: ExperimentConfig) -> bool:
+    return config.clients_per_round in (0, config.data.num_clients)
 
 
 def _clustered_spec(model_fn: ModelFn, config: ExperimentConfig) -> ModelSpec:
@@ -127,7 +144,7 @@ def _clustered_spec(model_fn: ModelFn, config: ExperimentConfig) -> ModelSpec:
         config.clustering.max_clusters,
         uplink_mode=config.communication.uplink,
         update_levels=config.communication.levels,
-        everyone=config.clients_per_round in (0, config.data.num_clients),
+        everyone=_everyone(config),
         from_seed=config.model.initial == "seed",
     )
 
@@ -158,7 +175,7 @@ def build_fedavg(
         aggregator.uplink_bytes, finalizer.{num_clusters, clients_ok, validation_accuracy, quality_score,
         distillation_loss, rate_weight}.
     """
-    spec = ModelSpec.of(model_fn, "none", 1, from_seed=False)
+    spec = ModelSpec.of(model_fn, "none", 1, everyone=_everyone(config), from_seed=False)
     # The same first weights as FedCompress has: expanded kernel by kernel of the layout that is clustered there.
     start = _clustered_spec(model_fn, config)
     initial = _initial_weights(start, config.seed)
@@ -227,7 +244,7 @@ def build_fedcompress(
 
     @tff.tensorflow.computation()
     def initial_model():  # type: ignore[no-untyped-def]  # noqa: ANN202
-        control = tf.constant([config.communication.rate_weight])
+        control = tf.stack([first_price(config)])
         if spec.initial_others:
             return spec.first_broadcast(config.seed, tf.constant(clusters), control)
         kernels, others = initial()

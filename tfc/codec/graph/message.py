@@ -260,6 +260,7 @@ def decode(payload: tf.Tensor, spec: MessageSpec, held: HeldModel | None = None)
         `UNUSED_CENTROID`, and a bool scalar: whether the payload is a sound message for what is held. Where it is not,
         the tensors' values mean nothing, but indices stay within the codebook.
     """
+    payload = payload[: spec.most_bytes + 1]  # what is longer is refused by its length alone
     reader = PayloadReader(payload, longest_part(spec))
     kind, num_clusters = read_header(reader, payload, spec, held)
     if not spec.kernel_shapes:
@@ -306,6 +307,8 @@ def _read_model(
     scalars = floats(reader.take(4 * spec.num_scalars))
     exponents = reader.exponents(kernels)
     other_exponents = reader.exponents(len(spec.other_sizes))
+    no_steps = tf.reduce_all(tf.equal(tf.concat([exponents, other_exponents], axis=0), 0))
+    checks.append(~is_key | no_steps)
     slots = tf.range(spec.max_clusters)
     used = slots < num_clusters
     # Codebooks as a key frame has them, as an update has them; those of a difference come from the stream.
@@ -319,6 +322,7 @@ def _read_model(
     step = differences.power_of_two(exponents)[:, None]
     if is_update:
         codebooks = tf.cast(tf.reshape(signed(reader.take(length)), [kernels, -1]), tf.float32) * step
+        checks.append(tf.reduce_all(tf.equal(codebooks[:, spec.max_clusters // 2], 0.0)))
     held_clusters = tf.constant(1) if before is None else tf.where(is_key, 1, before.num_clusters)
     groupings = tf.cast(reader.take(kernels), tf.int64)
     highest = tf.where(is_key, tf.constant(0, tf.int64), tf.constant(3, tf.int64))
@@ -350,6 +354,7 @@ def _read_model(
             given = differences.from_steps(tf.reshape(of_slots, [kernels, -1]), _held_centroids(spec, before), step)
             codebooks = tf.where(is_delta, given, key_codebooks)
     codebooks = tf.where(used, codebooks, UNUSED_CENTROID)
+    checks.append(tf.reduce_all(tf.math.is_finite(codebooks)))
     values = key_others
     if held is not None and spec.other_sizes:
         others = _Others.of(spec, held)

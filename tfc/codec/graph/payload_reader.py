@@ -128,7 +128,8 @@ def read_header(
         tf.reduce_all(tf.equal(header[:3], tf.constant([*MAGIC, FORMAT_VERSION], tf.uint8))),
         reader.length >= HEADER_BYTES + TRAILER_BYTES,
         tf.equal(adler32(payload[: reader.body_end]), integers(trailer, 4)[0]),
-        expected & (~coded_given | tf.equal(integers(header[4:8], 4)[0], name)),
+        expected & tf.equal(integers(header[4:8], 4)[0], tf.where(coded_given, name, 0)),
+        reader.length <= spec.most_bytes,
         (num_clusters >= smallest) & (num_clusters <= highest),
         tf.equal(tf.cast(header[10], tf.int32), spec.lanes.bit_length() - 1)
         & tf.equal(tf.cast(header[11], tf.int32), 0),
