@@ -21,14 +21,12 @@ from tfc.replay import replay
 from tfc.run_folder import FinishedRun, read_run
 from tfc.simulation import run
 
-CLUSTERED_WEIGHTS = ["communication.uplink=weights", "training.plain_epochs=1", "training.clustered_epochs=1"]
 ARMS: dict[str, tuple[str, list[str]]] = {
     "fedavg": ("fashion-resnet8", ["method=fedavg"]),
     "fedcompress": ("fashion-resnet8", []),
 }
 ABLATIONS: dict[str, tuple[str, list[str]]] = {
     "trained-through": ("fashion-resnet8", ["training.plain_epochs=1", "training.clustered_epochs=1"]),
-    "clustered-weights": ("fashion-resnet8", CLUSTERED_WEIGHTS),
     "as-published": ("fashion-resnet8-paper", []),
 }
 

@@ -18,7 +18,12 @@ from tfc.sweep import parse_axis, plan, run_all
 def recorded(request, worker, tiny_settings, tmp_path_factory):
     changes = {
         "everyone-update": [],
-        "sampled-weights": ["clients_per_round=2", "communication.uplink=weights", "rounds=4"],
+        "sampled-weights": [
+            "clients_per_round=2",
+            "communication.uplink=weights",
+            "training.clustered_epochs=1",
+            "rounds=4",
+        ],
         "sampled-fedavg": ["method=fedavg", "clients_per_round=2", "rounds=3"],
     }[request.param]
     out = tmp_path_factory.mktemp("recorded") / request.param
