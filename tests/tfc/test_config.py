@@ -50,8 +50,7 @@ def test_overrides_win_and_bare_words_are_strings():
         ("server.master=false", "server.master = false needs communication.uplink = 'weights'"),
         ("communication.levels=8", "communication.levels must be odd, so that zero is in the middle; found 8"),
         ("communication.target_ratio=-1", "communication.target_ratio must be at least 0"),
-        ("communication.final_rate_weight=0.9", r"final_rate_weight must be at most rate_weight = 0\.8; found 0\.9"),
-        ("training.plain_epochs=0", "training.plain_epochs must be at least 1 where communication.uplink = 'update'"),
+        ("communication.final_rate_weight=0.9", r"final_rate_weight must be at most rate_weight = 0\.5; found 0\.9"),
         ("method=fedsgd", "method must be one of fedavg, fedcompress; found 'fedsgd'"),
         ("data.validation_fraction=0", "must be more than 0 for fedcompress"),
         ("data.validation_fraction=1", "at least 0 and less than 1; found 1.0"),
@@ -100,7 +99,14 @@ def test_every_key_is_described():
     "overrides,message",
     [
         (["communication.uplink=weights", "training.clustered_epochs=0"], "clustered_epochs must be at least 1 where"),
-        (["communication.uplink=weights", "communication.target_ratio=9"], "target_ratio needs communication.uplink"),
+        (
+            ["communication.uplink=weights", "training.clustered_epochs=1", "communication.target_ratio=9"],
+            "target_ratio needs communication.uplink",
+        ),
+        (
+            ["training.plain_epochs=0", "training.clustered_epochs=2"],
+            "training.plain_epochs must be at least 1 where communication.uplink = 'update'",
+        ),
         (["clients_per_round=2", "communication.target_ratio=9"], "target_ratio needs every client in every round"),
     ],
 )
