@@ -40,7 +40,7 @@ class Coding:
         self._answers = [
             tf.constant(collected.data[end - length : end]) for end, length in zip(ends, collected.lengths, strict=True)
         ]
-        update = spec.uplink_mode == "update"
+        update = spec.palettizes_update
         bytes_ = tf.TensorSpec([None], tf.uint8)
 
         @tf.function(input_signature=[bytes_])

@@ -6,24 +6,115 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
-from edge.errors import EdgeError
+from edge.errors import EdgeError, ModelFileError
 from edge.runtime import RUNTIMES
 from tfc.codec.whole_file import written_whole
 
 
 def _export(options: argparse.Namespace) -> int:
     try:
+        from edge.export.clustering import ClusterSettings, prepare
         from edge.export.variants import export
     except ImportError as error:
         raise EdgeError(
             f"export needs TensorFlow ({error}): run 'pip install --no-deps -r requirements.txt' on a workstation"
         ) from error
+    from edge.files import read_examples
+
+    settings = ClusterSettings(options.clusters, options.cqat, options.epochs, options.learning_rate)
+    train: Path | None = options.train
+
+    def prepared(model: Any) -> Any:
+        data = read_examples(train, tuple(model.input_shape[1:])) if train else None
+        return prepare(model, settings, data, options.seed)
+
     variants = tuple(options.variants.split(","))
-    for path in export(options.model, options.out, variants, options.calibration, options.name).values():
+    done = export(options.model, options.out, variants, options.calibration, options.name, prepared)
+    for path in done.paths.values():
         print(f"{path}  {path.stat().st_size:,} bytes")
+    for layer, reason in done.lost_palettes.items():
+        print(f"warning: {layer} does not keep its palette: {reason}", file=sys.stderr)
+    return 0
+
+
+def _inspect(options: argparse.Namespace) -> int:
+    from edge.inspection import format_inspection, inspect
+
+    found = [inspect(path) for path in options.files]
+    if options.json:
+        print(json.dumps(found[0] if len(found) == 1 else found, indent=1))
+    else:
+        print("\n\n".join(map(format_inspection, found)))
+    return 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from edge.verification import VerifySettings, format_verification, verify
+
+    settings = VerifySettings(
+        options.runtime, True if options.exact else None, options.min_agreement, options.random_inputs, options.seed
+    )
+    found = verify(options.reference, options.candidate, options.data, settings)
+    print(format_verification(found))
+    return 0 if found["passed"] else 1
+
+
+def _write(path: Path, content: bytes, was: str) -> None:
+    with written_whole(path) as temporary:
+        temporary.write_bytes(content)
+    print(f"{path}  {len(content):,} bytes, {was}")
+
+
+def _in_file(path: Path, work: Callable[[], bytes]) -> bytes:
+    try:
+        return work()
+    except EdgeError as error:
+        raise ModelFileError(f"{path}: {error}") from error
+
+
+def _pack(options: argparse.Namespace) -> int:
+    from edge.packing import SUFFIX, pack, read_bytes
+
+    out = options.out or options.file.with_name(options.file.name + SUFFIX)
+    content = read_bytes(options.file)
+    packed = _in_file(options.file, lambda: pack(content))
+    _write(out, packed, f"{len(content) / len(packed):.2f}x smaller")
+    return 0
+
+
+def _unpack(options: argparse.Namespace) -> int:
+    from edge.packing import SUFFIX, read_bytes, unpack
+
+    if options.out is None and options.file.suffix != SUFFIX:
+        raise EdgeError(f"{options.file}: its name does not end with {SUFFIX}; name the result with --out FILE")
+    out = options.out or options.file.with_suffix("")
+    packed = read_bytes(options.file)
+    content = _in_file(options.file, lambda: unpack(packed))
+    _write(out, content, "restored bit for bit")
+    return 0
+
+
+def _patch_make(options: argparse.Namespace) -> int:
+    from edge.packing import read_bytes, read_model_content
+    from edge.patch import make
+
+    old, new = read_model_content(options.old), read_bytes(options.new)
+    patch = _in_file(options.new, lambda: make(old, new))
+    _write(options.out, patch, f"{len(new) / len(patch):.2f}x smaller than {options.new}")
+    return 0
+
+
+def _patch_apply(options: argparse.Namespace) -> int:
+    from edge.packing import read_bytes, read_model_content
+    from edge.patch import apply
+
+    old, patch = read_model_content(options.old), read_bytes(options.patch)
+    new = _in_file(options.patch, lambda: apply(old, patch))
+    _write(options.out, new, "as the patch's checksum says")
     return 0
 
 
@@ -58,38 +149,124 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="edge",
         description="Exports palettized Keras models to TFLite and measures them on this machine.",
-        epilog="examples:\n  edge export runs/demo/model.keras --out runs/demo/edge --variants f32,int8 "
-        "--calibration runs/data/calibration.npz\n"
-        "  edge bench runs/demo/edge/*.tflite --data runs/data/test.npz --json bench.json",
+        epilog="examples:\n  edge export runs/demo/fedcompress/model.keras --out out --variants f32,int8,packed\n"
+        "  edge inspect out/model-int8.tflite\n"
+        "  edge bench out/*.tflite --data runs/demo/data/test.npz --json bench.json",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    def add(name: str, help_: str, example: str) -> argparse.ArgumentParser:
-        return commands.add_parser(
+    def add(name: str, help_: str, example: str, to: Any = commands) -> argparse.ArgumentParser:
+        parser: argparse.ArgumentParser = to.add_parser(
             name,
             help=help_,
             description=help_[0].upper() + help_[1:] + ".",
             epilog=f"example:\n  {example}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
+        return parser
 
     export = add(
         "export",
         "convert a Keras model to .tflite variants (needs TensorFlow)",
-        "edge export runs/demo/model.keras --out runs/demo/edge --variants f32,int8 "
-        "--calibration runs/data/calibration.npz",
+        "edge export runs/demo/fedcompress/model.keras --out out --variants f32,wo8,int8,lut,packed\n"
+        "  edge export my.keras --out out --variants int8 --clusters 16 --train train.npz --calibration train.npz",
     )
     export.add_argument("model", type=Path, metavar="MODEL.keras", help="Keras model, such as runs/NAME/model.keras")
     export.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for NAME-VARIANT.tflite")
     export.add_argument("--name", help="start of the files' names (default: the model's, without suffix)")
     export.add_argument(
-        "--variants", default="f32", metavar="LIST", help="f32, int8, or both with a comma (default: f32)"
+        "--variants",
+        default="f32",
+        metavar="LIST",
+        help="f32, wo8 (int8 weights, float computation), int8 (full integer), lut (look-up tables for "
+        "microcontrollers), packed (the others once more, entropy-coded); with commas (default: f32)",
     )
     export.add_argument(
-        "--calibration", type=Path, metavar="NPZ", help="representative data x, for int8; training data"
+        "--calibration",
+        type=Path,
+        metavar="NPZ",
+        help="representative data x for int8 and lut: training data, never the test set (default: calibration.npz "
+        "beside the model, where a run leaves it)",
     )
+    export.add_argument("--clusters", type=int, default=0, metavar="K", help="palettize first: K clusters per kernel")
+    export.add_argument("--cqat", action="store_true", help="train on, quantised, with the palettes kept")
+    export.add_argument("--train", type=Path, metavar="NPZ", help="x and y to fine-tune on, for --clusters and --cqat")
+    export.add_argument("--epochs", type=int, default=1, metavar="N", help="epochs of fine-tuning (default: 1)")
+    export.add_argument(
+        "--learning-rate", type=float, default=1e-4, metavar="RATE", help="Adam's, in fine-tuning (default: 1e-4)"
+    )
+    export.add_argument("--seed", type=int, default=0, help="of fine-tuning (default: 0)")
     export.set_defaults(function=_export)
+
+    inspect = add(
+        "inspect",
+        "show what the kernels of .tflite files are made of",
+        "edge inspect model-int8.tflite",
+    )
+    inspect.add_argument("files", nargs="+", type=Path, metavar="FILE", help=".tflite files, packed or not")
+    inspect.add_argument("--json", action="store_true", help="print JSON")
+    inspect.set_defaults(function=_inspect)
+
+    verify = add(
+        "verify",
+        "run the same inputs through two files and compare; exit code 0 if they agree, 1 if not",
+        "edge verify model-int8.tflite model-lut.tflite\n"
+        "  edge verify model-f32.tflite model-int8.tflite --data test.npz",
+    )
+    verify.add_argument("reference", type=Path, metavar="REFERENCE", help="the file that is right")
+    verify.add_argument("candidate", type=Path, metavar="CANDIDATE", help="the file in question")
+    verify.add_argument("--data", type=Path, metavar="NPZ", help="x and y; adds real inputs and accuracy")
+    verify.add_argument("--exact", action="store_true", help="outputs must be equal bit for bit, whatever the files")
+    verify.add_argument(
+        "--min-agreement", type=float, default=0.9, metavar="SHARE", help="where they may differ (default: 0.9)"
+    )
+    verify.add_argument("--random-inputs", type=int, default=100, metavar="N", help="default: 100")
+    verify.add_argument("--seed", type=int, default=0, help="of the random inputs (default: 0)")
+    verify.add_argument(
+        "--runtime", default="auto", choices=["auto", *RUNTIMES], help="interpreter (default: tflm for look-up tables)"
+    )
+    verify.set_defaults(function=_verify)
+
+    pack = add(
+        "pack",
+        "make a model file smaller, to be restored bit for bit",
+        "edge pack model-int8.tflite --out model.packed",
+    )
+    pack.add_argument("file", type=Path, metavar="FILE", help="a .tflite file")
+    pack.add_argument("--out", type=Path, metavar="FILE", help="default: the file's name with .packed behind it")
+    pack.set_defaults(function=_pack)
+
+    unpack = add("unpack", "restore a packed model file", "edge unpack model-int8.tflite.packed")
+    unpack.add_argument("file", type=Path, metavar="FILE", help="what 'edge pack' wrote")
+    unpack.add_argument("--out", type=Path, metavar="FILE", help="default: the file's name without .packed")
+    unpack.set_defaults(function=_unpack)
+
+    patch = commands.add_parser(
+        "patch",
+        help="over-the-air updates: make one, apply one",
+        description="Over-the-air updates of a model on a device.",
+    ).add_subparsers(title="commands", metavar="COMMAND", required=True)
+    make = add(
+        "make",
+        "make the update from one export of a model to a later one of the same architecture",
+        "edge patch make old-int8.tflite new-int8.tflite --out update.patch",
+        patch,
+    )
+    make.add_argument("old", type=Path, metavar="OLD", help="the .tflite file that devices have, packed or not")
+    make.add_argument("new", type=Path, metavar="NEW", help="the .tflite file that they are to have")
+    make.add_argument("--out", type=Path, required=True, metavar="PATCH", help="the update")
+    make.set_defaults(function=_patch_make)
+    apply = add(
+        "apply",
+        "apply an update to the file it was made for",
+        "edge patch apply old-int8.tflite update.patch --out new-int8.tflite",
+        patch,
+    )
+    apply.add_argument("old", type=Path, metavar="OLD", help="the .tflite file, packed or not; it stays as it is")
+    apply.add_argument("patch", type=Path, metavar="PATCH", help="what 'edge patch make' wrote")
+    apply.add_argument("--out", type=Path, required=True, metavar="FILE", help="the new .tflite file")
+    apply.set_defaults(function=_patch_apply)
 
     bench = add(
         "bench",

@@ -1,19 +1,19 @@
-"""Opens a .tflite file with whichever interpreter is installed. NumPy and that interpreter alone."""
+"""Opens a model file with whichever interpreter is installed. NumPy and that interpreter alone."""
 
 from __future__ import annotations
 
-import importlib
 import importlib.metadata
 import importlib.util
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from edge.errors import ModelFileError, RuntimeMissingError
-
-_TFLITE_IDENTIFIER = b"TFL3"
+from edge.interpreters import Interpreter, LinuxInterpreter, MicroInterpreter
+from edge.packing import read_model_content
+from edge.table_expansion import expand_tables
 
 
 @dataclass(frozen=True)
@@ -24,18 +24,24 @@ class Runtime:
         name: Name on the command line.
         module: Python module with the class `Interpreter`.
         package: Distribution that holds it.
-        extra: Extra of this package that installs it.
+        install: What to tell pip to install.
+        open: Loads a model: (module, content, threads) -> interpreter.
+        has_tables: Whether it runs look-up tables; for others they are expanded in memory.
+        automatic: Whether `auto` may choose it.
     """
 
     name: str
     module: str
     package: str
-    extra: str
+    install: str
+    open: Callable[[str, bytes, int], Interpreter] = LinuxInterpreter
+    has_tables: bool = False
+    automatic: bool = True
 
     def is_installed(self) -> bool:
         """Whether its module can be found."""
         try:
-            return importlib.util.find_spec(self.module) is not None
+            return importlib.util.find_spec(self.module.partition(".")[0]) is not None
         except ModuleNotFoundError:
             return False
 
@@ -46,8 +52,17 @@ class Runtime:
 
 
 RUNTIMES: dict[str, Runtime] = {
-    "litert": Runtime("litert", "ai_edge_litert.interpreter", "ai-edge-litert", "litert"),
-    "tflite": Runtime("tflite", "tflite_runtime.interpreter", "tflite-runtime", "tflite"),
+    "litert": Runtime("litert", "ai_edge_litert.interpreter", "ai-edge-litert", "'fedcompress[litert]'"),
+    "tflite": Runtime("tflite", "tflite_runtime.interpreter", "tflite-runtime", "'fedcompress[tflite]'"),
+    "tflm": Runtime(
+        "tflm",
+        "tflite_micro",
+        "tflite-micro",
+        "--pre tflite-micro",
+        MicroInterpreter,
+        has_tables=True,
+        automatic=False,
+    ),
 }
 """Interpreters by name, in the order in which `auto` tries them."""
 
@@ -61,11 +76,12 @@ def find_runtime(name: str = "auto") -> Runtime:
     Raises:
         RuntimeMissingError: If it is not installed, or is known to crash with the installed NumPy.
     """
-    wanted = list(RUNTIMES.values()) if name == "auto" else [RUNTIMES[name]]
+    automatic = [runtime for runtime in RUNTIMES.values() if runtime.automatic]
+    wanted = automatic if name == "auto" else [RUNTIMES[name]]
     found = next((runtime for runtime in wanted if runtime.is_installed()), None)
     if found is None:
         what = "no TFLite interpreter is" if name == "auto" else f"{wanted[0].package} is not"
-        raise RuntimeMissingError(f"{what} installed: pip install 'fedcompress[{wanted[0].extra}]'")
+        raise RuntimeMissingError(f"{what} installed: pip install {wanted[0].install}")
     if found.name == "tflite" and int(np.__version__.split(".")[0]) >= 2:
         raise RuntimeMissingError(
             f"tflite-runtime {found.version} crashes with NumPy {np.__version__}: pip install 'numpy<2', or use "
@@ -85,8 +101,10 @@ class TfliteModel:
     def __init__(self, path: Path, runtime: Runtime, threads: int = 1) -> None:
         """Loads the file, which must take one input at a time, and allocates its tensors.
 
+        A packed file is unpacked, and look-up tables are expanded where the runtime has none, both in memory.
+
         Args:
-            path: A .tflite file.
+            path: A .tflite file, packed or not.
             runtime: What `find_runtime` returned.
             threads: Threads of the interpreter.
 
@@ -94,30 +112,35 @@ class TfliteModel:
             ModelFileError: If the file is missing, no TFLite model, or not one that this runtime runs.
         """
         self.path = path
+        content = read_model_content(path)
         try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise ModelFileError(f"{path}: cannot be read: {error.strerror or error}") from error
-        if content[4:8] != _TFLITE_IDENTIFIER:
-            raise ModelFileError(f"{path}: not a TFLite model (bytes 4 to 7 are not TFL3)")
-        interpreter_class = importlib.import_module(runtime.module).Interpreter
+            if not runtime.has_tables:
+                content = expand_tables(content)
+        except ModelFileError as error:
+            raise ModelFileError(f"{path}: {error}") from error
         try:
-            self._interpreter = interpreter_class(model_content=content, num_threads=threads)
-            self._interpreter.allocate_tensors()
-        except (ValueError, RuntimeError) as error:
+            self._interpreter = runtime.open(runtime.module, content, threads)
+        except (ValueError, RuntimeError, ModelFileError) as error:
             reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
             raise ModelFileError(f"{path}: {runtime.package} {runtime.version} can't load it: {reason}") from error
-        inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
+        inputs, outputs = self._interpreter.inputs, self._interpreter.outputs
         if len(inputs) != 1 or len(outputs) != 1:
             raise ModelFileError(
                 f"{path}: has {len(inputs)} inputs and {len(outputs)} outputs, one of each is supported"
             )
         self._input, self._output = inputs[0], outputs[0]
-        if int(self._input["shape"][0]) != 1:
-            raise ModelFileError(
-                f"{path}: takes {self._input['shape'][0]} inputs at once; export it for a batch of one"
-            )
-        self.input_shape = tuple(int(size) for size in self._input["shape"][1:])
+        if self._input.shape[0] != 1:
+            raise ModelFileError(f"{path}: takes {self._input.shape[0]} inputs at once; export it for a batch of one")
+        self.input_shape = self._input.shape[1:]
+
+    @property
+    def input_range(self) -> tuple[float, float]:
+        """Smallest and largest value of an input: what its integers stand for; 0 and 1 where it is float."""
+        _, dtype, scale, zero_point = self._input
+        if not scale:
+            return 0.0, 1.0
+        limits = np.iinfo(dtype)
+        return (limits.min - zero_point) * scale, (limits.max - zero_point) * scale
 
     def set_input(self, x: np.ndarray) -> None:
         """Sets the input, quantised where the model asks for it.
@@ -125,16 +148,19 @@ class TfliteModel:
         Args:
             x: float32, shape (1, *input_shape).
         """
-        self._interpreter.set_tensor(self._input["index"], _quantised(x, self._input))
+        self._interpreter.set_input(self._quantised(x))
 
     def invoke(self) -> None:
         """Runs the model on the input that was set."""
         self._interpreter.invoke()
 
+    def raw_output(self) -> np.ndarray:
+        """Returns the output in the model's own type, shape (1, classes)."""
+        return self._interpreter.output()
+
     def output(self) -> np.ndarray:
         """Returns the output as float32, shape (1, classes)."""
-        raw = self._interpreter.get_tensor(self._output["index"])
-        scale, zero_point = self._output["quantization"]
+        raw, (_, _, scale, zero_point) = self.raw_output(), self._output
         return (raw.astype(np.float32) - zero_point) * np.float32(scale) if scale else raw.astype(np.float32)
 
     def predict(self, x: np.ndarray) -> np.ndarray:
@@ -153,10 +179,9 @@ class TfliteModel:
             rows.append(self.output()[0])
         return np.stack(rows)
 
-
-def _quantised(x: np.ndarray, details: dict[str, Any]) -> np.ndarray:
-    scale, zero_point = details["quantization"]
-    if not scale:
-        return x.astype(details["dtype"])
-    limits = np.iinfo(details["dtype"])
-    return np.clip(np.round(x / scale) + zero_point, limits.min, limits.max).astype(details["dtype"])
+    def _quantised(self, x: np.ndarray) -> np.ndarray:
+        _, dtype, scale, zero_point = self._input
+        if not scale:
+            return x.astype(dtype)
+        limits = np.iinfo(dtype)
+        return np.clip(np.round(x / scale) + zero_point, limits.min, limits.max).astype(dtype)

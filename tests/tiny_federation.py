@@ -87,7 +87,7 @@ def answer_of(spec, held, scalars, seed=1, examples_change=0.05):
     clusters, slots = int(held.num_clusters), spec.uplink.max_clusters
     palettes = []
     for palette in held.palettes:
-        if spec.uplink_mode == "update":
+        if spec.palettizes_update:
             codebook = np.linspace(-0.1, 0.1, slots).astype(np.float32)
             indices = rng.integers(0, slots, palette.indices.shape)
         else:
@@ -95,9 +95,9 @@ def answer_of(spec, held, scalars, seed=1, examples_change=0.05):
             indices = rng.integers(0, clusters, palette.indices.shape)
         palettes.append(Palette(codebook.astype(np.float32), indices.astype(np.uint8)))
     others = tuple((other + rng.random(other.shape) * examples_change).astype(np.float32) for other in held.others)
-    count = slots if spec.uplink_mode == "update" else clusters
+    count = slots if spec.palettizes_update else clusters
     message = Message(np.int32(count), tuple(palettes), others, np.array(scalars, np.float32))
-    payload = numpy_codec.encode(message, spec.uplink, held, update=spec.uplink_mode == "update")
+    payload = numpy_codec.encode(message, spec.uplink, held, update=spec.palettizes_update)
     return numpy_codec.decode(payload, spec.uplink, held).message, np.frombuffer(payload, np.uint8)
 
 

@@ -41,7 +41,7 @@ def _run(options: argparse.Namespace) -> int:
     )
     print(comparison_table([finished]).to_markdown())
     payloads = ", payloads/" if options.record_payloads else ""
-    print(f"\n{out}/: config.toml, metrics.csv, summary.json, figures/, model.keras{payloads}")
+    print(f"\n{out}/: config.toml, metrics.csv, summary.json, figures/, model.keras, calibration.npz{payloads}")
     return 0
 
 

@@ -84,8 +84,8 @@ class TrainingConfig:
     """Training at a client in one round. FedAvg trains plain_epochs + clustered_epochs plain epochs."""
 
     batch_size: int = key(64, "examples per step; an incomplete last batch is dropped", _COUNT)
-    plain_epochs: int = key(1, "epochs with free weights (E)", _COUNT_OR_ZERO)
-    clustered_epochs: int = key(1, "epochs with clustered weights (E_c)", _COUNT_OR_ZERO)
+    plain_epochs: int = key(2, "epochs with free weights (E)", _COUNT_OR_ZERO)
+    clustered_epochs: int = key(0, "epochs through a palette (E_c); 0: it is fitted once, afterwards", _COUNT_OR_ZERO)
     learning_rate: float = key(1e-3, "Adam's learning rate in plain epochs", _RATE)
     clustered_learning_rate: float = key(5e-4, "Adam's learning rate in clustered epochs", _RATE)
 
@@ -275,7 +275,10 @@ def _parse_override(text: str) -> tuple[list[str], Any]:
     try:
         parsed = tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
-        parsed = value  # a bare word is a string: --set method=fedavg
+        try:
+            parsed = float(value)  # TOML has no .5
+        except ValueError:
+            parsed = value  # a bare word is a string: --set method=fedavg
     return name.strip().split("."), parsed
 
 

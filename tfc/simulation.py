@@ -36,6 +36,9 @@ from tfc.workers import WorkerProcess, local_worker
 
 _EVALUATION_BATCH = 500
 
+CALIBRATION_EXAMPLES = 256
+"""Inputs of the representative data set that a run leaves beside its model."""
+
 
 def load_dataset(config: ExperimentConfig) -> Dataset:
     """Loads the configured data set, images padded and channels repeated as configured.
@@ -241,6 +244,7 @@ def run(
     final.set_weights(model.get_weights())
     with written_whole(out / "model.keras") as temporary:
         final.save(temporary)
+    _write_calibration(dataset, config.seed, CALIBRATION_EXAMPLES, out)
     summary = _summary(config, model, folder.rounds, time.monotonic() - started, rss_mb)
     summary["model_bytes"] = (out / "model.keras").stat().st_size
     save_figures([FinishedRun(out, summary, folder.rounds)], out / "figures")
@@ -268,7 +272,9 @@ def _round_metrics(
     )
 
 
-def write_device_data(config: ExperimentConfig, out: Path, calibration_examples: int = 256) -> list[Path]:
+def write_device_data(
+    config: ExperimentConfig, out: Path, calibration_examples: int = CALIBRATION_EXAMPLES
+) -> list[Path]:
     """Writes what export and benchmark need: calibration.npz from training data, test.npz from the test set.
 
     Args:
@@ -287,12 +293,17 @@ def write_device_data(config: ExperimentConfig, out: Path, calibration_examples:
         raise DataError(
             f"--calibration-examples must be between 1 and {len(dataset.x_train)}; found {calibration_examples}"
         )
-    chosen = generator(config.seed, Purpose.CALIBRATION).permutation(len(dataset.x_train))[:calibration_examples]
-    files = {
-        "calibration.npz": {"x": to_float(tf.constant(dataset.x_train[np.sort(chosen)])).numpy()},
-        "test.npz": {"x": to_float(tf.constant(dataset.x_test)).numpy(), "y": dataset.y_test},
-    }
-    for name, arrays in files.items():
-        with written_whole(out / name) as temporary:
-            np.savez_compressed(temporary, **arrays)
-    return [out / name for name in files]
+    _write_calibration(dataset, config.seed, calibration_examples, out)
+    with written_whole(out / "test.npz") as temporary:
+        np.savez_compressed(temporary, x=to_float(tf.constant(dataset.x_test)).numpy(), y=dataset.y_test)
+    return [out / _CALIBRATION, out / "test.npz"]
+
+
+_CALIBRATION = "calibration.npz"
+
+
+def _write_calibration(dataset: Dataset, seed: int, count: int, out: Path) -> None:
+    """Writes inputs of clients to the folder, as many as there are up to `count`: a simulation may look at them."""
+    chosen = generator(seed, Purpose.CALIBRATION).permutation(len(dataset.x_train))[:count]
+    with written_whole(out / _CALIBRATION) as temporary:
+        np.savez_compressed(temporary, x=to_float(tf.constant(dataset.x_train[np.sort(chosen)])).numpy())

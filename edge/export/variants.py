@@ -2,119 +2,137 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
-import os
-import tempfile
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from edge.errors import EdgeError, ModelFileError
+from edge.export.converter import first_line, load_keras_model, quiet_converter, to_float32, to_int8
+from edge.export.flatbuffer import FlatbufferModel
+from edge.export.integer import to_palettized_int8
+from edge.export.keras_kernels import FoldedKernel, kernels_of, match
+from edge.export.lookup_table import to_look_up_tables
+from edge.export.weight_only import to_weight_only
 from edge.files import read_inputs
+from edge.packing import SUFFIX as PACKED_SUFFIX
+from edge.packing import pack
 from tfc.codec.whole_file import written_whole
 
+PACKED = "packed"
+"""Not a variant of its own: the others once more, entropy-coded."""
 
-@contextlib.contextmanager
-def _quiet_converter() -> Iterator[None]:
-    """Swallows what the converter writes to standard error past Python; its errors come as exceptions."""
-    logger = tf.get_logger()
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    saved = os.dup(2)
-    with tempfile.TemporaryFile() as sink:
-        os.dup2(sink.fileno(), 2)
+
+class Conversion:
+    """One Keras model on its way into variants; what several of them need is made once."""
+
+    def __init__(self, model: tf.keras.Model, calibration: np.ndarray | None = None) -> None:
+        """Takes a model.
+
+        Args:
+            model: Keras model with one input and one output.
+            calibration: Representative data set, float32 (examples, *input_shape), for the integer variants.
+        """
+        self._model, self._calibration = model, calibration
+        self._lost: list[str] = []
+
+    @cached_property
+    def float_content(self) -> bytes:
+        """The float32 model."""
+        with quiet_converter():
+            return to_float32(self._model)
+
+    @cached_property
+    def reference(self) -> FlatbufferModel:
+        """The float32 model, opened."""
+        return FlatbufferModel(self.float_content)
+
+    @cached_property
+    def _matched(self) -> tuple[list[FoldedKernel], list[str]]:
+        return match(self.reference, kernels_of(self._model))
+
+    @property
+    def folded(self) -> list[FoldedKernel]:
+        """The palettized kernels in the float32 model."""
+        return self._matched[0]
+
+    @cached_property
+    def integer(self) -> FlatbufferModel:
+        """The full-integer model with its kernels in their palettes."""
+        if self._calibration is None:
+            raise EdgeError("int8 needs a representative data set: --calibration FILE.npz (see 'tfc data --help')")
+        with quiet_converter():
+            quantized = FlatbufferModel(to_int8(self._model, self._calibration))
+        model, self._lost = to_palettized_int8(self.reference, quantized, self.folded)
+        return model
+
+    @property
+    def lost_palettes(self) -> dict[str, str]:
+        """Layers that come with a palette and leave without, and why; complete once the variants are made."""
+        unmatched = "the converter changed its kernel beyond a factor per channel"
+        one_scale = "BatchNorm is folded into a dense kernel, which has one scale in int8"
+        return {**dict.fromkeys(self._matched[1], unmatched), **dict.fromkeys(self._lost, one_scale)}
+
+
+VARIANTS: dict[str, Callable[[Conversion], bytes]] = {
+    "f32": lambda conversion: conversion.float_content,
+    "wo8": lambda conversion: to_weight_only(conversion.reference, conversion.folded).to_bytes(),
+    "int8": lambda conversion: conversion.integer.to_bytes(),
+    "lut": lambda conversion: to_look_up_tables(conversion.integer).to_bytes(),
+}
+"""Variants by name: what makes the content of a .tflite file."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What an export wrote.
+
+    Attributes:
+        paths: Path of each variant; `VARIANT.packed` for those packed.
+        lost_palettes: Layers whose palette an integer variant does not keep, and why.
+    """
+
+    paths: dict[str, Path]
+    lost_palettes: dict[str, str] = field(default_factory=dict)
+
+
+def _checked(variants: tuple[str, ...]) -> tuple[str, ...]:
+    """The variants that are files of their own; int8 where only packed ones are asked for."""
+    unknown = [variant for variant in variants if variant not in (*VARIANTS, PACKED)]
+    if unknown or not variants:
+        known = ", ".join((*VARIANTS, PACKED))
+        raise EdgeError(f"unknown variant {', '.join(unknown) or '(none)'}; known: {known}")
+    return tuple(variant for variant in variants if variant != PACKED) or ("int8",)
+
+
+def convert(conversion: Conversion, variants: tuple[str, ...], source: Path) -> dict[str, bytes]:
+    """Makes variants.
+
+    Args:
+        conversion: Of the model.
+        variants: Keys of `VARIANTS`.
+        source: What errors call the model.
+
+    Returns:
+        Content of each variant's file.
+
+    Raises:
+        EdgeError: If the model or the data don't allow it.
+    """
+    contents = {}
+    for variant in variants:
         try:
-            with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-                warnings.simplefilter("ignore")
-                yield
-        finally:
-            os.dup2(saved, 2)
-            os.close(saved)
-            logger.setLevel(level)
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
-
-
-def _converter(model: tf.keras.Model) -> tf.lite.TFLiteConverter:
-    # A fixed batch of one: with a batch of unknown size, some operators are shape arithmetic instead of constants.
-    function = tf.function(lambda x: model(x, training=False))
-    signature = tf.TensorSpec((1, *model.input_shape[1:]), model.input.dtype, name="input")
-    return tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function(signature)], model)
-
-
-def to_float32(model: tf.keras.Model, calibration: np.ndarray | None) -> bytes:
-    """Converts to float32, the baseline.
-
-    Args:
-        model: Keras model with one input and one output.
-        calibration: Unused.
-
-    Returns:
-        Content of a .tflite file.
-    """
-    return bytes(_converter(model).convert())
-
-
-def to_int8(model: tf.keras.Model, calibration: np.ndarray | None) -> bytes:
-    """Converts to full int8, inputs and outputs included.
-
-    Source: Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference"
-    (arXiv 1712.05877); TensorFlow Lite 8-bit quantization specification.
-
-    Args:
-        model: Keras model with one input and one output.
-        calibration: Representative data set, float32 (examples, *input_shape).
-
-    Returns:
-        Content of a .tflite file.
-
-    Raises:
-        EdgeError: If there is no calibration data.
-    """
-    if calibration is None:
-        raise EdgeError("int8 needs a representative data set: --calibration FILE.npz (see 'tfc data --help')")
-    converter = _converter(model)
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = lambda: ([example[None]] for example in calibration)
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    converter.inference_input_type = tf.int8
-    converter.inference_output_type = tf.int8
-    return bytes(converter.convert())
-
-
-VARIANTS: dict[str, Callable[[tf.keras.Model, np.ndarray | None], bytes]] = {"f32": to_float32, "int8": to_int8}
-"""Variants by name: (model, calibration data or None) -> content of a .tflite file."""
-
-
-def load_keras_model(path: Path) -> tf.keras.Model:
-    """Loads a Keras model file.
-
-    Args:
-        path: `.keras` or `.h5` file of a model with one input and one output.
-
-    Raises:
-        ModelFileError: If it is missing, damaged, or not such a model.
-    """
-    if not path.is_file():
-        raise ModelFileError(f"{path}: no such file; a run leaves its model as runs/NAME/model.keras")
-    try:
-        model = tf.keras.models.load_model(path, compile=False)
-    except Exception as error:  # Keras raises whatever the damaged part raises
-        raise ModelFileError(f"{path}: not a Keras model that loads: {_first_line(error)}") from error
-    if len(model.inputs) != 1 or len(model.outputs) != 1:
-        raise ModelFileError(
-            f"{path}: has {len(model.inputs)} inputs and {len(model.outputs)} outputs; one each is supported"
-        )
-    if any(size is None for size in model.input_shape[1:]):
-        raise ModelFileError(f"{path}: the input shape {model.input_shape} is not fixed")
-    return model
+            contents[variant] = VARIANTS[variant](conversion)
+        except ModelFileError as error:
+            raise ModelFileError(f"{source}: {error}") from error
+        except EdgeError:
+            raise
+        except Exception as error:  # the converter's own errors have no common base
+            raise ModelFileError(f"{source}: cannot be converted to {variant}: {first_line(error)}") from error
+    return contents
 
 
 def export(
@@ -123,40 +141,37 @@ def export(
     variants: tuple[str, ...] = ("f32",),
     calibration: Path | None = None,
     name: str | None = None,
-) -> dict[str, Path]:
+    prepare: Callable[[tf.keras.Model], tf.keras.Model] = lambda model: model,
+) -> Exported:
     """Exports a Keras model file.
 
     Args:
         source: The Keras model.
-        out: Folder for NAME-VARIANT.tflite.
-        variants: Keys of `VARIANTS`.
-        calibration: NPZ with x, the representative data set; needed for int8.
+        out: Folder for NAME-VARIANT.tflite, and NAME-VARIANT.tflite.packed.
+        variants: Keys of `VARIANTS`, and `packed` for packed copies of them (of int8 where it stands alone).
+        calibration: NPZ with x, the representative data set for int8 and lut; `calibration.npz` beside the model where
+            None and there is one (runs leave it there).
         name: NAME; the source's name without suffix where None.
-
-    Returns:
-        Path of each variant.
+        prepare: What to do to the model first, such as clustering it.
 
     Raises:
         EdgeError: If a variant is unknown, or the model or the data don't allow it; nothing is written then.
     """
-    unknown = [variant for variant in variants if variant not in VARIANTS]
-    if unknown or not variants:
-        raise EdgeError(f"unknown variant {', '.join(unknown) or '(none)'}; known: {', '.join(VARIANTS)}")
+    plain = _checked(variants)
     model = load_keras_model(source)
+    beside = source.with_name("calibration.npz")
+    if calibration is None and beside.is_file():
+        calibration = beside
     inputs = read_inputs(calibration, tuple(model.input_shape[1:])) if calibration else None
-    contents = {}
-    for variant in variants:
-        try:
-            with _quiet_converter():
-                contents[variant] = VARIANTS[variant](model, inputs)
-        except EdgeError:
-            raise
-        except Exception as error:  # the converter's own errors have no common base
-            raise ModelFileError(f"{source}: cannot be converted to {variant}: {_first_line(error)}") from error
-    paths = {}
-    for variant, content in contents.items():
+    conversion = Conversion(prepare(model), inputs)
+    files = {}
+    for variant, content in convert(conversion, plain, source).items():
         path = out / f"{name or source.stem}-{variant}.tflite"
+        if set(variants) != {PACKED}:
+            files[variant] = path, content
+        if PACKED in variants:
+            files[f"{variant}.{PACKED}"] = path.with_name(path.name + PACKED_SUFFIX), pack(content)
+    for path, content in files.values():
         with written_whole(path) as temporary:
             temporary.write_bytes(content)
-        paths[variant] = path
-    return paths
+    return Exported({variant: path for variant, (path, _) in files.items()}, conversion.lost_palettes)

@@ -35,6 +35,7 @@ def test_overrides_win_and_bare_words_are_strings():
     assert loaded.training.batch_size == 7
     assert loaded.server.master is False
     assert loaded.model.name == "resnet20"
+    assert config.load("demo", ["communication.rate_weight=.75"]).communication.rate_weight == 0.75
 
 
 @pytest.mark.parametrize(

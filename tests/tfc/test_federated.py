@@ -257,7 +257,7 @@ def mean(spec, broadcast, payloads, weights):
 
 
 def kernel_of(spec, held, message, number):
-    before = dequantize(held.palettes[number]) if spec.uplink_mode == "update" else 0
+    before = dequantize(held.palettes[number]) if spec.palettizes_update else 0
     return before + dequantize(message.palettes[number])
 
 

@@ -150,7 +150,7 @@ def mean_of_payloads(spec: ModelSpec, held: HeldModel, collected: ClientPayloads
         decoded, sound = graph.decode(collected.data[start : ends[number]], spec.uplink, held)
         message = decoded.message
         kernels = dequantized_kernels(message.palettes)
-        if spec.uplink_mode == "update":
+        if spec.palettizes_update:
             kernels = tuple(before + change for before, change in zip(sent, kernels, strict=True))
         model = (*kernels, *message.others)
         # What the payload itself says it weighs; the weight beside it only tells an answer from none.

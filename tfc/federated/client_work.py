@@ -115,10 +115,10 @@ def build_client_update(
             _, others = read_weights(model, spec.layout)
             dropped = tf.not_equal(tf.bitwise.bitwise_and(context.flags, int(ClientFlags.DROPOUT)), 0)
             sound = understood & finite & (num_examples > 0) & ~dropped
-            slots = spec.update_levels if spec.uplink_mode == "update" else broadcast.num_clusters
+            slots = spec.update_levels if spec.palettizes_update else broadcast.num_clusters
             answer_message = Message(tf.convert_to_tensor(slots), palettes, others, scalars)
             answer = graph.encode(
-                answer_message, spec.uplink, decoded.held if clustered else None, update=spec.uplink_mode == "update"
+                answer_message, spec.uplink, decoded.held if clustered else None, update=spec.palettizes_update
             )
             return collections.OrderedDict(
                 payload=tf.where(sound, answer, 0)[: tf.where(sound, tf.size(answer), 0)],

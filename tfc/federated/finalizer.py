@@ -236,8 +236,8 @@ def build_compressing_finalizer(
                     master + (mean - kernel)
                     for master, mean, kernel in zip(state.master, aggregate.kernels, sent, strict=True)
                 )
-            # Where there is a master, it is the better model (by a point on the reference task): what clients changed
-            # in earlier rounds and snapping lost is in it, too.
+            # Where there is a master, it is the better teacher: what clients changed in earlier rounds and snapping
+            # lost is in it, too.
             assign(teacher, spec.layout, latent, aggregate.others)
             assign(student, spec.layout, latent, aggregate.others)
             clustered.start(_next_codebooks(spec, clustering, model, latent, control.num_clusters, round_number, seed))

@@ -105,6 +105,11 @@ class ModelSpec:
         return cls(model_fn, layout, max_clusters, uplink_mode, update_levels, everyone, starts, relative)
 
     @property
+    def palettizes_update(self) -> bool:
+        """Whether clients palettize their update; else their weights."""
+        return bool(self.layout.kernels) and self.uplink_mode == "update"
+
+    @property
     def control_size(self) -> int:
         """Number of float32 values beside a broadcast."""
         return SERVER_SCALARS if self.layout.kernels else 0

@@ -1,0 +1,187 @@
+"""Palettes for Keras models that have none, and training that keeps them: both are tfmot's, on a copy."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_model_optimization as tfmot
+
+from edge.errors import EdgeError
+from edge.export.keras_kernels import MAX_PALETTE
+
+CLUSTERED_LAYERS = (tf.keras.layers.Conv2D, tf.keras.layers.Dense)
+"""Layers whose kernels are clustered; depthwise kernels are small and suffer most."""
+
+_MERGING_STEPS = 3
+
+
+@dataclass(frozen=True)
+class ClusterSettings:
+    """What is done to a model before it is exported.
+
+    Attributes:
+        clusters: Clusters per kernel; 0 leaves the palettes as they are.
+        cqat: Whether to train on with cluster-preserving quantisation-aware training.
+        epochs: Epochs of fine-tuning; 0 without data.
+        learning_rate: Adam's.
+        batch_size: Examples per step.
+    """
+
+    clusters: int = 0
+    cqat: bool = False
+    epochs: int = 1
+    learning_rate: float = 1e-4
+    batch_size: int = 64
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Swallows tfmot's remarks about gradients of kernels that it has replaced by centroids."""
+    loggers = (tf.get_logger(), logging.getLogger())
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _copy(model: tf.keras.Model) -> tf.keras.Model:
+    copied = tf.keras.models.clone_model(model)
+    copied.set_weights(model.get_weights())
+    return copied
+
+
+def _fit(model: tf.keras.Model, data: tuple[np.ndarray, np.ndarray], settings: ClusterSettings, seed: int) -> None:
+    from_logits = getattr(model.layers[-1], "activation", None) is not tf.keras.activations.softmax
+    tf.keras.utils.set_random_seed(seed)
+    model.compile(
+        tf.keras.optimizers.Adam(settings.learning_rate),
+        tf.keras.losses.SparseCategoricalCrossentropy(from_logits=from_logits),
+    )
+    model.fit(*data, batch_size=settings.batch_size, epochs=settings.epochs, verbose=0)
+
+
+def cluster(
+    model: tf.keras.Model, settings: ClusterSettings, data: tuple[np.ndarray, np.ndarray] | None, seed: int
+) -> tf.keras.Model:
+    """Palettizes the kernels of convolutions and dense layers with tfmot's `cluster_weights`.
+
+    Args:
+        model: A functional Keras model; it stays as it is.
+        settings: Number of clusters, fine-tuning.
+        data: Inputs float32 (examples, ...) and classes int64 (examples,) to fine-tune on; None for none.
+        seed: Of the shuffling.
+
+    Returns:
+        A plain model of the same architecture.
+    """
+    wrap = tfmot.clustering.keras.cluster_weights
+    start = tfmot.clustering.keras.CentroidInitialization.KMEANS_PLUS_PLUS
+
+    def clustered(layer: tf.keras.layers.Layer) -> tf.keras.layers.Layer:
+        if isinstance(layer, CLUSTERED_LAYERS) and layer.kernel.shape.num_elements() >= 2 * settings.clusters:
+            return wrap(layer, number_of_clusters=settings.clusters, cluster_centroids_init=start)
+        return layer
+
+    with _quiet():
+        wrapped = tf.keras.models.clone_model(_copy(model), clone_function=clustered)
+        if data is not None and settings.epochs:
+            _fit(wrapped, data, settings, seed)
+        return tfmot.clustering.keras.strip_clustering(wrapped)
+
+
+def _merged(kernel: np.ndarray, palette: np.ndarray) -> np.ndarray:
+    """A kernel with no more values than its palette had: each is taken to the mean of those around its centroid.
+
+    tfmot trains centroids channel by channel where every channel has all of them; one kernel has one palette again.
+    """
+    if len(palette) > MAX_PALETTE or len(np.unique(kernel)) <= len(palette):
+        return kernel
+    for _ in range(_MERGING_STEPS):
+        palette = np.sort(palette)
+        nearest = np.searchsorted((palette[1:] + palette[:-1]) / 2, kernel)
+        counts = np.bincount(nearest.reshape(-1), minlength=len(palette))
+        sums = np.bincount(nearest.reshape(-1), kernel.reshape(-1), len(palette))
+        palette = np.where(counts > 0, sums / np.maximum(counts, 1), palette).astype(np.float32)
+    return palette[nearest]
+
+
+def train_preserving_clusters(
+    model: tf.keras.Model, settings: ClusterSettings, data: tuple[np.ndarray, np.ndarray], seed: int
+) -> tf.keras.Model:
+    """Trains a palettized model with quantisation in the loop, its palettes kept (tfmot's CQAT).
+
+    Ranges of activations are measured anew by the export; what comes back are weights that are used to int8.
+
+    Args:
+        model: A functional Keras model whose kernels have palettes; it stays as it is.
+        settings: Epochs, learning rate, batch size.
+        data: Inputs float32 (examples, ...) and classes int64 (examples,).
+        seed: Of the shuffling.
+
+    Returns:
+        A plain model of the same architecture.
+
+    Raises:
+        EdgeError: If tfmot can't quantise one of its layers.
+    """
+    result = _copy(model)
+    with _quiet():
+        try:
+            annotated = tfmot.quantization.keras.quantize_annotate_model(_copy(model))
+            scheme = tfmot.experimental.combine.Default8BitClusterPreserveQuantizeScheme()
+            trained = tfmot.quantization.keras.quantize_apply(annotated, scheme)
+        except (RuntimeError, ValueError) as error:
+            raise EdgeError(f"--cqat: tfmot can't quantise this model: {str(error).strip().splitlines()[0]}") from error
+        _fit(trained, data, settings, seed)
+    for layer in result.layers:
+        if not layer.weights:
+            continue
+        wrapper = trained.get_layer(f"quant_{layer.name}")
+        values = {variable.name.rpartition("/")[2]: variable.numpy() for variable in wrapper.weights}
+        for variable in layer.weights:
+            name = variable.name.rpartition("/")[2]
+            value = values[name]
+            if name == "kernel:0":
+                value = _merged(value, np.unique(variable.numpy()))
+            variable.assign(value)
+    return result
+
+
+def prepare(
+    model: tf.keras.Model, settings: ClusterSettings, data: tuple[np.ndarray, np.ndarray] | None = None, seed: int = 0
+) -> tf.keras.Model:
+    """Does what the settings say.
+
+    Args:
+        model: A Keras model; it stays as it is.
+        settings: What to do.
+        data: Inputs and classes to train on; None for none.
+        seed: Of the shuffling.
+
+    Raises:
+        EdgeError: If the settings are not possible, need data and there are none, or the model is not functional.
+    """
+    if not settings.clusters and not settings.cqat:
+        return model
+    if settings.clusters and not 2 <= settings.clusters <= MAX_PALETTE:
+        raise EdgeError(f"--clusters must be between 2 and {MAX_PALETTE}; found {settings.clusters}")
+    if settings.cqat and data is None:
+        raise EdgeError("--cqat trains the model: it needs --train FILE.npz with x and y")
+    if not getattr(model, "_is_graph_network", False):
+        raise EdgeError("--clusters and --cqat need a functional or sequential Keras model")
+    if settings.clusters:
+        model = cluster(model, settings, data, seed)
+    if settings.cqat and data is not None:
+        model = train_preserving_clusters(model, settings, data, seed)
+    return model

@@ -1,0 +1,106 @@
+"""TensorFlow's converter, quietly: a Keras model in, a .tflite file's content out."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from edge.errors import ModelFileError
+
+
+@contextlib.contextmanager
+def quiet_converter() -> Iterator[None]:
+    """Swallows what the converter writes to standard error past Python; its errors come as exceptions."""
+    logger = tf.get_logger()
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    saved = os.dup(2)
+    with tempfile.TemporaryFile() as sink:
+        os.dup2(sink.fileno(), 2)
+        try:
+            with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+                warnings.simplefilter("ignore")
+                yield
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+            logger.setLevel(level)
+
+
+def first_line(error: Exception) -> str:
+    """Returns the first line of what an error says, or its class."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+def _converter(model: tf.keras.Model) -> tf.lite.TFLiteConverter:
+    # A fixed batch of one: with a batch of unknown size, some operators are shape arithmetic instead of constants.
+    function = tf.function(lambda x: model(x, training=False))
+    signature = tf.TensorSpec((1, *model.input_shape[1:]), model.input.dtype, name="input")
+    return tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function(signature)], model)
+
+
+def to_float32(model: tf.keras.Model) -> bytes:
+    """Converts to float32, the baseline.
+
+    Args:
+        model: Keras model with one input and one output.
+
+    Returns:
+        Content of a .tflite file.
+    """
+    return bytes(_converter(model).convert())
+
+
+def to_int8(model: tf.keras.Model, calibration: np.ndarray) -> bytes:
+    """Converts to full int8, inputs and outputs included.
+
+    Source: Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference"
+    (arXiv 1712.05877); TensorFlow Lite 8-bit quantization specification.
+
+    Args:
+        model: Keras model with one input and one output.
+        calibration: Representative data set, float32 (examples, *input_shape).
+
+    Returns:
+        Content of a .tflite file.
+    """
+    converter = _converter(model)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: ([example[None]] for example in calibration)
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = tf.int8
+    converter.inference_output_type = tf.int8
+    return bytes(converter.convert())
+
+
+def load_keras_model(path: Path) -> tf.keras.Model:
+    """Loads a Keras model file.
+
+    Args:
+        path: `.keras` or `.h5` file of a model with one input and one output.
+
+    Raises:
+        ModelFileError: If it is missing, damaged, or not such a model.
+    """
+    if not path.is_file():
+        raise ModelFileError(f"{path}: no such file; a run leaves its model as runs/NAME/model.keras")
+    try:
+        model = tf.keras.models.load_model(path, compile=False)
+    except Exception as error:  # Keras raises whatever the damaged part raises
+        raise ModelFileError(f"{path}: not a Keras model that loads: {first_line(error)}") from error
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise ModelFileError(
+            f"{path}: has {len(model.inputs)} inputs and {len(model.outputs)} outputs; one each is supported"
+        )
+    if any(size is None for size in model.input_shape[1:]):
+        raise ModelFileError(f"{path}: the input shape {model.input_shape} is not fixed")
+    return model

@@ -1,0 +1,350 @@
+"""A door to the content of .tflite files: tensors by name, operators in order, read and written.
+
+The schema's classes come with `ai-edge-litert`; nothing here knows an offset. What Python's FlatBuffers leaves out is
+added: constants start at multiples of 16 bytes, as TFLite's schema demands, and equal vectors (scales, zero points,
+shapes) are stored once.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from edge.errors import ModelFileError
+from edge.kernel_operators import KERNEL_OPERATORS
+
+TENSOR_TYPES: dict[int, type[np.generic]] = {
+    schema.TensorType.FLOAT32: np.float32,
+    schema.TensorType.INT32: np.int32,
+    schema.TensorType.UINT8: np.uint8,
+    schema.TensorType.INT64: np.int64,
+    schema.TensorType.INT16: np.int16,
+    schema.TensorType.INT8: np.int8,
+}
+"""NumPy types by the schema's numbers."""
+
+_NUMBERS = {np.dtype(type_): number for number, type_ in TENSOR_TYPES.items()}
+_OPERATOR_NAMES = {number: name for name, number in vars(schema.BuiltinOperator).items() if isinstance(number, int)}
+_IDENTIFIER = b"TFL3"
+_CONSTANT_ALIGNMENT = 16
+
+
+class _SharingBuilder(flatbuffers.Builder):
+    """Stores equal vectors and strings once, and aligns constants."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self._vectors: dict[tuple[str, bytes], int] = {}
+
+    def CreateNumpyVector(self, x: np.ndarray) -> int:  # noqa: N802
+        key = (x.dtype.str, x.tobytes())
+        if key not in self._vectors:
+            if x.dtype == np.uint8:  # constants; no other vector of this schema has unsigned bytes
+                self.StartVector(1, len(x), _CONSTANT_ALIGNMENT)
+                self.head -= len(x)
+                self.Bytes[self.head : self.head + len(x)] = x.tobytes()
+                self._vectors[key] = self.EndVector()
+            else:
+                self._vectors[key] = super().CreateNumpyVector(x)
+        return self._vectors[key]
+
+    def CreateString(self, s: Any, encoding: str = "utf-8", errors: str = "strict") -> int:  # noqa: N802
+        key = ("string", s if isinstance(s, bytes) else s.encode(encoding, errors))
+        if key not in self._vectors:
+            self._vectors[key] = super().CreateString(s, encoding, errors)
+        return self._vectors[key]
+
+
+@dataclass(frozen=True)
+class KernelUse:
+    """An operator with a constant kernel.
+
+    Attributes:
+        operator: Name of the operator.
+        position: Its place in the order of execution.
+        input: Name of the tensor it is applied to.
+        kernel: Name of the kernel's tensor.
+        bias: Name of the bias' tensor; None without one.
+        channel_axis: Axis of the kernel that output channels are counted along.
+    """
+
+    operator: str
+    position: int
+    input: str
+    kernel: str
+    bias: str | None
+    channel_axis: int
+
+
+class FlatbufferModel:
+    """A .tflite file as objects of its schema, with tensors found by name. Names are made unique on reading."""
+
+    def __init__(self, content: bytes) -> None:
+        """Reads a model with one subgraph.
+
+        Args:
+            content: Of a .tflite file.
+
+        Raises:
+            ModelFileError: If it is none, or has several subgraphs.
+        """
+        if content[4:8] != _IDENTIFIER:
+            raise ModelFileError("not a TFLite model (bytes 4 to 7 are not TFL3)")
+        self._model = schema.ModelT.InitFromPackedBuf(bytearray(content), 0)
+        if len(self._model.subgraphs) != 1:
+            raise ModelFileError(f"has {len(self._model.subgraphs)} subgraphs; one is supported")
+        self._graph = self._model.subgraphs[0]
+        self._numbers: dict[str, int] = {}
+        for number, tensor in enumerate(self._graph.tensors):
+            name = (tensor.name or b"").decode()
+            if name in self._numbers or not name:
+                name = f"{name}#{number}"
+            tensor.name = name
+            self._numbers[name] = number
+
+    def copy(self) -> FlatbufferModel:
+        """Returns a copy to change."""
+        return copy.deepcopy(self)
+
+    @property
+    def names(self) -> list[str]:
+        """Names of all tensors, in their order."""
+        return list(self._numbers)
+
+    @property
+    def boundary(self) -> list[str]:
+        """Names of the inputs and the outputs of the model."""
+        return [self._name(number) for number in (*self._graph.inputs, *self._graph.outputs)]
+
+    def tensor(self, name: str) -> Any:
+        """Returns a tensor, the schema's `TensorT`.
+
+        Args:
+            name: Its name.
+        """
+        return self._graph.tensors[self._numbers[name]]
+
+    def constant(self, name: str) -> np.ndarray | None:
+        """Returns the values of a constant in its own shape and type; None where the tensor is computed.
+
+        Args:
+            name: The tensor's name.
+        """
+        tensor = self.tensor(name)
+        data = self._model.buffers[tensor.buffer].data
+        if data is None or not len(data) or tensor.type not in TENSOR_TYPES:
+            return None
+        return np.frombuffer(bytes(data), TENSOR_TYPES[tensor.type]).reshape(tensor.shape)
+
+    def scales(self, name: str) -> np.ndarray:
+        """Returns a tensor's scales, float32: one, one per channel, or none where it is not quantised.
+
+        Args:
+            name: The tensor's name.
+        """
+        quantization = self.tensor(name).quantization
+        found = None if quantization is None else quantization.scale
+        return np.zeros(0, np.float32) if found is None else np.asarray(found, np.float32)
+
+    def kernel_uses(self) -> list[KernelUse]:
+        """Returns the operators with a constant kernel, in the order of execution."""
+        uses = []
+        for position, operator in enumerate(self._graph.operators):
+            name = self.operator_name(operator)
+            if name not in KERNEL_OPERATORS:
+                continue
+            place = KERNEL_OPERATORS[name]
+            kernel = self._name(operator.inputs[place.kernel_input])
+            if self.constant(kernel) is None:
+                continue
+            bias = operator.inputs[place.bias_input] if place.bias_input < len(operator.inputs) else -1
+            uses.append(
+                KernelUse(
+                    name,
+                    position,
+                    self._name(operator.inputs[0]),
+                    kernel,
+                    None if bias < 0 else self._name(bias),
+                    place.channel_axis,
+                )
+            )
+        return uses
+
+    def users(self, name: str) -> list[int]:
+        """Returns the positions of the operators that read a tensor.
+
+        Args:
+            name: The tensor's name.
+        """
+        number = self._numbers[name]
+        return [place for place, operator in enumerate(self._graph.operators) if number in operator.inputs]
+
+    def operator_name(self, operator: Any) -> str:
+        """Returns the schema's name of an operator's code; a custom operator has its own.
+
+        Args:
+            operator: The schema's `OperatorT`.
+        """
+        code = self._model.operatorCodes[operator.opcodeIndex]
+        number = max(code.builtinCode, code.deprecatedBuiltinCode)
+        if number == schema.BuiltinOperator.CUSTOM:
+            return bytes(code.customCode).decode() if isinstance(code.customCode, bytes) else str(code.customCode)
+        return _OPERATOR_NAMES[number]
+
+    def set_constant(
+        self, name: str, values: np.ndarray, scales: np.ndarray | None = None, channel_axis: int = 0
+    ) -> None:
+        """Replaces a constant.
+
+        Args:
+            name: The tensor's name.
+            values: What it becomes; the shape stays, the type may change.
+            scales: float32, one or one per channel; None leaves the quantisation as it is.
+            channel_axis: Axis that the scales are counted along.
+        """
+        tensor = self.tensor(name)
+        tensor.type = _NUMBERS[values.dtype]
+        tensor.buffer = self._add_buffer(values)
+        if scales is not None:
+            tensor.quantization = _quantization(scales, channel_axis)
+
+    def make_computed(self, name: str) -> None:
+        """Takes a constant's values away, but not its place for them: an operator will compute it.
+
+        Args:
+            name: The tensor's name.
+        """
+        self.tensor(name).buffer = self._add_buffer(np.zeros(0, np.uint8))
+
+    def add_tensor(
+        self,
+        name: str,
+        shape: tuple[int, ...],
+        type_: type[np.generic],
+        values: np.ndarray | None = None,
+        scales: np.ndarray | None = None,
+        channel_axis: int = 0,
+    ) -> str:
+        """Adds a tensor.
+
+        Args:
+            name: Its name, not in use.
+            shape: Its shape.
+            type_: NumPy type.
+            values: Its values; None where an operator computes it.
+            scales: float32, one or one per channel; None where it is not quantised.
+            channel_axis: Axis that the scales are counted along.
+
+        Returns:
+            The name.
+        """
+        tensor = schema.TensorT()
+        tensor.name, tensor.shape, tensor.type = name, np.array(shape, np.int32), _NUMBERS[np.dtype(type_)]
+        tensor.buffer = 0 if values is None else self._add_buffer(values)
+        tensor.quantization = None if scales is None else _quantization(scales, channel_axis)
+        tensor.hasRank = True
+        self._numbers[name] = len(self._graph.tensors)
+        self._graph.tensors.append(tensor)
+        return name
+
+    def insert_operator(
+        self, position: int, code: str, inputs: list[str], outputs: list[str], *, version: int = 1
+    ) -> None:
+        """Inserts an operator without options.
+
+        Args:
+            position: Its place in the order of execution.
+            code: The schema's name of its code, or the name of a custom operator.
+            inputs: Names of tensors.
+            outputs: Names of tensors.
+            version: Version of the operator.
+        """
+        operator = schema.OperatorT()
+        operator.opcodeIndex = self._code(code, version)
+        operator.inputs = np.array([self._numbers[name] for name in inputs], np.int32)
+        operator.outputs = np.array([self._numbers[name] for name in outputs], np.int32)
+        self._graph.operators.insert(position, operator)
+
+    def replace_input(self, position: int, old: str, new: str) -> None:
+        """Lets an operator read another tensor.
+
+        Args:
+            position: Place of the operator.
+            old: Name of the tensor it reads.
+            new: Name of the tensor it is to read.
+        """
+        operator = self._graph.operators[position]
+        inputs = np.array(operator.inputs)
+        inputs[inputs == self._numbers[old]] = self._numbers[new]
+        operator.inputs = inputs
+
+    def drop_descriptions(self) -> None:
+        """Takes out what no interpreter needs: names of tensors inside, descriptions, metadata, signatures."""
+        self._model.metadata, self._model.metadataBuffer, self._model.signatureDefs = [], None, []
+        self._model.description = None
+        self._graph.name = None
+        for name in set(self._numbers) - set(self.boundary):
+            self.tensor(name).name = None
+        for tensor in self._graph.tensors:
+            tensor.shapeSignature = None
+
+    def to_bytes(self) -> bytes:
+        """Returns the content of a .tflite file; buffers and operator codes that nothing uses are left out."""
+        packed = copy.copy(self._model)
+        graph = copy.copy(self._graph)
+        kept: dict[int, int] = {0: 0}  # buffer 0 is the empty one, by TFLite's convention
+        tensors = []
+        for tensor in graph.tensors:
+            moved = copy.copy(tensor)
+            moved.buffer = kept.setdefault(tensor.buffer, len(kept))
+            tensors.append(moved)
+        metadata = []
+        for entry in packed.metadata or []:
+            moved = copy.copy(entry)
+            moved.buffer = kept.setdefault(entry.buffer, len(kept))
+            metadata.append(moved)
+        packed.metadata = metadata or None
+        packed.metadataBuffer = None
+        packed.signatureDefs = packed.signatureDefs or None
+        graph.tensors = tensors
+        packed.subgraphs = [graph]
+        packed.buffers = [self._model.buffers[number] for number in kept]
+        builder = _SharingBuilder(1024)
+        builder.Finish(packed.Pack(builder), _IDENTIFIER)
+        return bytes(builder.Output())
+
+    def _name(self, number: int) -> str:
+        return self.names[number]
+
+    def _add_buffer(self, values: np.ndarray) -> int:
+        buffer = schema.BufferT()
+        buffer.data = np.frombuffer(np.ascontiguousarray(values).tobytes(), np.uint8)
+        self._model.buffers.append(buffer)
+        return len(self._model.buffers) - 1
+
+    def _code(self, name: str, version: int) -> int:
+        for number, known in enumerate(self._model.operatorCodes):
+            placeholder = schema.OperatorT()
+            placeholder.opcodeIndex = number
+            if self.operator_name(placeholder) == name:
+                known.version = max(known.version, version)
+                return number
+        code = schema.OperatorCodeT()
+        builtin = getattr(schema.BuiltinOperator, name, schema.BuiltinOperator.CUSTOM)
+        code.builtinCode, code.deprecatedBuiltinCode, code.version = builtin, min(builtin, 127), version
+        code.customCode = name if builtin == schema.BuiltinOperator.CUSTOM else None
+        self._model.operatorCodes.append(code)
+        return len(self._model.operatorCodes) - 1
+
+
+def _quantization(scales: np.ndarray, channel_axis: int) -> Any:
+    quantization = schema.QuantizationParametersT()
+    quantization.scale = np.asarray(scales, np.float32)
+    quantization.zeroPoint = np.zeros(len(scales), np.int64)
+    quantization.quantizedDimension = channel_axis if len(scales) > 1 else 0
+    return quantization

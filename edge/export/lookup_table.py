@@ -1,0 +1,71 @@
+"""`lut`: an int8 model whose kernels are look-up tables of TensorFlow Lite for Microcontrollers.
+
+Source: TFLM's DECODE operator (custom operator `TFLM_DECODE`): a tensor of packed indices and a tensor of 16 bytes of
+metadata followed by tables of values, one per channel.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edge.export.flatbuffer import FlatbufferModel
+from edge.export.keras_kernels import channels_last
+from edge.lookup_table import DECODE_OPERATOR, LookUpTables, pack_indices
+
+_OVERHEAD_BYTES = 320
+"""What two more tensors, their buffers and an operator cost in a .tflite file."""
+
+
+def tables_of(codes: np.ndarray, channel_axis: int | None) -> LookUpTables | None:
+    """Finds the tables of a kernel.
+
+    Args:
+        codes: int8, in the kernel's shape.
+        channel_axis: Axis with a table for each channel; None for one table.
+
+    Returns:
+        The tables; None where one would need more than 128 values.
+    """
+    rows = [codes.reshape(-1)] if channel_axis is None else list(channels_last(codes, channel_axis).T)
+    found = [np.unique(row, return_inverse=True) for row in rows]
+    stride = max(len(values) for values, _ in found)
+    width = max(1, (stride - 1).bit_length())
+    if width > 7:
+        return None
+    tables = np.stack([np.pad(values, (0, stride - len(values))) for values, _ in found])
+    indices = np.stack([inverse for _, inverse in found])
+    if channel_axis is None:
+        shaped = indices.reshape(codes.shape)
+    else:
+        others = [size for axis, size in enumerate(codes.shape) if axis != channel_axis]
+        shaped = np.moveaxis(indices.reshape(codes.shape[channel_axis], *others), 0, channel_axis)
+    return LookUpTables(tables.astype(np.int8), width, channel_axis, pack_indices(shaped, width))
+
+
+def to_look_up_tables(integer: FlatbufferModel) -> FlatbufferModel:
+    """Replaces kernels by look-up tables where that saves bytes, and takes out what no interpreter needs.
+
+    A table's mode follows the tensor's quantisation: one table per channel where there is a scale per channel (TFLM
+    gives wrong results for the other combination, without an error), else one.
+
+    Args:
+        integer: An int8 model.
+    """
+    model = integer.copy()
+    done = set()
+    for use in integer.kernel_uses():
+        codes = integer.constant(use.kernel)
+        if use.kernel in done or codes is None or codes.dtype != np.int8:
+            continue
+        done.add(use.kernel)
+        by_channel = len(integer.scales(use.kernel)) > 1
+        tables = tables_of(codes, use.channel_axis if by_channel else None)
+        if tables is None or tables.num_bytes + _OVERHEAD_BYTES >= codes.nbytes:
+            continue
+        model.make_computed(use.kernel)
+        indices = model.add_tensor(f"{use.kernel}/indices", (len(tables.indices),), np.uint8, tables.indices)
+        ancillary = tables.ancillary()
+        metadata = model.add_tensor(f"{use.kernel}/tables", (len(ancillary),), np.uint8, ancillary)
+        model.insert_operator(model.users(use.kernel)[0], DECODE_OPERATOR, [indices, metadata], [use.kernel])
+    model.drop_descriptions()
+    return model

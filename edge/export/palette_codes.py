@@ -1,0 +1,91 @@
+"""A palettized kernel as int8 codes: one set of codes for all output channels, whatever BatchNorm made of them.
+
+Folding multiplies each output channel by a factor. With scale[channel] = |factor[channel]| x largest centroid / 127 the
+codes are those of the palette itself, mirrored where the factor is negative: no code is spent on a channel's own range.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from edge.export.keras_kernels import FoldedKernel, channels_last, per_channel
+
+LARGEST_CODE = 127
+_LARGEST_BIAS = 2.0**30
+_LEAST_SCALE = 2.0**-20
+"""Of the kernel's largest scale: what a channel with a factor of (almost) zero gets."""
+
+
+class CodedKernel(NamedTuple):
+    """A kernel as integers.
+
+    Attributes:
+        codes: int8, in the kernel's shape.
+        scales: float32 (channels,), or (1,) for all.
+        channel_axis: Axis of the output channels.
+    """
+
+    codes: np.ndarray
+    scales: np.ndarray
+    channel_axis: int
+
+    @property
+    def values(self) -> np.ndarray:
+        """The weights that the codes stand for, float32."""
+        scales = self.scales if len(self.scales) == 1 else per_channel(self.scales, self.codes.ndim, self.channel_axis)
+        return self.codes * scales.astype(np.float32)
+
+
+def palette_codes(folded: FoldedKernel, least_scales: np.ndarray | None = None) -> CodedKernel:
+    """Codes a folded kernel exactly in its palette, with a scale per output channel.
+
+    Args:
+        folded: The kernel.
+        least_scales: float32 (channels,), what a scale must not fall below; None for no limit but that of channels
+            whose factor is almost zero.
+
+    Returns:
+        The codes; where a scale had to be raised, the channel's weights are next to nothing, and all of them get the
+        code of the centroid that is nearest to zero.
+    """
+    palette, axis = folded.kernel.palette, folded.use.channel_axis
+    assert palette is not None
+    largest = float(np.abs(palette).max(initial=0.0)) or 1.0
+    codes = np.round(folded.kernel.values * (LARGEST_CODE / largest)).astype(np.int8)
+    codes *= per_channel(np.where(folded.factors < 0, -1, 1).astype(np.int8), codes.ndim, axis)
+    scales = np.abs(folded.factors) * (largest / LARGEST_CODE)
+    least = np.full_like(scales, max(float(scales.max(initial=0.0)) * _LEAST_SCALE, np.finfo(np.float32).tiny))
+    if least_scales is not None:
+        least = np.maximum(least, least_scales)
+    vanishing = per_channel(scales < least, codes.ndim, axis)
+    quietest = palette[np.abs(palette).argmin()]
+    codes = np.where(vanishing, np.int8(round(float(quietest) * LARGEST_CODE / largest)), codes)
+    return CodedKernel(codes, np.maximum(scales, least).astype(np.float32), axis)
+
+
+def plain_codes(values: np.ndarray, channel_axis: int) -> CodedKernel:
+    """Codes a kernel without palette: each output channel over its own range.
+
+    Args:
+        values: float32, in a .tflite file's shape.
+        channel_axis: Axis of the output channels.
+    """
+    largest = np.abs(channels_last(values, channel_axis)).max(axis=0)
+    scales = np.where(largest > 0, largest, 1.0).astype(np.float32) / LARGEST_CODE
+    codes = np.round(values / per_channel(scales, values.ndim, channel_axis)).astype(np.int8)
+    return CodedKernel(codes, scales, channel_axis)
+
+
+def least_scales(bias: np.ndarray | None, input_scale: float, channels: int) -> np.ndarray:
+    """Returns the smallest scales with which a bias fits into 32 bits.
+
+    Args:
+        bias: float32 (channels,), or None.
+        input_scale: Scale of the operator's input.
+        channels: Number of output channels.
+    """
+    if bias is None:
+        return np.zeros(channels, np.float32)
+    return (np.abs(bias.astype(np.float64)) / (input_scale * _LARGEST_BIAS)).astype(np.float32)

@@ -1,0 +1,28 @@
+"""Which operators of a .tflite file have kernels, and where. Nothing is imported."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class KernelOperator(NamedTuple):
+    """Where an operator keeps its weights.
+
+    Attributes:
+        kernel_input: Position of the kernel among its inputs.
+        bias_input: Position of the bias among its inputs; it may be missing.
+        channel_axis: Axis of the kernel that output channels are counted along.
+    """
+
+    kernel_input: int
+    bias_input: int
+    channel_axis: int
+
+
+KERNEL_OPERATORS: dict[str, KernelOperator] = {
+    "CONV_2D": KernelOperator(1, 2, 0),
+    "DEPTHWISE_CONV_2D": KernelOperator(1, 2, 3),
+    "FULLY_CONNECTED": KernelOperator(1, 2, 0),
+    "TRANSPOSE_CONV": KernelOperator(1, 3, 0),
+}
+"""By name of the operator, as TFLite's schema spells it."""

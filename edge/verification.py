@@ -1,0 +1,180 @@
+"""Whether one model file does what another does: the same inputs through both. NumPy and an interpreter alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge.errors import EdgeError, ModelFileError
+from edge.files import read_examples
+from edge.packing import is_packed, read_bytes, read_model_content
+from edge.runtime import RUNTIMES, Runtime, TfliteModel, find_runtime
+from edge.table_expansion import has_look_up_tables
+from edge.tflite_reader import TfliteView
+
+
+@dataclass(frozen=True)
+class VerifySettings:
+    """What is asked for.
+
+    Attributes:
+        runtime: A key of `edge.runtime.RUNTIMES`, or `auto`: the interpreter of microcontrollers where one of the files
+            has look-up tables, else the first one installed.
+        exact: Whether outputs must be equal bit for bit; None decides by the files: a packed file must restore its
+            original, look-up tables must equal the int8 model they stand for, other pairs may differ.
+        min_agreement: Where outputs may differ: share of inputs whose largest output must be at the same place.
+        random_inputs: Seeded random inputs.
+        seed: Their seed.
+    """
+
+    runtime: str = "auto"
+    exact: bool | None = None
+    min_agreement: float = 0.9
+    random_inputs: int = 100
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What some inputs showed.
+
+    Attributes:
+        inputs: What they are, and how many.
+        equal: Share of inputs with outputs equal bit for bit.
+        agreement: Share of inputs whose largest output is at the same place.
+        max_error: Largest difference of an output, in the model's own unit.
+        accuracies: Of reference and candidate; None without classes.
+    """
+
+    inputs: str
+    equal: float
+    agreement: float
+    max_error: float
+    accuracies: tuple[float, float] | None = None
+
+
+def _has_tables(content: bytes, path: Path) -> bool:
+    try:
+        return has_look_up_tables(TfliteView(content))
+    except ModelFileError as error:
+        raise ModelFileError(f"{path}: {error}") from error
+
+
+def _chosen_runtime(name: str, *, tables: bool) -> Runtime:
+    if name != "auto" or not tables:
+        return find_runtime(name)
+    if not RUNTIMES["tflm"].is_installed():
+        raise EdgeError(
+            "look-up tables are verified in the interpreter of microcontrollers: pip install "
+            f"{RUNTIMES['tflm'].install}; or name another with --runtime, which then compares the expanded kernels"
+        )
+    return find_runtime("tflm")
+
+
+def _outputs(model: TfliteModel, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    raw, values = [], []
+    for example in x:
+        model.set_input(example[None])
+        model.invoke()
+        raw.append(model.raw_output()[0].copy())
+        values.append(model.output()[0])
+    return np.stack(raw), np.stack(values)
+
+
+def _compare(models: tuple[TfliteModel, TfliteModel], x: np.ndarray, y: np.ndarray | None, inputs: str) -> Comparison:
+    (raw, values), (other_raw, other_values) = (_outputs(model, x) for model in models)
+    axes = tuple(range(1, values.ndim))
+    equal = (raw == other_raw).all(axis=axes) if raw.dtype == other_raw.dtype else np.zeros(len(x), bool)
+    best, other_best = (each.reshape(len(x), -1).argmax(axis=1) for each in (values, other_values))
+    accuracies = None if y is None else (float((best == y).mean()), float((other_best == y).mean()))
+    return Comparison(
+        f"{len(x):,} {inputs}",
+        float(equal.mean()),
+        float((best == other_best).mean()),
+        float(np.abs(values - other_values).max()),
+        accuracies,
+    )
+
+
+def verify(
+    reference: Path, candidate: Path, data: Path | None = None, settings: VerifySettings | None = None
+) -> dict[str, Any]:
+    """Compares two model files.
+
+    Args:
+        reference: The file that is right.
+        candidate: The file in question.
+        data: NPZ with x (examples, ...) and y (examples,); adds real inputs and accuracy.
+        settings: What is asked for.
+
+    Returns:
+        `passed`, `reason` (why not, or why), `exact`, `identical` (whether the models are the same bytes), `runtime`,
+        and `comparisons`, a list of `Comparison`; none where identical bytes already say it all.
+
+    Raises:
+        EdgeError: If a file, the data or the runtime do not allow it.
+    """
+    settings = settings or VerifySettings()
+    if not 0 <= settings.min_agreement <= 1 or settings.random_inputs < 1:
+        raise EdgeError("--min-agreement must be between 0 and 1, and at least one random input is needed")
+    contents = [read_model_content(path) for path in (reference, candidate)]
+    tables = [_has_tables(content, path) for content, path in zip(contents, (reference, candidate), strict=True)]
+    packed = any(is_packed(read_bytes(path)) for path in (reference, candidate))
+    identical = contents[0] == contents[1]
+    exact = settings.exact
+    if exact is None:
+        exact = packed or any(tables)
+    if identical or (packed and settings.exact is None and tables[0] == tables[1]):
+        reason = "the models are the same, byte for byte" if identical else "the packed file restores another model"
+        return {
+            "passed": identical, "reason": reason, "exact": exact, "identical": identical, "runtime": None,
+            "comparisons": [],
+        }  # fmt: skip
+    runtime = _chosen_runtime(settings.runtime, tables=any(tables))
+    models = (TfliteModel(reference, runtime), TfliteModel(candidate, runtime))
+    if models[0].input_shape != models[1].input_shape:
+        raise EdgeError(f"inputs differ in shape: {models[0].input_shape} and {models[1].input_shape}")
+    low, high = models[0].input_range
+    rng = np.random.default_rng(settings.seed)
+    noise = rng.uniform(low, high, (settings.random_inputs, *models[0].input_shape)).astype(np.float32)
+    comparisons = [_compare(models, noise, None, "random inputs")]
+    if data is not None:
+        x, y = read_examples(data, models[0].input_shape)
+        comparisons.append(_compare(models, x, y, f"examples of {data.name}"))
+    if exact:
+        passed = all(each.equal == 1.0 for each in comparisons)
+        reason = "all outputs are equal, bit for bit" if passed else "outputs must be equal bit for bit, and are not"
+    else:
+        # Real inputs decide where there are some: on noise, classes are close to each other.
+        passed = comparisons[-1].agreement >= settings.min_agreement
+        reason = (
+            f"agreement {comparisons[-1].agreement:.4f} is {'at least' if passed else 'below'} "
+            f"{settings.min_agreement:g} ({comparisons[-1].inputs})"
+        )
+    return {
+        "passed": passed, "reason": reason, "exact": exact, "identical": identical,
+        "runtime": f"{runtime.package} {runtime.version}", "comparisons": comparisons,
+    }  # fmt: skip
+
+
+def format_verification(found: dict[str, Any]) -> str:
+    """Returns what was found as lines for a terminal.
+
+    Args:
+        found: What `verify` returned.
+    """
+    lines = []
+    for each in found["comparisons"]:
+        line = (
+            f"{each.inputs}: equal {each.equal:.4f}, agreement {each.agreement:.4f}, largest difference "
+            f"{each.max_error:.6g}"
+        )
+        if each.accuracies:
+            line += f", accuracy {each.accuracies[0]:.4f} and {each.accuracies[1]:.4f}"
+        lines.append(line)
+    where = f" ({found['runtime']})" if found["runtime"] else ""
+    lines.append(f"{'passed' if found['passed'] else 'FAILED'}: {found['reason']}{where}")
+    return "\n".join(lines)
