@@ -49,6 +49,9 @@ def _replay(options: argparse.Namespace) -> int:
     from tfc.replay import replay
     from tfc.report import replay_table
 
+    if (options.round is None) != (options.model is None):
+        raise RunError("--round and --model belong together")
+
     rounds = replay(options.run, deflate=options.deflated)
     print(replay_table(rounds, deflated=options.deflated).to_markdown())
     different = [str(row.round) for row in rounds if not (row.broadcast_equal and row.mean_equal)]
@@ -57,6 +60,12 @@ def _replay(options: argparse.Namespace) -> int:
     print(
         f"\n{len(rounds)} rounds: every client arrived at the server's model, and the answers at its mean, bit for bit"
     )
+    if options.model:
+        _require_workstation()
+        from tfc.round_model import write_round_model
+
+        write_round_model(options.run, options.round, options.model)
+        print(f"{options.model}: what clients were sent in round {options.round}")
     return 0
 
 
@@ -193,6 +202,10 @@ def _parser() -> argparse.ArgumentParser:
     replay.add_argument("run", type=Path, metavar="RUN", help="folder of a run made with --record-payloads")
     replay.add_argument(
         "--deflated", action="store_true", help="also measure the models as deflated files of float32 weights"
+    )
+    replay.add_argument("--round", type=int, metavar="N", help="with --model: the round, from 1")
+    replay.add_argument(
+        "--model", type=Path, metavar="FILE.keras", help="also write the model that clients were sent in round N"
     )
     replay.set_defaults(function=_replay)
 

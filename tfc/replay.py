@@ -69,6 +69,7 @@ class _Replay:
     def __init__(self, downlink: MessageSpec, uplink: MessageSpec, *, deflate: bool) -> None:
         self._downlink, self._uplink, self._deflate = downlink, uplink, deflate
         self._clients: dict[int, HeldModel] = {}
+        self.broadcast: HeldModel | None = None
 
     def play(self, payloads: RoundPayloads) -> ReplayedRound:
         deflated = 0
@@ -78,6 +79,7 @@ class _Replay:
                 decoded = message.decode(payload, self._downlink, self._clients.get(client))
                 self._clients[client] = decoded.held
             held = self._clients[client]
+            self.broadcast = held
             broadcast_equal &= broadcast_digest(held.palettes, held.others) == payloads.broadcast
         if self._deflate and payloads.down:
             # Every client gets the same model.
@@ -99,6 +101,23 @@ class _Replay:
         )
 
 
+def _specifications(run: Path) -> tuple[MessageSpec, MessageSpec]:
+    folder = run / "payloads"
+    if not rounds_in(folder):
+        raise RunError(f"{run}: no recorded payloads; make them with: tfc run ... --record-payloads")
+    try:
+        return from_json((folder / "spec.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(f"{folder / 'spec.json'}: {error}") from error
+
+
+def _played(run: Path, player: _Replay, place: Path) -> ReplayedRound:
+    try:
+        return player.play(read_round(place))
+    except (OSError, ValueError, KeyError, TypeError, MemoryError) as error:
+        raise RunError(f"{place}: {error}") from error
+
+
 def replay(run: Path, *, deflate: bool = False) -> list[ReplayedRound]:
     """Plays a recorded run again.
 
@@ -112,19 +131,26 @@ def replay(run: Path, *, deflate: bool = False) -> list[ReplayedRound]:
     Raises:
         RunError: If the run has no payloads, or one of them is damaged.
     """
-    folder = run / "payloads"
-    rounds = rounds_in(folder)
-    if not rounds:
-        raise RunError(f"{run}: no recorded payloads; make them with: tfc run ... --record-payloads")
-    try:
-        downlink, uplink = from_json((folder / "spec.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunError(f"{folder / 'spec.json'}: {error}") from error
-    player = _Replay(downlink, uplink, deflate=deflate)
-    replayed = []
-    for place in rounds:
-        try:
-            replayed.append(player.play(read_round(place)))
-        except (OSError, ValueError, KeyError, TypeError, MemoryError) as error:
-            raise RunError(f"{place}: {error}") from error
-    return replayed
+    player = _Replay(*_specifications(run), deflate=deflate)
+    return [_played(run, player, place) for place in rounds_in(run / "payloads")]
+
+
+def broadcast_model(run: Path, round_number: int) -> HeldModel:
+    """Returns the model that clients were sent in a round: the one that the round before ended with.
+
+    Args:
+        run: The run's folder, recorded with `--record-payloads`.
+        round_number: From 1.
+
+    Raises:
+        RunError: If the run has no payloads, one of them is damaged, or there is no such round.
+    """
+    player = _Replay(*_specifications(run), deflate=False)
+    places = rounds_in(run / "payloads")
+    if not 1 <= round_number <= len(places):
+        raise RunError(f"{run}: has rounds 1 to {len(places)}; found {round_number}")
+    for place in places[:round_number]:
+        _played(run, player, place)
+    if player.broadcast is None:
+        raise RunError(f"{run}: nobody was sent a model in round {round_number}")
+    return player.broadcast

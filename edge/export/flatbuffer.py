@@ -167,7 +167,7 @@ class FlatbufferModel:
                 KernelUse(
                     name,
                     position,
-                    self._name(operator.inputs[0]),
+                    self._name(operator.inputs[place.data_input]),
                     kernel,
                     None if bias < 0 else self._name(bias),
                     place.channel_axis,

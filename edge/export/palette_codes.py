@@ -1,7 +1,9 @@
 """A palettized kernel as int8 codes: one set of codes for all output channels, whatever BatchNorm made of them.
 
-Folding multiplies each output channel by a factor. With scale[channel] = |factor[channel]| x largest centroid / 127 the
-codes are those of the palette itself, mirrored where the factor is negative: no code is spent on a channel's own range.
+Folding multiplies each output channel by a factor. With scale[channel] = |factor[channel]| x step, and one step for the
+kernel, the codes are those of the palette itself, mirrored where the factor is negative: no code is spent on a
+channel's own range. The largest centroid need not have code 127: a few centroids are met better by another step, which
+is searched for.
 """
 
 from __future__ import annotations
@@ -13,6 +15,8 @@ import numpy as np
 from edge.export.keras_kernels import FoldedKernel, channels_last, per_channel
 
 LARGEST_CODE = 127
+_LARGEST_CODES = np.arange(80.0, LARGEST_CODE + 0.125, 0.25)
+"""What the largest centroid's code may be, before rounding."""
 _LARGEST_BIAS = 2.0**30
 _LEAST_SCALE = 2.0**-20
 """Of the kernel's largest scale: what a channel with a factor of (almost) zero gets."""
@@ -38,6 +42,22 @@ class CodedKernel(NamedTuple):
         return self.codes * scales.astype(np.float32)
 
 
+def palette_step(kernel: np.ndarray) -> float:
+    """Returns the step, of a few hundred, whose multiples are closest to a kernel's values in the mean square.
+
+    Args:
+        kernel: float32, with few distinct values.
+    """
+    palette, counts = np.unique(kernel, return_counts=True)
+    largest = float(np.abs(palette).max(initial=0.0))
+    if not largest:
+        return 1.0
+    steps = largest / _LARGEST_CODES
+    exact = palette.astype(np.float64)[:, None] / steps
+    errors = (counts[:, None] * ((np.round(exact) - exact) * steps) ** 2).sum(axis=0)
+    return float(steps[errors.argmin()])
+
+
 def palette_codes(folded: FoldedKernel, least_scales: np.ndarray | None = None) -> CodedKernel:
     """Codes a folded kernel exactly in its palette, with a scale per output channel.
 
@@ -52,16 +72,16 @@ def palette_codes(folded: FoldedKernel, least_scales: np.ndarray | None = None) 
     """
     palette, axis = folded.kernel.palette, folded.use.channel_axis
     assert palette is not None
-    largest = float(np.abs(palette).max(initial=0.0)) or 1.0
-    codes = np.round(folded.kernel.values * (LARGEST_CODE / largest)).astype(np.int8)
+    step = palette_step(folded.kernel.values)
+    codes = np.round(folded.kernel.values / step).astype(np.int8)
     codes *= per_channel(np.where(folded.factors < 0, -1, 1).astype(np.int8), codes.ndim, axis)
-    scales = np.abs(folded.factors) * (largest / LARGEST_CODE)
+    scales = np.abs(folded.factors) * step
     least = np.full_like(scales, max(float(scales.max(initial=0.0)) * _LEAST_SCALE, np.finfo(np.float32).tiny))
     if least_scales is not None:
         least = np.maximum(least, least_scales)
     vanishing = per_channel(scales < least, codes.ndim, axis)
     quietest = palette[np.abs(palette).argmin()]
-    codes = np.where(vanishing, np.int8(round(float(quietest) * LARGEST_CODE / largest)), codes)
+    codes = np.where(vanishing, np.int8(round(float(quietest) / step)), codes)
     return CodedKernel(codes, np.maximum(scales, least).astype(np.float32), axis)
 
 

@@ -1,6 +1,7 @@
 """Export and benchmark, in Python and as a user types them."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import tensorflow as tf
 from edge.bench import BenchSettings, bench, float_reference, interleaved_latencies, paired_speedup
 from edge.cli import main
 from edge.errors import DataFileError, EdgeError, ModelFileError, RuntimeMissingError
+from edge.export.flatbuffer import FlatbufferModel
 from edge.export.variants import export
 from edge.files import read_examples
 from edge.runtime import RUNTIMES, TfliteModel, find_runtime
@@ -134,7 +136,7 @@ def test_commands_export_and_bench(folder, tmp_path):
     assert "tflite-runtime 2.14.0, 1 thread(s)" in done.stdout
 
 
-def test_bench_runs_with_numpy_and_an_interpreter_alone(folder, tmp_path):
+def test_device_commands_run_with_numpy_and_an_interpreter_alone(folder, exported, tmp_path):
     """In an environment into which nothing but this package's extra was installed."""
     root = Path(__file__).parent.parent.parent
     python = tmp_path / "venv" / "bin" / "python"
@@ -152,6 +154,21 @@ def test_bench_runs_with_numpy_and_an_interpreter_alone(folder, tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "0.8000" in done.stdout
+    variants = [exported / f"model-{end}" for end in ("int8.tflite", "lut.tflite", "int8.tflite.packed")]
+    patch, new = tmp_path / "update.patch", tmp_path / "new.tflite"
+    for words in (
+        ["inspect", *variants],
+        ["verify", *variants[:2], "--runtime", "litert"],
+        ["verify", variants[0], variants[2]],
+        ["pack", variants[0], "--out", tmp_path / "m.packed"],
+        ["unpack", tmp_path / "m.packed", "--out", tmp_path / "m.tflite"],
+        ["patch", "make", variants[0], tmp_path / "m.tflite", "--out", patch],
+        ["patch", "apply", variants[0], patch, "--out", new],
+        ["bench", *variants, "--min-runs", "20", "--min-seconds", "0"],
+    ):
+        done = subprocess.run([python, "-m", "edge", *words], capture_output=True, text=True, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    assert new.read_bytes() == variants[0].read_bytes()
     code = "import tfc, tfc.codec.message, tfc.codec.palette, edge.bench, edge.runtime"
     subprocess.run([python, "-c", code], check=True, cwd=tmp_path)
     for words in (["run", "demo"], ["presets", "demo"], ["data", "demo", "--out", "x"]):
@@ -165,9 +182,14 @@ def test_bench_runs_with_numpy_and_an_interpreter_alone(folder, tmp_path):
 
 
 @pytest.fixture
-def bad(tmp_path):
+def bad(tmp_path, folder):
     (tmp_path / "text.tflite").write_text("hello, I am no model")
     (tmp_path / "cut.tflite").write_bytes(b"\x1c\0\0\0TFL3" + b"\0" * 20)
+    unknown = FlatbufferModel((folder / "model-int8.tflite").read_bytes())
+    first = unknown.boundary[0]
+    unknown.insert_operator(0, "NOBODY_KNOWS", [first], [unknown.add_tensor("what", (1,), np.int8)])
+    (tmp_path / "unknown.tflite").write_bytes(unknown.to_bytes())
+    shutil.copy(folder / "model.keras", tmp_path)  # without calibration.npz beside it
     (tmp_path / "text.keras").write_text("hello")
     np.savez(tmp_path / "wide.npz", x=np.zeros((3, 9, 9, 1), np.float32), y=np.zeros(3, int))
     np.savez(tmp_path / "bytes.npz", x=np.zeros((3, *SHAPE), np.uint8), y=np.zeros(3, int))
@@ -181,7 +203,8 @@ def bad(tmp_path):
     [
         (["bench", "{bad}/none.tflite"], "none.tflite: cannot be read"),
         (["bench", "{bad}/text.tflite"], "not a TFLite model"),
-        (["bench", "{bad}/cut.tflite"], "can't load it"),
+        (["bench", "{bad}/cut.tflite"], "cut.tflite: damaged"),
+        (["bench", "{bad}/unknown.tflite"], "can't load it"),
         (["bench", "{good}/model-f32.tflite", "--data", "{bad}/wide.npz"], "the model takes (examples, 8, 8, 1)"),
         (["bench", "{good}/model-f32.tflite", "--data", "{bad}/bytes.npz"], "x must be float32"),
         (["bench", "{good}/model-f32.tflite", "--data", "{bad}/unlabelled.npz"], "lacks y"),
@@ -190,7 +213,7 @@ def bad(tmp_path):
         (["bench", "{good}/model-f32.tflite", "--threads", "0"], "--threads must be at least 1"),
         (["export", "{bad}/none.keras", "--out", "{bad}/out"], "no such file"),
         (["export", "{bad}/text.keras", "--out", "{bad}/out"], "not a Keras model that loads"),
-        (["export", "{good}/model.keras", "--out", "{bad}/out", "--variants", "int8"], "int8 needs a representative"),
+        (["export", "{bad}/model.keras", "--out", "{bad}/out", "--variants", "int8"], "int8 needs a representative"),
         (["export", "{good}/model.keras", "--out", "{bad}/out", "--variants", "f32,int3"], "unknown variant int3"),
     ],
 )

@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 
 from tfc import config
@@ -50,6 +51,27 @@ def test_numpy_clients_arrive_at_the_servers_models_bit_for_bit(recorded, capsys
         assert fedavg / recorded.summary["communication_ratio"] < deflated < fedavg
     assert main(["replay", str(recorded.path)]) == 0
     assert "bit for bit" in capsys.readouterr().out
+
+
+def test_the_model_of_a_round_is_what_clients_were_sent(recorded, tmp_path, capsys):
+    import tensorflow as tf
+
+    from tfc.codec.palette import dequantize
+    from tfc.replay import broadcast_model
+
+    out = tmp_path / "round-2.keras"
+    assert main(["replay", str(recorded.path), "--round", "2", "--model", str(out)]) == 0
+    model = tf.keras.models.load_model(out, compile=False)
+    held = broadcast_model(recorded.path, 2)
+    expected = [*(dequantize(palette) for palette in held.palettes), *held.others]
+    total = sum(float(np.abs(weights).sum()) for weights in model.get_weights())
+    assert total == pytest.approx(sum(float(np.abs(weights).sum()) for weights in expected), rel=1e-5)
+    kernels = {weights.tobytes() for weights in model.get_weights()}
+    assert all(np.asarray(weights, np.float32).tobytes() in kernels for weights in expected)
+    assert main(["replay", str(recorded.path), "--round", "99", "--model", str(out)]) == 1
+    assert "found 99" in capsys.readouterr().err
+    assert main(["replay", str(recorded.path), "--round", "1"]) == 1
+    assert "--round and --model belong together" in capsys.readouterr().err
 
 
 def test_with_everyone_there_is_no_key_frame_and_the_first_broadcast_is_a_seed(recorded):

@@ -1,0 +1,79 @@
+"""Packing, patching and exporting as a user types it."""
+
+import numpy as np
+import pytest
+from palettized_models import CLUSTERS, SHAPE, plain
+
+from edge.cli import main
+from edge.inspection import inspect
+
+
+def lines_of(capsys):
+    captured = capsys.readouterr()
+    return captured.out.splitlines(), [line for line in captured.err.splitlines() if line.startswith("error: ")]
+
+
+def test_pack_and_unpack(exported, tmp_path, capsys):
+    original = (exported / "model-int8.tflite").read_bytes()
+    path = tmp_path / "m.tflite"
+    path.write_bytes(original)
+    assert main(["pack", str(path)]) == 0
+    path.unlink()
+    assert main(["unpack", str(tmp_path / "m.tflite.packed")]) == 0
+    assert path.read_bytes() == original
+    out, _ = lines_of(capsys)
+    assert "x smaller" in out[0] and "restored bit for bit" in out[1]
+
+
+def test_patch_make_and_apply_leaves_the_old_file_whole(exported, tmp_path, capsys):
+    old, packed = exported / "model-int8.tflite", exported / "model-int8.tflite.packed"
+    before = old.read_bytes()
+    assert main(["patch", "make", str(packed), str(old), "--out", str(tmp_path / "p")]) == 0
+    assert main(["patch", "apply", str(old), str(tmp_path / "p"), "--out", str(tmp_path / "new.tflite")]) == 0
+    assert (tmp_path / "new.tflite").read_bytes() == before
+    lines_of(capsys)
+    wrong = exported / "model-wo8.tflite"
+    kept = wrong.read_bytes()
+    assert main(["patch", "apply", str(wrong), str(tmp_path / "p"), "--out", str(wrong)]) == 1
+    _, errors = lines_of(capsys)
+    assert len(errors) == 1 and "was made for another file" in errors[0] and str(tmp_path / "p") in errors[0]
+    assert wrong.read_bytes() == kept
+
+
+def test_export_clusters_a_model_first_and_finds_calibration_beside_it(tmp_path, capsys):
+    model = plain()
+    rng = np.random.default_rng(0)
+    model.set_weights([rng.uniform(0.1, 1, weights.shape) for weights in model.get_weights()])
+    model.save(tmp_path / "own.keras")
+    np.savez(tmp_path / "calibration.npz", x=rng.random((30, *SHAPE), np.float32))
+    words = ["export", str(tmp_path / "own.keras"), "--out", str(tmp_path / "out"), "--clusters", str(CLUSTERS)]
+    assert main([*words, "--variants", "int8,packed"]) == 0
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == ["own-int8.tflite", "own-int8.tflite.packed"]
+    rows = inspect(tmp_path / "out" / "own-int8.tflite")["kernels"]
+    assert all(row["distinct"] <= CLUSTERS for row in rows)
+    assert main([*words, "--variants", "packed", "--name", "small"]) == 0
+    assert (tmp_path / "out" / "small-int8.tflite.packed").is_file()
+    assert not (tmp_path / "out" / "small-int8.tflite").exists()
+
+
+@pytest.mark.parametrize(
+    "words,message",
+    [
+        (["unpack", "{good}/model-int8.tflite", "--out", "x"], "bytes 0 to 3 are not FCPK"),
+        (["unpack", "{good}/model-int8.tflite"], "name the result with --out FILE"),
+        (["pack", "{good}/test.npz"], "test.npz: not a TFLite model"),
+        (["pack", "{good}/none"], "none: cannot be read"),
+        (["patch", "make", "{good}/model-int8.tflite", "{good}/model-f32.tflite", "--out", "x"], "different architect"),
+        (["patch", "apply", "{good}/model-int8.tflite", "{good}/test.npz", "--out", "x"], "are not FCPP"),
+        (["verify", "{good}/model-int8.tflite", "{good}/test.npz"], "test.npz: not a TFLite model"),
+        (["export", "{good}/model.keras", "--out", "x", "--cqat"], "--cqat trains the model: it needs --train"),
+        (["export", "{good}/model.keras", "--out", "x", "--clusters", "1"], "--clusters must be between 2 and 128"),
+    ],
+)
+def test_bad_input_gets_one_line_and_leaves_nothing(words, message, exported, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main([word.format(good=exported) for word in words]) == 1
+    _, errors = lines_of(capsys)
+    assert len(errors) == 1 and message in errors[0]
+    assert list(tmp_path.iterdir()) == []
