@@ -30,10 +30,10 @@ demo: $(INSTALLED)  ## the main job: FedAvg and FedCompress on real digits, expo
 	$(BIN)/tfc run demo --set method=fedavg --out $(DEMO)/fedavg --force
 	$(BIN)/tfc run demo --out $(DEMO)/fedcompress --force
 	$(BIN)/tfc data demo --out $(DEMO)/data
-	$(BIN)/edge export $(DEMO)/fedavg/model.keras --name fedavg --out $(DEMO)/edge --variants f32,int8 \
-		--calibration $(DEMO)/data/calibration.npz
-	$(BIN)/edge export $(DEMO)/fedcompress/model.keras --name fedcompress --out $(DEMO)/edge --variants f32,int8 \
-		--calibration $(DEMO)/data/calibration.npz
+	$(BIN)/edge export $(DEMO)/fedavg/model.keras --name fedavg --out $(DEMO)/edge --variants f32,int8
+	$(BIN)/edge export $(DEMO)/fedcompress/model.keras --name fedcompress --out $(DEMO)/edge \
+		--variants f32,wo8,int8,lut,packed
+	$(BIN)/edge inspect $(DEMO)/edge/fedcompress-int8.tflite
 	$(BIN)/edge bench $(DEMO)/edge/*.tflite --baseline $(DEMO)/edge/fedavg-f32.tflite --data $(DEMO)/data/test.npz \
 		--json $(DEMO)/edge/bench.json
 	@echo

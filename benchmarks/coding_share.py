@@ -4,8 +4,8 @@
 
 In turn: one call of the learning process' `next`, and all coding that such a round does, on the messages of the round
 before: each client decodes the broadcast and encodes its answer (two clients at a time, as TFF's worker has them on two
-cores), the server decodes all answers, encodes the next broadcast and decodes it. The share is the median of the ratios
-of neighbouring turns.
+cores), the server decodes all answers and averages them, encodes the next broadcast and decodes it. The share is the
+median of the ratios of neighbouring turns.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from record import interleaved_ms, paired_ratio, save
 from tfc import config
 from tfc.codec import graph
 from tfc.codec.message_spec import HeldModel
+from tfc.federated.aggregator import ClientPayloads, mean_of_payloads
 from tfc.federated.client_data import client_data, client_data_type
 from tfc.federated.global_model import ModelSpec, held_model
 from tfc.federated.process import build_fedcompress, process_spec
@@ -69,6 +70,12 @@ class Coding:
             )
             return graph.encode(message, spec.downlink, self._base)
 
+        @tf.function
+        def average_answers(collected: ClientPayloads) -> Any:
+            return mean_of_payloads(spec, self._held, collected)
+
+        self._collected = ClientPayloads(*(tf.constant(part) for part in collected))
+        self.average_answers = average_answers
         self.encode_answer, self.encode_broadcast = encode_answer, encode_broadcast
 
     def client(self, number: int) -> None:
@@ -80,8 +87,7 @@ class Coding:
         """All clients two at a time, then the server."""
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(self.client, range(len(self._answers))))
-        for answer in self._answers:
-            self.decode_answer(answer)
+        self.average_answers(self._collected)
         payload = self.encode_broadcast(self._next)
         tf.nest.map_structure(lambda tensor: tensor.numpy(), self.decode_broadcast(payload))
 

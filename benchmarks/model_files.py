@@ -3,12 +3,12 @@
     tfc run fashion-resnet8 --record-payloads --out runs/recorded-resnet8
     tfc run fashion-resnet20 --record-payloads --out runs/recorded-resnet20
     tfc run fashion-resnet8 --set model.name=mobilenet --set rounds=3 --record-payloads --out runs/recorded-mobilenet
-    python benchmarks/model_files.py runs/recorded-*
+    python benchmarks/model_files.py runs/recorded-* runs/reference/fedavg-seed0 runs/reference/as-published-seed0
 
 Per run: exports f32, wo8, int8, lut and their packed copies; counts bytes and codes; measures accuracy on the full test
 set (look-up tables expanded, after they were compared with int8 bit for bit in TFLM); times opening; measures speed-ups
 in alternating slices, on one thread, against f32 and against int8 of the same architecture with kernels that were never
-clustered; makes the patch between the models before and after the last round.
+clustered; where the run kept its payloads, makes the patch between the models before and after the last round.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from edge.runtime import TfliteModel, find_runtime
 from edge.table_expansion import expand_tables
 from edge.verification import VerifySettings, verify
 from tfc import config
+from tfc.payload_files import rounds_in
 from tfc.round_model import write_round_model
 from tfc.simulation import write_device_data
 
@@ -120,10 +121,12 @@ def measure(run: Path, seconds: float) -> dict[str, Any]:
         sizes = {variant: path.stat().st_size for variant, path in done.paths.items()}
         kernels = {variant: inspect(paths[variant])["kernels"] for variant in ("f32", "wo8", "int8", "lut")}
         exact = verify(paths["int8"], paths["lut"], settings=VerifySettings(random_inputs=20))
-        update = update_between_rounds(run, folder, calibration)
+        update = update_between_rounds(run, folder, calibration) if rounds_in(run / "payloads") else None
+        if update:
+            update["times_smaller_than_f32"] = round(f32 / update["patch_bytes"], 2)
         return {
             "model": settings.model.name,
-            "clusters": settings.clustering.max_clusters,
+            "method": settings.method,
             "bytes": sizes,
             "times_smaller_than_f32": {variant: round(f32 / size, 2) for variant, size in sizes.items()},
             "plain_int8_bytes": plain.stat().st_size,
@@ -137,7 +140,7 @@ def measure(run: Path, seconds: float) -> dict[str, Any]:
             "accuracy_tflite": accuracies({name: paths[name] for name in ("wo8", "int8")}, test, "tflite"),
             "lut_equals_int8_in_tflm": exact["passed"],
             "open_ms": {name: open_ms(done.paths[name]) for name in ("lut", "int8.packed", "lut.packed", "wo8.packed")},
-            "update": {**update, "times_smaller_than_f32": round(f32 / update["patch_bytes"], 2)},
+            "update": update,
             "speed": {
                 runtime: speedups({**paths, "plain-int8": plain}, runtime, seconds) for runtime in ("litert", "tflite")
             },

@@ -20,7 +20,7 @@ def commands_in(text):
             yield found.group(1), shlex.split(words, comments=True)
 
 
-@pytest.mark.parametrize("name", ["README.md", "Makefile", "docs/results.md"])
+@pytest.mark.parametrize("name", ["README.md", "Makefile", "docs/results.md", "docs/model-files.md"])
 def test_commands_in_texts_are_accepted_by_the_command_lines(name):
     import edge.cli
     import tfc.cli

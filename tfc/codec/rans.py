@@ -105,5 +105,5 @@ def decode(
         order = np.minimum(position + np.cumsum(empty) - 1, len(stream) - 1)
         state = np.where(empty, (state << 16) | stream[order], state)
         position += int(empty.sum())
-    sound = position <= len(words) and bool((state == STATE_LOW).all())
+    sound = position <= len(words) and bool((state == STATE_LOW).all() and (states >= STATE_LOW).all())
     return symbols.reshape(-1)[: len(contexts)], position, sound

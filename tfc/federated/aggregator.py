@@ -143,11 +143,12 @@ def mean_of_payloads(spec: ModelSpec, held: HeldModel, collected: ClientPayloads
     sums, weight, validation, scores = tuple(zeros), tf.constant(0.0), tf.constant(0.0), tf.zeros([2])
     clients = tf.constant(0)
     ends = tf.cumsum(collected.lengths)
+    memory = graph.remember(spec.uplink, held)
     for number in tf.range(tf.size(ends)):
         # One after the other: decoding ahead of the sums would hold ten models at a time.
         tf.autograph.experimental.set_loop_options(parallel_iterations=1)
         start = ends[number] - collected.lengths[number]
-        decoded, sound = graph.decode(collected.data[start : ends[number]], spec.uplink, held)
+        decoded, sound = graph.decode(collected.data[start : ends[number]], spec.uplink, held, memory)
         message = decoded.message
         kernels = dequantized_kernels(message.palettes)
         if spec.palettizes_update:

@@ -3,6 +3,6 @@
 from tfc.codec.graph import seed_model
 from tfc.codec.graph.checksum import adler32
 from tfc.codec.graph.dequantize import dequantize
-from tfc.codec.graph.message import decode, encode, encode_seed
+from tfc.codec.graph.message import decode, encode, encode_seed, remember
 
-__all__ = ["adler32", "decode", "dequantize", "encode", "encode_seed", "seed_model"]
+__all__ = ["adler32", "decode", "dequantize", "encode", "encode_seed", "remember", "seed_model"]

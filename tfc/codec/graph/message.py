@@ -81,14 +81,15 @@ def _rows(spec: MessageSpec, is_key: tf.Tensor, is_delta: tf.Tensor, num_cluster
     return tf.concat([contexts.context_numbers(spec, held, ~is_key), in_codebook, others], axis=0)
 
 
-def _frequencies(
+def _tables(
     spec: MessageSpec, groupings: tf.Tensor, chosen: tf.Tensor, of_steps: tf.Tensor, held_clusters: tf.Tensor
-) -> tf.Tensor:
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns frequencies, int64 (tables, alphabet), the last of them of a certain zero, and each row's table."""
     places = tf.reshape(contexts.table_places(groupings, spec.ranks, held_clusters), [-1])
     sent = tables.frequencies_of(tf.concat([of_steps, chosen], axis=0), spec.largest_step)
-    rows = tf.gather(sent, tf.concat([places + 2, tf.constant([0, 1], tf.int64)], axis=0))
-    certain = FREQUENCY_TOTAL * tf.one_hot([0], rows.shape[1], dtype=tf.int64)
-    return tf.concat([rows, certain], axis=0)
+    certain = FREQUENCY_TOTAL * tf.one_hot([0], sent.shape[1], dtype=tf.int64)
+    last = tf.shape(sent, out_type=tf.int64)[:1]
+    return tf.concat([sent, certain], axis=0), tf.concat([places + 2, tf.constant([0, 1], tf.int64), last], axis=0)
 
 
 def _with_checksum(parts: list[tf.Tensor]) -> tf.Tensor:
@@ -166,9 +167,10 @@ def encode(message: Message, spec: MessageSpec, held: HeldModel | None = None, *
         tables.step_counts(of_kernels), held_clusters, spec.largest_step, is_key
     )
     of_steps, _ = tables.choose_tables(tables.step_counts(counts[num_rows : num_rows + 2]), spec.largest_step)
-    frequencies = _frequencies(spec, groupings, chosen, of_steps, held_clusters)
+    frequencies, table_of_row = _tables(spec, groupings, chosen, of_steps, held_clusters)
+    rows = tf.gather(table_of_row, rows)
     # A table has no room for magnitudes beyond its shape's largest.
-    room = tf.gather(tf.reshape(frequencies, [-1]), rows * (escape + 1) + symbols)
+    room = tf.gather_nd(frequencies, tf.stack([rows, tf.cast(symbols, tf.int64)], axis=-1))
     symbols = tf.where(room > 0, symbols, escape)
     states, words = rans.encode(symbols, rows, frequencies, spec.num_symbols, spec.lanes)
     escaped = tf.boolean_mask(values, tf.equal(symbols, escape))
@@ -247,13 +249,39 @@ def _encode_others(message: Message, spec: MessageSpec, held: HeldModel | None) 
     return exponents, differences.to_steps(values, before.values, step)
 
 
-def decode(payload: tf.Tensor, spec: MessageSpec, held: HeldModel | None = None) -> tuple[Decoded, tf.Tensor]:
+class Memory(NamedTuple):
+    """What follows from a held model alone, for an end that decodes many messages given the same one.
+
+    Attributes:
+        name: Its checksum, int64 scalar; -1 where nothing is held.
+        kernels: Its kernels as the coder sees them.
+    """
+
+    name: tf.Tensor
+    kernels: HeldKernels | None
+
+
+def remember(spec: MessageSpec, held: HeldModel | None) -> Memory:
+    """Prepares decoding.
+
+    Args:
+        spec: Shapes of the model.
+        held: What this end holds; None where it holds nothing.
+    """
+    name = tf.constant(-1, tf.int64) if held is None else held_checksum(held)
+    return Memory(name, _held_kernels(spec, held))
+
+
+def decode(
+    payload: tf.Tensor, spec: MessageSpec, held: HeldModel | None = None, memory: Memory | None = None
+) -> tuple[Decoded, tf.Tensor]:
     """Decodes a message.
 
     Args:
         payload: uint8 tensor of shape (bytes,), whatever it holds.
         spec: Shapes of the model.
         held: What this end holds; None where it holds nothing.
+        memory: What `remember` made of it; None to do that here.
 
     Returns:
         The message and what its receiver remembers, as tensors with static shapes, codebooks filled up with
@@ -262,7 +290,8 @@ def decode(payload: tf.Tensor, spec: MessageSpec, held: HeldModel | None = None)
     """
     payload = payload[: spec.most_bytes + 1]  # what is longer is refused by its length alone
     reader = PayloadReader(payload, longest_part(spec))
-    kind, num_clusters = read_header(reader, payload, spec, held)
+    memory = remember(spec, held) if memory is None else memory
+    kind, num_clusters = read_header(reader, payload, spec, memory.name)
     if not spec.kernel_shapes:
         scalars = floats(reader.take(4 * spec.num_scalars))
         values = floats(reader.take(4 * sum(spec.other_sizes)))
@@ -271,11 +300,11 @@ def decode(payload: tf.Tensor, spec: MessageSpec, held: HeldModel | None = None)
         return Decoded(Message(num_clusters, (), _split(values, spec), scalars), ()), sound
     surrounds = tf.reduce_all(tf.stack(reader.checks))
     if Kind.SEED not in spec.kinds:
-        decoded, sound = _read_model(reader, payload, spec, kind, num_clusters, held)
+        decoded, sound = _read_model(reader, payload, spec, kind, num_clusters, held, memory.kernels)
         return decoded, sound & surrounds
     at_seed = reader.position + 4 * spec.num_scalars
     seed_end = at_seed + 4
-    decoded, sound = _read_model(reader, payload, spec, kind, num_clusters, held)
+    decoded, sound = _read_model(reader, payload, spec, kind, num_clusters, held, memory.kernels)
     is_seed = tf.equal(kind, Kind.SEED)
     seed = integers(tf.ensure_shape(tf.slice(reader.padded, [tf.minimum(at_seed, reader.length)], [4]), [4]), 4)[0]
     # Expanding is skipped where nothing asks for it. The entropy decoder's loop stays outside: TensorFlow's optimizer
@@ -298,12 +327,17 @@ def _split(values: tf.Tensor, spec: MessageSpec) -> tuple[tf.Tensor, ...]:
 
 
 def _read_model(
-    reader: PayloadReader, payload: tf.Tensor, spec: MessageSpec, kind: tf.Tensor, num_clusters: tf.Tensor, held: Any
+    reader: PayloadReader,
+    payload: tf.Tensor,
+    spec: MessageSpec,
+    kind: tf.Tensor,
+    num_clusters: tf.Tensor,
+    held: Any,
+    before: HeldKernels | None,
 ) -> tuple[Decoded, tf.Tensor]:
     checks = reader.checks = []
     kernels = len(spec.kernel_sizes)
     is_key, is_delta = tf.equal(kind, Kind.KEY_FRAME), tf.equal(kind, Kind.DELTA)
-    before = _held_kernels(spec, held)
     scalars = floats(reader.take(4 * spec.num_scalars))
     exponents = reader.exponents(kernels)
     other_exponents = reader.exponents(len(spec.other_sizes))
@@ -333,13 +367,13 @@ def _read_model(
     room = kernels * spec.ranks * MOVES + 2
     sent = integers(reader.take(TABLE_BYTES * room, TABLE_BYTES * (num_tables + 2)), TABLE_BYTES)
     of_steps = tf.ensure_shape(sent[num_tables : num_tables + 2], [2])
-    frequencies = _frequencies(spec, groupings, sent, of_steps, held_clusters)
+    frequencies, table_of_row = _tables(spec, groupings, sent[:num_tables], of_steps, held_clusters)
     states = integers(reader.take(4 * spec.lanes), 4)
     rest = reader.body_end - reader.position
     checks.append((rest >= 0) & tf.equal(rest % 2, 0))
     start = tf.minimum(reader.position, reader.body_end)
     words = integers(payload[start : start + (reader.body_end - start) // 2 * 2], 2)
-    rows = _rows(spec, is_key, is_delta, num_clusters, before)
+    rows = tf.gather(table_of_row, _rows(spec, is_key, is_delta, num_clusters, before))
     symbols, position, sound = rans.decode(states, words, rows, frequencies, spec.num_symbols, spec.lanes)
     escaped = tf.equal(symbols, 2 * spec.largest_step + 1)
     order = tf.cumsum(tf.cast(escaped, tf.int32), exclusive=True)

@@ -7,14 +7,13 @@ from typing import Any
 import tensorflow as tf
 
 from tfc.codec.differences import LARGEST_EXPONENT, SMALLEST_EXPONENT
-from tfc.codec.graph.checksum import adler32, held_checksum
+from tfc.codec.graph.checksum import adler32
 from tfc.codec.message_spec import (
     FORMAT_VERSION,
     HEADER_BYTES,
     MAGIC,
     MOVES,
     TRAILER_BYTES,
-    HeldModel,
     Kind,
     MessageSpec,
 )
@@ -101,7 +100,7 @@ def longest_part(spec: MessageSpec) -> int:
 
 
 def read_header(
-    reader: PayloadReader, payload: tf.Tensor, spec: MessageSpec, held: HeldModel | None
+    reader: PayloadReader, payload: tf.Tensor, spec: MessageSpec, name: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Reads and checks what surrounds a message.
 
@@ -109,7 +108,7 @@ def read_header(
         reader: At the front of a payload; collects the checks.
         payload: uint8 (bytes,).
         spec: Shapes of the model.
-        held: What this end holds.
+        name: Checksum of what this end holds, int64 scalar; -1 where it holds nothing.
 
     Returns:
         Kind and number of clusters, int32 scalars within their limits.
@@ -120,7 +119,6 @@ def read_header(
     kinds = spec.kinds if spec.kernel_shapes else (Kind.KEY_FRAME,)
     expected = tf.reduce_any(tf.equal(kind, tf.constant([int(each) for each in kinds])))
     coded_given = tf.equal(kind, Kind.DELTA) | tf.equal(kind, Kind.UPDATE)
-    name = tf.constant(-1, tf.int64) if held is None else held_checksum(held)
     num_clusters = tf.cast(integers(header[8:10], 2)[0], tf.int32)
     lowest, highest = (1, spec.max_clusters) if spec.kernel_shapes else (0, 0)
     smallest = tf.where(tf.equal(kind, Kind.UPDATE), highest, lowest)

@@ -9,16 +9,20 @@ from tfc.codec.rans import FREQUENCY_BITS, FREQUENCY_TOTAL, STATE_LOW
 _WORD = 1 << 16
 
 
-def _in_lanes(values: tf.Tensor, num_symbols: int, lanes: int) -> tf.Tensor:
-    steps = -(-num_symbols // lanes)
-    padded = tf.pad(tf.cast(values, tf.int64), [[0, steps * lanes - num_symbols]])
-    return tf.reshape(padded, [steps, lanes])
+_UNROLLED = 8
+"""Steps of the coder per turn of the graph's loop, whose own bookkeeping costs as much as two of them."""
 
 
-def _present(num_symbols: int, lanes: int) -> tf.Tensor:
-    """True but for the places that fill up the last step."""
-    steps = -(-num_symbols // lanes)
-    return tf.reshape(tf.range(steps * lanes) < num_symbols, [steps, lanes])
+def _turns(num_symbols: int, lanes: int) -> int:
+    return -(-num_symbols // (lanes * _UNROLLED))
+
+
+def _in_turns(values: tf.Tensor, num_symbols: int, lanes: int, filler: int) -> tf.Tensor:
+    """Values by turn, step and lane, int64 (turns, steps, lanes), filled up at the end."""
+    turns = _turns(num_symbols, lanes)
+    missing = turns * _UNROLLED * lanes - num_symbols
+    padded = tf.pad(tf.cast(values, tf.int64), [[0, missing]], constant_values=filler)
+    return tf.reshape(padded, [turns, _UNROLLED, lanes])
 
 
 def encode(
@@ -37,25 +41,56 @@ def encode(
         States, int64 (lanes,), and words, int64 (words,), each below 2^16.
     """
     starts = tf.cumsum(frequencies, axis=1, exclusive=True)
-    places = tf.stack([_in_lanes(contexts, num_symbols, lanes), _in_lanes(symbols, num_symbols, lanes)], axis=-1)
-    present = _present(num_symbols, lanes)
-    frequency = tf.where(present, tf.gather_nd(frequencies, places), FREQUENCY_TOTAL)
-    start = tf.where(present, tf.gather_nd(starts, places), 0)
-    steps = -(-num_symbols // lanes)
+    places = tf.stack([tf.cast(contexts, tf.int64), tf.cast(symbols, tf.int64)], axis=-1)
+    # A symbol with the whole range costs nothing and changes no state: it fills up the last turn.
+    frequency = _in_turns(tf.gather_nd(frequencies, places), num_symbols, lanes, FREQUENCY_TOTAL)
+    start = _in_turns(tf.gather_nd(starts, places), num_symbols, lanes, 0)
+    turns = _turns(num_symbols, lanes)
 
-    def body(step: tf.Tensor, state: tf.Tensor, words: tf.TensorArray) -> tuple[tf.Tensor, tf.Tensor, tf.TensorArray]:
-        divisor = frequency[step]
-        full = state >= divisor * (1 << (32 - FREQUENCY_BITS))
-        words = words.write(step, tf.where(full, state % _WORD, -1))
-        state = tf.where(full, state // _WORD, state)
-        quotient = state // divisor
-        return step - 1, quotient * FREQUENCY_TOTAL + (state - quotient * divisor) + start[step], words
+    def body(turn: tf.Tensor, state: tf.Tensor, words: tf.TensorArray) -> tuple[tf.Tensor, tf.Tensor, tf.TensorArray]:
+        written: list[tf.Tensor] = []
+        steps = zip(tf.unstack(tf.gather(frequency, turn)), tf.unstack(tf.gather(start, turn)), strict=True)
+        for divisor, first in reversed(list(steps)):
+            full = state >= divisor * (1 << (32 - FREQUENCY_BITS))
+            written.insert(0, tf.where(full, tf.bitwise.bitwise_and(state, _WORD - 1), -1))
+            state = tf.where(full, tf.bitwise.right_shift(state, 16), state)
+            quotient = state // divisor
+            state = state + quotient * (FREQUENCY_TOTAL - divisor) + first
+        return turn - 1, state, words.write(turn, tf.stack(written))
 
-    words = tf.TensorArray(tf.int64, steps, element_shape=[lanes])
+    words = tf.TensorArray(tf.int64, turns, element_shape=[_UNROLLED, lanes])
     state = tf.fill([lanes], tf.constant(STATE_LOW, tf.int64))
-    _, state, words = tf.while_loop(lambda step, *_: step >= 0, body, (steps - 1, state, words))
+    _, state, words = tf.while_loop(lambda turn, *_: turn >= 0, body, (turns - 1, state, words))
     flat = tf.reshape(words.stack(), [-1])
     return state, tf.boolean_mask(flat, flat >= 0)
+
+
+_FREQUENCY_AT, _OFFSET_AT = 16, 32
+_SYMBOL_MASK = (1 << _FREQUENCY_AT) - 1
+
+
+def _decoding_table(frequencies: tf.Tensor) -> tf.Tensor:
+    """What the decoder looks up: symbol, frequency and offset within the symbol's slots, packed into one number.
+
+    Args:
+        frequencies: int64 (contexts, alphabet); each row adds up to 4096.
+
+    Returns:
+        int64 (contexts + 1, 4096); the last row is of a certain symbol 0.
+    """
+    alphabet = frequencies.shape[1]
+    certain = FREQUENCY_TOTAL * tf.one_hot([0], alphabet, dtype=tf.int64)
+    frequencies = tf.concat([frequencies, certain], axis=0)
+    starts = tf.cumsum(frequencies, axis=1, exclusive=True)
+    count = tf.shape(frequencies)[0]
+    # Symbols by slot: how many of the later symbols have begun. A symbol without slots begins where the next one does.
+    begins = tf.cast(tf.minimum(starts[:, 1:], FREQUENCY_TOTAL), tf.int32)
+    cells = tf.reshape(tf.range(count)[:, None] * (FREQUENCY_TOTAL + 1) + begins, [-1])
+    begun = tf.math.bincount(cells, minlength=count * (FREQUENCY_TOTAL + 1), maxlength=count * (FREQUENCY_TOTAL + 1))
+    symbols = tf.cumsum(tf.reshape(begun, [count, FREQUENCY_TOTAL + 1])[:, :-1], axis=1)
+    offset = tf.range(FREQUENCY_TOTAL, dtype=tf.int64) - tf.gather(starts, symbols, batch_dims=1)
+    packed = tf.gather(frequencies * (1 << _FREQUENCY_AT), symbols, batch_dims=1) + offset * (1 << _OFFSET_AT)
+    return packed + tf.cast(symbols, tf.int64)
 
 
 def decode(
@@ -75,36 +110,36 @@ def decode(
         Symbols, int32 (num_symbols,), the number of words used, an int32 scalar, and a bool scalar: whether the states
         ended as an encoder starts.
     """
-    ends = tf.cast(tf.cumsum(frequencies, axis=1), tf.int32)
-    starts = tf.pad(ends, [[0, 0], [1, 0]])
-    flat_starts = tf.cast(tf.reshape(starts, [-1]), tf.int64)
-    width = starts.shape[1]
-    row = _in_lanes(contexts, num_symbols, lanes)
-    present = _present(num_symbols, lanes)
+    entries = tf.reshape(_decoding_table(frequencies), [-1])
+    # The places that fill up the last turn use the last row, in which symbol 0 is certain: it changes no state.
+    certain = tf.shape(frequencies, out_type=tf.int64)[0]
+    rows = _in_turns(contexts, num_symbols, lanes, -1)
+    rows = tf.where(rows < 0, certain, rows) * FREQUENCY_TOTAL
+    turns = _turns(num_symbols, lanes)
     num_words = tf.size(words)
-    stream = tf.concat([words, tf.zeros([lanes], tf.int64)], axis=0)
-    steps = -(-num_symbols // lanes)
+    # One zero before the words: the first of them is number 1, and a lane that takes none reads what it likes.
+    stream = tf.pad(words, [[1, lanes]])
 
     def body(
-        step: tf.Tensor, state: tf.Tensor, position: tf.Tensor, found: tf.TensorArray
+        turn: tf.Tensor, state: tf.Tensor, position: tf.Tensor, found: tf.TensorArray
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.TensorArray]:
-        slot = state % FREQUENCY_TOTAL
-        here = row[step]
-        passed = tf.gather(ends, here) <= tf.cast(slot, tf.int32)[:, None]
-        symbol = tf.reduce_sum(tf.cast(passed, tf.int32), axis=1)
-        found = found.write(step, symbol)
-        place = here * width + tf.cast(symbol, tf.int64)
-        start = tf.gather(flat_starts, place)
-        moved = (tf.gather(flat_starts, place + 1) - start) * (state // FREQUENCY_TOTAL) + slot - start
-        state = tf.where(present[step], moved, state)
-        empty = state < STATE_LOW
-        count = tf.cumsum(tf.cast(empty, tf.int32))
-        order = tf.clip_by_value(position + count - 1, 0, num_words + lanes - 1)
-        state = tf.where(empty, state * _WORD + tf.gather(stream, order), state)
-        return step + 1, state, position + count[-1], found
+        used = []
+        for row in tf.unstack(tf.gather(rows, turn)):
+            entry = tf.gather(entries, row + tf.bitwise.bitwise_and(state, FREQUENCY_TOTAL - 1))
+            used.append(entry)
+            frequency = tf.bitwise.bitwise_and(tf.bitwise.right_shift(entry, _FREQUENCY_AT), 2 * FREQUENCY_TOTAL - 1)
+            state = frequency * tf.bitwise.right_shift(state, FREQUENCY_BITS)
+            state += tf.bitwise.right_shift(entry, _OFFSET_AT)
+            empty = state < STATE_LOW
+            count = position + tf.cumsum(tf.cast(empty, tf.int32))
+            word = tf.gather(stream, tf.minimum(count, num_words + lanes))
+            state = tf.where(empty, state * _WORD + word, state)
+            position = tf.gather(count, lanes - 1)
+        return turn + 1, state, position, found.write(turn, tf.stack(used))
 
-    found = tf.TensorArray(tf.int32, steps, element_shape=[lanes])
+    found = tf.TensorArray(tf.int64, turns, element_shape=[_UNROLLED, lanes])
     start = (tf.constant(0), tf.cast(states, tf.int64), tf.constant(0), found)
-    _, state, position, found = tf.while_loop(lambda step, *_: step < steps, body, start)
-    symbols = tf.reshape(found.stack(), [-1])[:num_symbols]
-    return symbols, position, (position <= num_words) & tf.reduce_all(tf.equal(state, STATE_LOW))
+    _, state, position, found = tf.while_loop(lambda turn, *_: turn < turns, body, start)
+    symbols = tf.bitwise.bitwise_and(tf.reshape(found.stack(), [-1])[:num_symbols], _SYMBOL_MASK)
+    ended = tf.equal(state, STATE_LOW) & (tf.cast(states, tf.int64) >= STATE_LOW)
+    return tf.cast(symbols, tf.int32), position, (position <= num_words) & tf.reduce_all(ended)
