@@ -1,10 +1,12 @@
-"""Accuracy and traffic of the methods on `fashion-resnet8`, over seeds.
+"""Accuracy and traffic of the methods on a reference task, over seeds.
 
-    python benchmarks/reference_task.py --runs runs/reference [--seeds 0 1 2]
+    python benchmarks/reference_task.py [--task fashion-resnet8] [--runs runs/reference] [--seeds 0 1 2]
+    python benchmarks/reference_task.py --task fashion-resnet20 --runs runs/reference20 --seeds 0
 
-Runs what is not finished in the folder (about 3 minutes each on 2 cores), then writes `results/fashion-resnet8.json`:
-per method and seed the mean accuracy of the last three rounds, bytes and ratio, and their means over seeds; for the
-method as published also the bytes as the paper counts them.
+Runs what is not finished in the folder (about 3 minutes each on 2 cores, 8 for resnet20), then writes
+`results/TASK.json`: per method and seed the mean accuracy of the last three rounds, bytes and ratio, and their means
+over seeds; for fashion-resnet8 also ablations on the first seed, and for the method as published the bytes as the paper
+counts them.
 """
 
 from __future__ import annotations
@@ -21,14 +23,15 @@ from tfc.replay import replay
 from tfc.run_folder import FinishedRun, read_run
 from tfc.simulation import run
 
-ARMS: dict[str, tuple[str, list[str]]] = {
-    "fedavg": ("fashion-resnet8", ["method=fedavg"]),
-    "fedcompress": ("fashion-resnet8", []),
+ARMS: dict[str, list[str]] = {"fedavg": ["method=fedavg"], "fedcompress": []}
+ABLATIONS: dict[str, dict[str, tuple[str, list[str]]]] = {
+    "fashion-resnet8": {
+        "trained-through": ("fashion-resnet8", ["training.plain_epochs=1", "training.clustered_epochs=1"]),
+        "as-published": ("fashion-resnet8-paper", []),
+    },
+    "fashion-resnet20": {},
 }
-ABLATIONS: dict[str, tuple[str, list[str]]] = {
-    "trained-through": ("fashion-resnet8", ["training.plain_epochs=1", "training.clustered_epochs=1"]),
-    "as-published": ("fashion-resnet8-paper", []),
-}
+"""By task: runs on the first seed, by name: preset and changed keys."""
 
 
 def finished(folder: Path, arm: str, seed: int, preset: str, settings: list[str]) -> FinishedRun:
@@ -49,25 +52,26 @@ def row(runs: list[FinishedRun]) -> dict[str, Any]:
 def main() -> None:
     """Runs, summarises and writes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--task", default="fashion-resnet8", choices=sorted(ABLATIONS))
     parser.add_argument("--runs", type=Path, default=Path("runs/reference"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     options = parser.parse_args()
+    task, first = options.task, options.seeds[0]
     rows = {
-        arm: row([finished(options.runs, arm, seed, *settings) for seed in options.seeds])
+        arm: row([finished(options.runs, arm, seed, task, settings) for seed in options.seeds])
         for arm, settings in ARMS.items()
     }
-    ablations = {
-        arm: row([finished(options.runs, arm, options.seeds[0], *settings)]) for arm, settings in ABLATIONS.items()
-    }
-    # The paper counts deflated files of the models' weights.
-    published = options.runs / f"as-published-seed{options.seeds[0]}"
-    ablations["as-published"]["deflated_weights_bytes"] = sum(
-        row.deflated_bytes for row in replay(published, deflate=True)
-    )
+    ablations = {arm: row([finished(options.runs, arm, first, *what)]) for arm, what in ABLATIONS[task].items()}
+    if "as-published" in ablations:
+        # The paper counts deflated files of the models' weights.
+        ablations["as-published"]["deflated_weights_bytes"] = sum(
+            each.deflated_bytes for each in replay(options.runs / f"as-published-seed{first}", deflate=True)
+        )
     for arm, figures in {**rows, **ablations}.items():
         print(arm, figures["mean"])
-    command = f"python benchmarks/reference_task.py --seeds {' '.join(map(str, options.seeds))}"
-    print(save("fashion-resnet8", command, {"methods": rows, "ablations": ablations}))
+    seeds = " ".join(map(str, options.seeds))
+    command = f"python benchmarks/reference_task.py --task {task} --runs {options.runs} --seeds {seeds}"
+    print(save(task, command, {"methods": rows, "ablations": ablations}))
 
 
 if __name__ == "__main__":

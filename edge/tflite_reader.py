@@ -192,6 +192,8 @@ class TfliteView:
             if quantization:
                 scales = data.array(data.follow(quantization), _QUANTIZATION_SCALE, "f4")
             shape = tuple(int(size) for size in data.array(table, _TENSOR_SHAPE, "i4"))
+            if any(size < 0 for size in shape):
+                raise ModelFileError(f"damaged: a tensor of shape {shape}")
             name = data.array(table, _TENSOR_NAME, "u1").tobytes().decode()
             type_ = TENSOR_TYPES.get(data.scalar(table, _TENSOR_TYPE, "b"), "uint8")
             views.append(TensorView(name, shape, type_, scales, start, count, buffer))
@@ -213,6 +215,8 @@ class TfliteView:
         for table in data.tables(self._graph, _GRAPH_OPERATORS):
             inputs = tuple(int(number) for number in data.array(table, _OPERATOR_INPUTS, "i4"))
             outputs = tuple(int(number) for number in data.array(table, _OPERATOR_OUTPUTS, "i4"))
+            if not all(-1 <= number < len(self.tensors) for number in (*inputs, *outputs)):
+                raise ModelFileError("damaged: an operator names a tensor that is not there")
             views.append(OperatorView(names[data.scalar(table, _OPERATOR_CODE, "I")], inputs, outputs))
         return tuple(views)
 
@@ -232,6 +236,9 @@ class TfliteView:
     @cached_property
     def kernels(self) -> tuple[KernelView, ...]:
         """Constant kernels, each once, in the order of execution; those behind a DEQUANTIZE or a table included."""
+        return self._guarded(self._find_kernels)
+
+    def _find_kernels(self) -> tuple[KernelView, ...]:
         makers = {operator.outputs[0]: operator for operator in self.operators if operator.outputs}
         found: dict[int, KernelView] = {}
         for operator in self.operators:
@@ -243,8 +250,10 @@ class TfliteView:
             if maker is not None and maker.name == "DEQUANTIZE":
                 number = maker.inputs[0]
                 maker = makers.get(number)
-            known = number >= 0 and (self.values(number) is not None or maker is not None)
-            if known and (maker is None or maker.name.startswith("TFLM_")):
+            if number < 0 or 0 in self.tensors[number].shape:
+                continue
+            constant = maker is None and self.values(number) is not None
+            if constant or (maker is not None and maker.name.startswith("TFLM_")):
                 found.setdefault(number, KernelView(operator.name, number, place.channel_axis))
         return tuple(found.values())
 

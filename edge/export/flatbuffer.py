@@ -1,8 +1,10 @@
 """A door to the content of .tflite files: tensors by name, operators in order, read and written.
 
 The schema's classes come with `ai-edge-litert`; nothing here knows an offset. What Python's FlatBuffers leaves out is
-added: constants start at multiples of 16 bytes, as TFLite's schema demands, and equal vectors (scales, zero points,
-shapes) are stored once.
+added: constants start at multiples of 16 bytes, as TFLite's schema demands, and equal zero points of channels, shapes
+and lists of tensors are stored once. What training decides (scales, constants, an activation's zero point) is not,
+even where it happens to be equal: two exports of one architecture have to have everything at the same places, so that
+one can be patched into the other.
 """
 
 from __future__ import annotations
@@ -35,22 +37,23 @@ _CONSTANT_ALIGNMENT = 16
 
 
 class _SharingBuilder(flatbuffers.Builder):
-    """Stores equal vectors and strings once, and aligns constants."""
+    """Stores equal vectors of integers and strings once, and aligns constants."""
 
     def __init__(self, size: int) -> None:
         super().__init__(size)
         self._vectors: dict[tuple[str, bytes], int] = {}
 
     def CreateNumpyVector(self, x: np.ndarray) -> int:  # noqa: N802
+        if x.dtype == np.uint8:  # constants; no other vector of this schema has unsigned bytes
+            self.StartVector(1, len(x), _CONSTANT_ALIGNMENT)
+            self.head -= len(x)
+            self.Bytes[self.head : self.head + len(x)] = x.tobytes()
+            return int(self.EndVector())
+        if x.dtype.kind == "f" or (x.dtype == np.int64 and len(x) == 1):  # a scale; the zero point of an activation
+            return int(super().CreateNumpyVector(x))
         key = (x.dtype.str, x.tobytes())
         if key not in self._vectors:
-            if x.dtype == np.uint8:  # constants; no other vector of this schema has unsigned bytes
-                self.StartVector(1, len(x), _CONSTANT_ALIGNMENT)
-                self.head -= len(x)
-                self.Bytes[self.head : self.head + len(x)] = x.tobytes()
-                self._vectors[key] = self.EndVector()
-            else:
-                self._vectors[key] = super().CreateNumpyVector(x)
+            self._vectors[key] = super().CreateNumpyVector(x)
         return self._vectors[key]
 
     def CreateString(self, s: Any, encoding: str = "utf-8", errors: str = "strict") -> int:  # noqa: N802

@@ -5,12 +5,14 @@ import struct
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.errors import ModelFileError
 from edge.export.flatbuffer import FlatbufferModel
+from edge.inspection import inspect
 from edge.runtime import TfliteModel, find_runtime
+from edge.table_expansion import expand_tables
 from edge.tflite_reader import TfliteView
 
 VARIANTS = ("f32", "wo8", "int8", "lut")
@@ -63,13 +65,27 @@ def test_constants_start_at_multiples_of_sixteen(exported, variant):
     assert starts and all(start % 16 == 0 for start in starts)
 
 
-def test_equal_vectors_are_stored_once(exported):
+def test_equal_zero_points_are_stored_once(exported):
     model = FlatbufferModel((exported / "model-int8.tflite").read_bytes())
     before = len(model.to_bytes())
-    kernel = model.kernel_uses()[1].kernel
-    codes, scales = model.constant(kernel), model.scales(kernel)
-    model.add_tensor("twin", codes.shape, np.int8, codes, scales)
-    assert len(model.to_bytes()) - before < 200 < codes.nbytes
+    model.add_tensor("one", (1,), np.int8, np.zeros(1, np.int8), np.ones(1000, np.float32))
+    first = len(model.to_bytes())
+    model.add_tensor("two", (1,), np.int8, np.zeros(1, np.int8), np.ones(1000, np.float32))
+    assert first - before > 12_000 > len(model.to_bytes()) - first
+
+
+def test_what_lies_where_depends_on_the_architecture_alone(exported):
+    """Scales and constants that happen to be equal stay apart."""
+    model = FlatbufferModel((exported / "model-int8.tflite").read_bytes())
+    length = len(model.to_bytes())
+    starts = [tensor.start for tensor in TfliteView(model.to_bytes()).tensors]
+    for use in model.kernel_uses():
+        model.set_constant(use.kernel, model.constant(use.kernel) * 0, model.scales(use.kernel) * 0 + 1)
+        model.set_constant(use.bias, model.constant(use.bias) * 0)
+        for name in (use.input, *model.boundary):
+            model.tensor(name).quantization.zeroPoint = np.array([7], np.int64)
+    assert len(model.to_bytes()) == length
+    assert [tensor.start for tensor in TfliteView(model.to_bytes()).tensors] == starts
 
 
 def test_tensors_are_found_by_unique_names(exported):
@@ -100,13 +116,15 @@ def test_what_is_no_model_is_refused_by_both_doors(exported):
             door(bytes(builder.Output()))
 
 
-def _read_everything(content):
+def _read_everything(path):
+    content = path.read_bytes()
     view = TfliteView(content)
     assert len(view.tensors) >= 0 and len(view.operators) >= 0
-    for kernel in view.kernels:
-        view.values(kernel.tensor)
+    expand_tables(content)
+    inspect(path)
 
 
+@settings(max_examples=400)
 @given(st.data())
 def test_damaged_files_get_the_one_error(exported, data):
     content = bytearray((exported / "model-lut.tflite").read_bytes())
@@ -116,7 +134,9 @@ def test_damaged_files_get_the_one_error(exported, data):
         place = data.draw(st.integers(8, max(8, len(content) - 5)))
         if place + 4 <= len(content):
             struct.pack_into("<I", content, place, data.draw(st.integers(0, 2**32 - 1)))
+    path = exported / "damaged.bin"
+    path.write_bytes(content)
     try:
-        _read_everything(bytes(content))
+        _read_everything(path)
     except ModelFileError as error:
         assert str(error)
