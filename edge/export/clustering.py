@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 import tensorflow_model_optimization as tfmot
+from tqdm import tqdm
 
 from edge.errors import EdgeError
 from edge.export.keras_kernels import MAX_PALETTE
@@ -68,7 +69,9 @@ def _fit(model: tf.keras.Model, data: tuple[np.ndarray, np.ndarray], settings: C
         tf.keras.optimizers.Adam(settings.learning_rate),
         tf.keras.losses.SparseCategoricalCrossentropy(from_logits=from_logits),
     )
-    model.fit(*data, batch_size=settings.batch_size, epochs=settings.epochs, verbose=0)
+    with tqdm(total=settings.epochs, desc="fine-tuning", unit="epoch", disable=None) as bar:
+        progress = tf.keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: bar.update())
+        model.fit(*data, batch_size=settings.batch_size, epochs=settings.epochs, verbose=0, callbacks=[progress])
 
 
 def cluster(

@@ -8,6 +8,7 @@ import logging
 import os
 import tempfile
 import warnings
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -82,11 +83,32 @@ def to_int8(model: tf.keras.Model, calibration: np.ndarray) -> bytes:
     return bytes(converter.convert())
 
 
+_WRAPPER = "ClusterWeights"
+
+
+def _load(path: Path) -> tf.keras.Model:
+    try:
+        return tf.keras.models.load_model(path, compile=False)
+    except (TypeError, ValueError) as error:
+        if zipfile.is_zipfile(path) and _WRAPPER in zipfile.ZipFile(path).read("config.json").decode():
+            raise ValueError(
+                "it has tfmot's wrappers for clustering, which nothing can load from this format; save it after "
+                "tfmot.clustering.keras.strip_clustering, or as .h5"
+            ) from error
+        if _WRAPPER not in str(error):
+            raise
+    # Saved while tfmot's wrappers were still around its layers.
+    import tensorflow_model_optimization as tfmot
+
+    with tfmot.clustering.keras.cluster_scope():
+        return tfmot.clustering.keras.strip_clustering(tf.keras.models.load_model(path, compile=False))
+
+
 def load_keras_model(path: Path) -> tf.keras.Model:
     """Loads a Keras model file.
 
     Args:
-        path: `.keras` or `.h5` file of a model with one input and one output.
+        path: `.keras` or `.h5` file of a model with one input and one output; tfmot's wrappers for clustering come off.
 
     Raises:
         ModelFileError: If it is missing, damaged, or not such a model.
@@ -94,7 +116,7 @@ def load_keras_model(path: Path) -> tf.keras.Model:
     if not path.is_file():
         raise ModelFileError(f"{path}: no such file; a run leaves its model as runs/NAME/model.keras")
     try:
-        model = tf.keras.models.load_model(path, compile=False)
+        model = _load(path)
     except Exception as error:  # Keras raises whatever the damaged part raises
         raise ModelFileError(f"{path}: not a Keras model that loads: {first_line(error)}") from error
     if len(model.inputs) != 1 or len(model.outputs) != 1:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from edge.errors import EdgeError
+from edge.errors import EdgeError, ModelFileError
 from edge.export.clustering import ClusterSettings, prepare
 
 SHAPE = (8, 8, 1)
@@ -58,6 +58,31 @@ def test_without_data_the_weights_move_to_their_nearest_centroids(trained):
     palette = np.unique(kernel)
     nearest = palette[np.abs(original[..., None] - palette).argmin(axis=-1)]
     np.testing.assert_allclose(kernel, nearest, atol=1e-6)
+
+
+def test_a_file_with_tfmots_wrappers_is_exported_without_them(trained, tmp_path):
+    import tensorflow_model_optimization as tfmot
+
+    from edge.export.variants import export
+    from edge.inspection import inspect
+
+    model = tf.keras.models.clone_model(trained[0])
+    model.set_weights(trained[0].get_weights())
+    start = tfmot.clustering.keras.CentroidInitialization.KMEANS_PLUS_PLUS
+
+    def wrapped(layer):
+        if not hasattr(layer, "kernel"):
+            return layer
+        return tfmot.clustering.keras.cluster_weights(layer, number_of_clusters=8, cluster_centroids_init=start)
+
+    clustered = tf.keras.models.clone_model(model, clone_function=wrapped)
+    with pytest.warns(UserWarning, match="legacy"):
+        clustered.save(tmp_path / "wrapped.h5")
+    done = export(tmp_path / "wrapped.h5", tmp_path, ("wo8",))
+    assert all(row["distinct"] <= 8 for row in inspect(done.paths["wo8"])["kernels"])
+    clustered.save(tmp_path / "wrapped.keras")
+    with pytest.raises(ModelFileError, match="save it after tfmot"):
+        export(tmp_path / "wrapped.keras", tmp_path, ("wo8",))
 
 
 def test_nothing_asked_for_changes_nothing(trained):
