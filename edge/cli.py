@@ -14,6 +14,9 @@ from edge.errors import EdgeError, ModelFileError
 from edge.runtime import RUNTIMES
 from tfc.codec.whole_file import written_whole
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
+
 
 def _export(options: argparse.Namespace) -> int:
     try:
@@ -132,7 +135,12 @@ def _bench(options: argparse.Namespace) -> int:
         baseline=options.baseline,
         data=options.data,
         runtime=options.runtime,
-        settings=BenchSettings(threads=options.threads, min_runs=options.min_runs, min_seconds=options.min_seconds),
+        settings=BenchSettings(
+            threads=options.threads,
+            delegate=not options.no_delegate,
+            min_runs=options.min_runs,
+            min_seconds=options.min_seconds,
+        ),
         **({"progress": _show_progress} if show else {}),
     )
     if options.json:
@@ -142,7 +150,7 @@ def _bench(options: argparse.Namespace) -> int:
         except OSError as error:
             raise EdgeError(f"{options.json}: cannot be written: {error.strerror or error}") from error
     print(format_bench(result))
-    return 0
+    return 0 if result["complete"] else INTERRUPTED
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -279,6 +287,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     bench.add_argument("--data", type=Path, metavar="NPZ", help="x and y; adds accuracy and agreement")
     bench.add_argument("--threads", type=int, default=1, metavar="N", help="threads of the interpreter (default: 1)")
+    bench.add_argument("--no-delegate", action="store_true", help="compute without XNNPACK")
     bench.add_argument("--runtime", default="auto", choices=["auto", *RUNTIMES], help="interpreter (default: auto)")
     bench.add_argument(
         "--min-runs", type=int, default=100, metavar="N", help="runs of each file at least (default: 100)"
@@ -311,7 +320,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-        return 130
+        return INTERRUPTED
 
 
 if __name__ == "__main__":

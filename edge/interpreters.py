@@ -50,18 +50,23 @@ class Interpreter(Protocol):
 class LinuxInterpreter:
     """ai-edge-litert or tflite-runtime: one class, in two packages."""
 
-    def __init__(self, module: str, content: bytes, threads: int) -> None:
+    def __init__(self, module: str, content: bytes, threads: int, delegate: bool) -> None:
         """Loads a model and allocates its tensors.
 
         Args:
             module: The module with the class.
             content: Of a .tflite file.
             threads: Threads to run on.
+            delegate: Whether the default delegate (XNNPACK) may take the graph over.
 
         Raises:
             ValueError: If it can't be loaded; also RuntimeError.
         """
-        self._interpreter = importlib.import_module(module).Interpreter(model_content=content, num_threads=threads)
+        package = importlib.import_module(module)
+        kind = package.OpResolverType.AUTO if delegate else package.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        self._interpreter = package.Interpreter(
+            model_content=content, num_threads=threads, experimental_op_resolver_type=kind
+        )
         self._interpreter.allocate_tensors()
         inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
         self.inputs, self.outputs = tuple(map(self._boundary, inputs)), tuple(map(self._boundary, outputs))
@@ -88,13 +93,14 @@ class LinuxInterpreter:
 class MicroInterpreter:
     """TensorFlow Lite for Microcontrollers, its reference kernels on this machine; one thread."""
 
-    def __init__(self, module: str, content: bytes, threads: int) -> None:
+    def __init__(self, module: str, content: bytes, threads: int, delegate: bool) -> None:
         """Loads a model.
 
         Args:
             module: The package.
             content: Of a .tflite file.
             threads: 1.
+            delegate: Of no effect: there is none.
 
         Raises:
             ModelFileError: If more threads are asked for.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import importlib.util
 from collections.abc import Callable
@@ -25,7 +26,7 @@ class Runtime:
         module: Python module with the class `Interpreter`.
         package: Distribution that holds it.
         install: What to tell pip to install.
-        open: Loads a model: (module, content, threads) -> interpreter.
+        open: Loads a model: (module, content, threads, delegate) -> interpreter.
         has_tables: Whether it runs look-up tables; for others they are expanded in memory.
         automatic: Whether `auto` may choose it.
     """
@@ -34,7 +35,7 @@ class Runtime:
     module: str
     package: str
     install: str
-    open: Callable[[str, bytes, int], Interpreter] = LinuxInterpreter
+    open: Callable[[str, bytes, int, bool], Interpreter] = LinuxInterpreter
     has_tables: bool = False
     automatic: bool = True
 
@@ -44,6 +45,10 @@ class Runtime:
             return importlib.util.find_spec(self.module.partition(".")[0]) is not None
         except ModuleNotFoundError:
             return False
+
+    def load_package(self) -> None:
+        """Imports it, so that opening a model no longer does."""
+        importlib.import_module(self.module)
 
     @property
     def version(self) -> str:
@@ -98,7 +103,7 @@ class TfliteModel:
         input_shape: Shape of one input, without the batch.
     """
 
-    def __init__(self, path: Path, runtime: Runtime, threads: int = 1) -> None:
+    def __init__(self, path: Path, runtime: Runtime, threads: int = 1, *, delegate: bool = True) -> None:
         """Loads the file, which must take one input at a time, and allocates its tensors.
 
         A packed file is unpacked, and look-up tables are expanded where the runtime has none, both in memory.
@@ -107,6 +112,7 @@ class TfliteModel:
             path: A .tflite file, packed or not.
             runtime: What `find_runtime` returned.
             threads: Threads of the interpreter.
+            delegate: Whether it may hand the graph to its default delegate (XNNPACK).
 
         Raises:
             ModelFileError: If the file is missing, no TFLite model, or not one that this runtime runs.
@@ -119,7 +125,7 @@ class TfliteModel:
         except ModelFileError as error:
             raise ModelFileError(f"{path}: {error}") from error
         try:
-            self._interpreter = runtime.open(runtime.module, content, threads)
+            self._interpreter = runtime.open(runtime.module, content, threads, delegate)
         except (ValueError, RuntimeError, ModelFileError) as error:
             reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
             raise ModelFileError(f"{path}: {runtime.package} {runtime.version} can't load it: {reason}") from error

@@ -1,5 +1,7 @@
 """Export and benchmark, in Python and as a user types them."""
 
+import dataclasses
+import hashlib
 import json
 import shutil
 import subprocess
@@ -10,12 +12,20 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from edge.bench import BenchSettings, bench, float_reference, interleaved_latencies, paired_speedup
+from edge.bench import (
+    BenchSettings,
+    bench,
+    float_reference,
+    interleaved_latencies,
+    paired_speedup,
+    speedup_interval,
+)
 from edge.cli import main
 from edge.errors import DataFileError, EdgeError, ModelFileError, RuntimeMissingError
 from edge.export.flatbuffer import FlatbufferModel
 from edge.export.variants import export
 from edge.files import read_examples
+from edge.measured_process import MeasuredProcess
 from edge.runtime import RUNTIMES, TfliteModel, find_runtime
 
 SHAPE = (8, 8, 1)
@@ -78,7 +88,14 @@ def test_bench_reports_accuracy_agreement_and_every_sample(folder):
         np.median(a) / np.median(b) for a, b in zip(f32["latency_ms"]["raw"], int8["latency_ms"]["raw"], strict=True)
     ]
     assert int8["speedup"] == pytest.approx(np.median(ratios), abs=1e-3)
-    assert result["runtime"] == "ai-edge-litert" and result["threads"] == 1
+    assert result["runtime"] == "ai-edge-litert" and result["threads"] == 1 and result["complete"]
+    for item, path in zip(result["files"], files, strict=True):
+        assert item["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+        assert item["load_ms"] > 0 and item["first_ms"] > 0 and item["peak_memory_mb"] > 5
+        assert item["latency_ms"]["p10"] <= item["latency_ms"]["median"] <= item["latency_ms"]["p99"]
+        assert item["speedup_interval"][0] <= item["speedup"] <= item["speedup_interval"][1]
+    without = bench(files[:1], settings=dataclasses.replace(QUICK, delegate=False))
+    assert without["settings"]["delegate"] is False
 
 
 def test_without_data_nothing_is_claimed(folder):
@@ -100,13 +117,73 @@ def test_slices_alternate_between_the_files():
         def __init__(self, name):
             self.name = name
 
-        def invoke(self):
-            calls.append(self.name)
+        def run(self, count):
+            calls.extend([self.name] * count)
+            return [1.0] * count
 
     settings = BenchSettings(warm_up_runs=1, min_runs=2, min_seconds=0, slices=2)
-    samples = interleaved_latencies([Recorder("a"), Recorder("b")], settings, lambda what, share: None)
+    samples, complete = interleaved_latencies([Recorder("a"), Recorder("b")], settings, lambda what, share: None)
+    assert complete
     assert "".join(calls[2:]) == "aabb" + "bbaa"  # one uncounted and one counted run each, then backwards
     assert [[len(values) for values in slices] for slices in samples] == [[1, 1], [1, 1]]
+
+
+def test_an_interruption_keeps_the_finished_slices():
+    class Interrupted:
+        left = 4
+
+        def run(self, count):
+            self.left -= 1
+            if not self.left:
+                raise KeyboardInterrupt
+            return [1.0] * count
+
+    settings = BenchSettings(warm_up_runs=1, min_runs=5, min_seconds=0, slices=5)
+    samples, complete = interleaved_latencies([Interrupted()], settings, lambda what, share: None)
+    assert not complete and samples == [[[1.0], [1.0]]]
+
+
+def test_the_interval_of_a_speedup_is_that_of_its_slices():
+    rng = np.random.default_rng(0)
+    ratios = rng.lognormal(np.log(2), 0.1, 40)
+    slices = [[ratio] for ratio in ratios], [[1.0]] * 40
+    low, high = speedup_interval(*slices)
+    assert low < paired_speedup(*slices) < high
+    from scipy.stats import bootstrap
+
+    theirs = bootstrap((ratios,), np.median, method="percentile", random_state=1).confidence_interval
+    assert (low, high) == (pytest.approx(theirs.low, rel=0.01), pytest.approx(theirs.high, rel=0.01))
+    assert speedup_interval([[3.0]] * 5, [[1.5]] * 5) == (2.0, 2.0)
+
+
+def test_ctrl_c_writes_what_there_is_marked_incomplete(folder, tmp_path):
+    """A real process gets a real signal once its first slices are done."""
+    import signal
+    import time
+
+    words = [
+        "bench", folder / "model-f32.tflite", folder / "model-int8.tflite", "--min-seconds", "30", "--json",
+        tmp_path / "bench.json", "--data", folder / "test.npz",
+    ]  # fmt: skip
+    process = subprocess.Popen(
+        [sys.executable, "-m", "edge", *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    time.sleep(12)
+    process.send_signal(signal.SIGINT)
+    out, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "incomplete: interrupted" in out
+    result = json.loads((tmp_path / "bench.json").read_text())
+    assert not result["complete"] and all(item["latency_ms"]["runs"] for item in result["files"])
+    assert result["files"][0]["accuracy"] == 0.8
+
+
+def test_a_process_that_dies_is_an_error_that_names_its_file(folder):
+    with MeasuredProcess(folder / "model-f32.tflite", "litert", 1) as process:
+        assert process.load_ms > 0 and process.call("peak_memory_mb") > 5
+        process._process.kill()
+        with pytest.raises(ModelFileError, match=r"model-f32.tflite: the interpreter's process ended \(exit code -9"):
+            process.run(1)
 
 
 def test_speedup_is_the_median_of_ratios_within_a_slice():
