@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import datetime
 import hashlib
+import io
 import statistics
 import zlib
 from collections.abc import Callable, Sequence
@@ -158,8 +160,8 @@ def _latency_ms(slices: Sequence[Sequence[float]]) -> dict[str, Any]:
 def _checked(settings: BenchSettings) -> BenchSettings:
     if settings.threads < 1:
         raise EdgeError(f"--threads must be at least 1; found {settings.threads}")
-    if settings.slices < 1 or settings.min_runs < 1 or settings.min_seconds < 0:
-        raise EdgeError("at least one slice, one run and no negative time are needed")
+    if settings.slices < 1 or settings.min_runs < 1 or not 0 <= settings.min_seconds < 1e6:
+        raise EdgeError("at least one slice, one run and a time of 0 to 1,000,000 seconds are needed")
     return settings
 
 
@@ -205,7 +207,10 @@ def bench(
         if len(shapes) > 1:
             raise EdgeError(f"the files take inputs of different shapes: {', '.join(map(str, sorted(shapes)))}")
         source = None if data is None else str(data)
-        first_ms = [process.call("first", data=source) for process in processes]
+        first_ms = [process.call("first") for process in processes]
+        for process in processes:
+            process.run(max(settings.warm_up_runs, 1))
+        memory = [process.call("peak_memory_mb") for process in processes]  # before any data set is in it
         predictions, classes = [], np.zeros(0, np.int64)
         for number, process in enumerate(processes if source else []):
             progress("accuracy", number / len(processes))
@@ -213,7 +218,6 @@ def bench(
             predictions.append(np.array(answer["predicted"]))
             classes = np.array(answer["classes"])
         samples, complete = interleaved_latencies(processes, settings, progress)
-        memory = [process.call("peak_memory_mb") for process in processes]
     after = machine_state()
 
     results = []
@@ -237,7 +241,7 @@ def bench(
                 "agreement_with": paths[reference].name,
                 "load_ms": round(process.load_ms, 3),
                 "first_ms": round(first_ms[number], 3),
-                "peak_memory_mb": round(memory[number], 1),
+                "peak_memory_mb": None if memory[number] is None else round(memory[number], 1),
                 "latency_ms": _latency_ms(samples[number]),
                 "speedup": round(paired_speedup(samples[0], samples[number]), 4) if number else 1.0,
                 "speedup_interval": [round(low, 4), round(high, 4)],
@@ -256,6 +260,25 @@ def bench(
         "baseline": baseline.name,
         "files": results,
     }
+
+
+def to_csv(result: dict[str, Any]) -> str:
+    """Returns one row per file, with the runtime beside it and without the raw samples.
+
+    Args:
+        result: What `bench` returned.
+    """
+    flat = []
+    for item in result["files"]:
+        row = {"runtime": result["runtime"], "runtime_version": result["runtime_version"], **item}
+        latency, interval = row.pop("latency_ms"), row.pop("speedup_interval")
+        row |= {f"{name}_ms": latency[name] for name in ("median", "p10", "p90", "p99")}
+        flat.append({**row, "runs": latency["runs"], "speedup_low": interval[0], "speedup_high": interval[1]})
+    out = io.StringIO()
+    writer = csv.DictWriter(out, flat[0], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(flat)
+    return out.getvalue()
 
 
 def format_bench(result: dict[str, Any]) -> str:
@@ -281,12 +304,13 @@ def format_bench(result: dict[str, Any]) -> str:
         lines.append(
             f"{item['name']:{width}}  {item['bytes']:>10,}  {share(item['accuracy']):>12}  "
             f"{share(item['agreement']):>12}  {item['load_ms']:>8.2f}  {latency['median']:>9.3f}  "
-            f"{latency['p90']:>8.3f}  {latency['p99']:>8.3f}  {item['peak_memory_mb']:>6.0f}  "
+            f"{latency['p90']:>8.3f}  {latency['p99']:>8.3f}  {item['peak_memory_mb'] or 0:>6.0f}  "
             f"{item['speedup']:>7.2f}x ({item['speedup_interval'][0]:.2f}-{item['speedup_interval'][1]:.2f})"
         )
     lines.append(
         f"{result['runtime']} {result['runtime_version']}, {result['threads']} thread(s){without}, "
-        f"{result['machine']['processor']}; speed-up against {result['baseline']}, agreement with the model's own f32"
+        f"{result['machine']['processor']}; speed-up against {result['baseline']}, agreement with "
+        "the file's own f32 where it is measured, else with that"
     )
     if result["state"]["throttled"]:
         lines.append("warning: the processor was throttled meanwhile; ratios hold, milliseconds do not")

@@ -8,11 +8,16 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from edge.errors import EdgeError, ModelFileError
 from edge.runtime import RUNTIMES
 from tfc.codec.whole_file import written_whole
+
+Result = TypeVar("Result")
+
+DIFFERENT = 2
+"""Exit code of `verify` where the files do not agree."""
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
@@ -63,7 +68,14 @@ def _verify(options: argparse.Namespace) -> int:
     )
     found = verify(options.reference, options.candidate, options.data, settings)
     print(format_verification(found))
-    return 0 if found["passed"] else 1
+    return 0 if found["passed"] else DIFFERENT
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from edge.doctor import examine, format_findings
+
+    print(format_findings(examine()))
+    return 0
 
 
 def _write(path: Path, content: bytes, was: str) -> None:
@@ -72,7 +84,7 @@ def _write(path: Path, content: bytes, was: str) -> None:
     print(f"{path}  {len(content):,} bytes, {was}")
 
 
-def _in_file(path: Path, work: Callable[[], bytes]) -> bytes:
+def _in_file(path: Path, work: Callable[[], Result]) -> Result:
     try:
         return work()
     except EdgeError as error:
@@ -102,10 +114,12 @@ def _unpack(options: argparse.Namespace) -> int:
 
 
 def _patch_make(options: argparse.Namespace) -> int:
-    from edge.packing import read_bytes, read_model_content
+    from edge.packing import read_model_content
     from edge.patch import make
+    from edge.tflite_reader import TfliteView
 
-    old, new = read_model_content(options.old), read_bytes(options.new)
+    old, new = read_model_content(options.old), read_model_content(options.new)
+    _in_file(options.old, lambda: TfliteView(old))
     patch = _in_file(options.new, lambda: make(old, new))
     _write(options.out, patch, f"{len(new) / len(patch):.2f}x smaller than {options.new}")
     return 0
@@ -127,7 +141,7 @@ def _show_progress(what: str, share: float) -> None:
 
 
 def _bench(options: argparse.Namespace) -> int:
-    from edge.bench import BenchSettings, bench, format_bench
+    from edge.bench import BenchSettings, bench, format_bench, to_csv
 
     show = sys.stderr.isatty() and not options.quiet
     result = bench(
@@ -143,12 +157,13 @@ def _bench(options: argparse.Namespace) -> int:
         ),
         **({"progress": _show_progress} if show else {}),
     )
-    if options.json:
-        try:
-            with written_whole(options.json) as temporary:
-                temporary.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise EdgeError(f"{options.json}: cannot be written: {error.strerror or error}") from error
+    for path, text in ((options.json, json.dumps(result, indent=1) + "\n"), (options.csv, to_csv(result))):
+        if path:
+            try:
+                with written_whole(path) as temporary:
+                    temporary.write_text(text, encoding="utf-8")
+            except OSError as error:
+                raise EdgeError(f"{path}: cannot be written: {error.strerror or error}") from error
     print(format_bench(result))
     return 0 if result["complete"] else INTERRUPTED
 
@@ -218,7 +233,7 @@ def _parser() -> argparse.ArgumentParser:
 
     verify = add(
         "verify",
-        "run the same inputs through two files and compare; exit code 0 if they agree, 1 if not",
+        "run the same inputs through two files and compare; exit code 0 if they agree, 2 if not, 1 for errors",
         "edge verify model-int8.tflite model-lut.tflite\n"
         "  edge verify model-f32.tflite model-int8.tflite --data test.npz",
     )
@@ -235,6 +250,11 @@ def _parser() -> argparse.ArgumentParser:
         "--runtime", default="auto", choices=["auto", *RUNTIMES], help="interpreter (default: tflm for look-up tables)"
     )
     verify.set_defaults(function=_verify)
+
+    doctor = add(
+        "doctor", "say what is installed, what will work here, and what to install for the rest", "edge doctor"
+    )
+    doctor.set_defaults(function=_doctor)
 
     pack = add(
         "pack",
@@ -262,7 +282,7 @@ def _parser() -> argparse.ArgumentParser:
         patch,
     )
     make.add_argument("old", type=Path, metavar="OLD", help="the .tflite file that devices have, packed or not")
-    make.add_argument("new", type=Path, metavar="NEW", help="the .tflite file that they are to have")
+    make.add_argument("new", type=Path, metavar="NEW", help="the .tflite file that they are to have, packed or not")
     make.add_argument("--out", type=Path, required=True, metavar="PATCH", help="the update")
     make.set_defaults(function=_patch_make)
     apply = add(
@@ -294,6 +314,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     bench.add_argument("--min-seconds", type=float, default=1.0, metavar="S", help="seconds of each file (default: 1)")
     bench.add_argument("--json", type=Path, metavar="OUT", help="write everything measured")
+    bench.add_argument("--csv", type=Path, metavar="OUT", help="write a row per file")
     bench.add_argument("--quiet", action="store_true", help="no progress line")
     bench.set_defaults(function=_bench)
     return parser
@@ -306,7 +327,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Words after `edge`; those of the process where None.
 
     Returns:
-        The exit code: 0 done, 1 refused with one line on standard error, 130 interrupted.
+        The exit code: 0 done, 1 refused with one line on standard error, 2 where `verify` finds a difference (and for
+        words that argparse does not know), 130 interrupted.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow talks of GPUs at level 2
     options = _parser().parse_args(arguments)
@@ -314,6 +336,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(options.function(options))
     except EdgeError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 1
+    except MemoryError:
+        print("error: not enough memory; is the file damaged?", file=sys.stderr)
         return 1
     except OSError as error:
         print(f"error: {error.filename or 'file'}: {error.strerror or error}", file=sys.stderr)

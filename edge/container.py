@@ -29,6 +29,9 @@ from edge.errors import ModelFileError
 VERSION = 1
 _HEAD = struct.Struct("<4sB3xIIIIIII")
 _LARGEST_FILE = 1 << 30
+SMALLEST_KERNEL = 128
+"""Bytes from which a table of frequencies pays."""
+
 _FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "lc": 0, "lp": 0, "pb": 0}]
 
 
@@ -123,6 +126,39 @@ class Container(NamedTuple):
         if FileName.of(result) != self.result:
             raise ModelFileError("damaged: the restored file has another checksum than the original")
         return result
+
+
+def places_to_bytes(places: np.ndarray) -> bytes:
+    """Returns kernels' places as `read_places` reads them.
+
+    Args:
+        places: Integers (kernels, 2), first byte and number of bytes of each.
+    """
+    return bytes(places.astype("<u4").tobytes())
+
+
+def read_places(container: Container, length: int) -> tuple[np.ndarray, bytes]:
+    """Reads the kernels' places behind the first `length` bytes of a container's rest.
+
+    Args:
+        container: The container.
+        length: Bytes of the file.
+
+    Returns:
+        int64 (kernels, 2), ascending, within the file and without overlap; and what follows them.
+
+    Raises:
+        ModelFileError: If they are not.
+    """
+    end = length + 8 * container.num_kernels
+    if len(container.rest) < end:
+        raise ModelFileError("damaged: the compressed part is too short")
+    places = np.frombuffer(container.rest, "<u4", 2 * container.num_kernels, length).reshape(-1, 2).astype(np.int64)
+    starts, ends = places[:, 0], places.sum(axis=1)
+    # Without overlap there are no more kernels than the file has room for, whatever the head says.
+    if (places[:, 1] < SMALLEST_KERNEL).any() or (ends > length).any() or (starts[1:] < ends[:-1]).any():
+        raise ModelFileError("damaged: kernels overlap, or lie outside of the file")
+    return places, container.rest[end:]
 
 
 def without(content: bytes, places: np.ndarray) -> bytes:

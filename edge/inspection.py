@@ -10,11 +10,10 @@ import numpy as np
 
 from edge import code_stream
 from edge.errors import ModelFileError
+from edge.lookup_table import METADATA_BYTES
 from edge.packing import pack, read_model_content
 from edge.table_expansion import expanded_kernel
 from edge.tflite_reader import TfliteView
-
-_TABLE_METADATA_BYTES = 16
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ def _row(view: TfliteView, number: int, operator: str, axis: int) -> KernelRow:
         coded_bytes = len(coded.side) + len(coded.stream)
         if width <= 7:
             tables = most * (len(per_channel) if by_channel else 1)
-            table_bytes = _TABLE_METADATA_BYTES + tables + -(-values.size * width // 8)
+            table_bytes = METADATA_BYTES + tables + -(-values.size * width // 8)
     return KernelRow(
         tensor.name or f"#{number}",
         operator,

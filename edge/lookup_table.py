@@ -9,6 +9,7 @@ number of values per table, bytes 7-15 zero, then the tables. Indices are packed
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,9 @@ import numpy as np
 from edge.errors import ModelFileError
 
 DECODE_OPERATOR = "TFLM_DECODE"
-_METADATA_BYTES = 16
+METADATA_BYTES = 16
+"""Bytes before the tables."""
+
 _LOOK_UP_TABLE, _VERSION, _TABLE_VERSION = 0, 1, 1
 _ONE_TABLE = 15
 
@@ -67,12 +70,12 @@ class LookUpTables:
     @property
     def num_bytes(self) -> int:
         """Bytes of both tensors."""
-        return _METADATA_BYTES + self.tables.size + len(self.indices)
+        return METADATA_BYTES + self.tables.size + len(self.indices)
 
     def ancillary(self) -> np.ndarray:
         """Returns metadata and tables, uint8 (bytes,)."""
         axis = _ONE_TABLE if self.channel_axis is None else self.channel_axis
-        head = np.zeros(_METADATA_BYTES, np.uint8)
+        head = np.zeros(METADATA_BYTES, np.uint8)
         head[:2] = _LOOK_UP_TABLE, _VERSION
         head[4:7] = _TABLE_VERSION, axis << 4 | self.width, self.tables.shape[1]
         return np.concatenate([head, self.tables.reshape(-1).view(np.uint8)])
@@ -88,12 +91,12 @@ class LookUpTables:
         Raises:
             ModelFileError: If they are not of this type and version.
         """
-        if len(ancillary) < _METADATA_BYTES or tuple(ancillary[:2]) != (_LOOK_UP_TABLE, _VERSION):
+        if len(ancillary) < METADATA_BYTES or tuple(ancillary[:2]) != (_LOOK_UP_TABLE, _VERSION):
             raise ModelFileError(f"a {DECODE_OPERATOR} operator is not a look-up table of version {_VERSION}")
         if ancillary[4] != _TABLE_VERSION:
             raise ModelFileError(f"a look-up table has version {ancillary[4]}; {_TABLE_VERSION} is supported")
         axis, width, stride = int(ancillary[5]) >> 4, int(ancillary[5]) & 7, int(ancillary[6])
-        tables = ancillary[_METADATA_BYTES:].view(np.int8)
+        tables = ancillary[METADATA_BYTES:].view(np.int8)
         if not width or not stride or len(tables) % stride:
             raise ModelFileError("a look-up table's metadata contradict its length")
         return cls(tables.reshape(-1, stride), width, None if axis == _ONE_TABLE else axis, indices)
@@ -107,7 +110,7 @@ class LookUpTables:
         Raises:
             ModelFileError: If tables or indices do not fit the shape.
         """
-        count = int(np.prod(shape))
+        count = math.prod(shape)
         axis = self.channel_axis
         channels = 1 if axis is None else (shape[axis] if axis < len(shape) else -1)
         if 8 * len(self.indices) < count * self.width or len(self.tables) != channels:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -21,7 +20,7 @@ from typing import IO, Any
 import numpy as np
 
 from edge.errors import DataFileError, EdgeError, ModelFileError, RuntimeMissingError
-from edge.files import read_examples, read_inputs
+from edge.files import read_examples
 from edge.runtime import TfliteModel, find_runtime
 
 _KIB_PER_MB = 1e6 / 1024
@@ -49,12 +48,11 @@ class _Calls:
             "input_shape": self._model.input_shape,
         }
 
-    def first(self, data: str | None) -> float:
-        """Sets the input, the first example or a seeded random one, and returns the first run's milliseconds."""
+    def first(self) -> float:
+        """Sets a seeded random input and returns the first run's milliseconds."""
         shape = self._opened.input_shape
-        example = (
-            read_inputs(Path(data), shape)[:1] if data else np.random.default_rng(0).random((1, *shape), np.float32)
-        )
+        low, high = self._opened.input_range
+        example = np.random.default_rng(0).uniform(low, high, (1, *shape)).astype(np.float32)
         self._opened.set_input(example)
         return self.run(1)[0]
 
@@ -73,9 +71,17 @@ class _Calls:
         x, y = read_examples(Path(data), self._opened.input_shape)
         return {"classes": y.tolist(), "predicted": self._opened.predict(x).argmax(axis=1).tolist()}
 
-    def peak_memory_mb(self) -> float:
-        """Returns the process' largest resident memory."""
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _KIB_PER_MB
+    def peak_memory_mb(self) -> float | None:
+        """Returns the process' largest resident memory so far; None where the system does not tell.
+
+        Not from getrusage: on Linux that starts at what the parent had.
+        """
+        try:
+            lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+        except OSError:
+            return None
+        found = [line.split()[1] for line in lines if line.startswith("VmHWM:")]
+        return int(found[0]) / _KIB_PER_MB if found else None
 
 
 def main() -> int:
@@ -113,7 +119,8 @@ class MeasuredProcess:
         self._calls = 0
         self._messages: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "edge.measured_process"],
+            # Not -m, which would put the working folder before everything that is imported.
+            [sys.executable, "-c", f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import main; main()"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._messages,

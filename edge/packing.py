@@ -11,28 +11,42 @@ from pathlib import Path
 import numpy as np
 
 from edge import code_stream
-from edge.container import NO_FILE, Container, FileName, from_planes, planes, without
+from edge.container import (
+    NO_FILE,
+    SMALLEST_KERNEL,
+    Container,
+    FileName,
+    from_planes,
+    places_to_bytes,
+    planes,
+    read_places,
+    without,
+)
 from edge.errors import ModelFileError
 from edge.tflite_reader import TfliteView
 
 MAGIC = b"FCPK"
 SUFFIX = ".packed"
-_SMALLEST_KERNEL = 128
-"""Bytes from which a table of frequencies pays."""
 
 
 def code_places(view: TfliteView) -> np.ndarray:
-    """Returns where constants of one byte per value lie, uint32 (constants, 2): first byte and number of bytes.
+    """Returns where constants of one byte per value lie, int64 (constants, 2): first byte and number of bytes.
 
     Args:
         view: The model.
+
+    Raises:
+        ModelFileError: If some of them overlap, which no converter does.
     """
     found = {
         (tensor.start, tensor.num_bytes)
         for tensor in view.tensors
-        if tensor.type in ("int8", "uint8") and tensor.num_bytes >= _SMALLEST_KERNEL
+        if tensor.type in ("int8", "uint8") and tensor.num_bytes >= SMALLEST_KERNEL
     }
-    return np.array(sorted(found), np.uint32).reshape(-1, 2)
+    places = np.array(sorted(found), np.int64).reshape(-1, 2)
+    if (places[1:, 0] < places.sum(axis=1)[:-1]).any():
+        raise ModelFileError("constants overlap")
+    return places
 
 
 def pack(content: bytes) -> bytes:
@@ -47,7 +61,7 @@ def pack(content: bytes) -> bytes:
     places = code_places(TfliteView(content))
     kernels = [np.frombuffer(content, np.uint8, int(count), int(start)) for start, count in places]
     coded = code_stream.encode(kernels)
-    rest = planes(without(content, places)) + places.astype("<u4").tobytes() + coded.side
+    rest = planes(without(content, places)) + places_to_bytes(places) + coded.side
     return Container(MAGIC, FileName.of(content), NO_FILE, len(kernels), rest, coded.stream).to_bytes()
 
 
@@ -70,14 +84,9 @@ def unpack(packed: bytes) -> bytes:
         ModelFileError: If the bytes are no packed model file, of another version, or damaged.
     """
     container = Container.read(packed, MAGIC)
-    length, kernels = container.result.length, container.num_kernels
-    if len(container.rest) < length + 8 * kernels:
-        raise ModelFileError("damaged: the compressed part is too short")
+    length = container.result.length
+    places, side = read_places(container, length)
     content = bytearray(from_planes(container.rest[:length]))
-    places = np.frombuffer(container.rest, "<u4", 2 * kernels, length).reshape(-1, 2).astype(np.int64)
-    if (places.sum(axis=1) > length).any() or (places[:, 1] == 0).any():
-        raise ModelFileError("damaged: a kernel lies outside of the file")
-    side = container.rest[length + 8 * kernels :]
     codes, used = code_stream.decode(side, container.stream, places[:, 1].tolist())
     if used != len(side):
         raise ModelFileError("damaged: the compressed part is too long")

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from edge.container import Container, FileName, from_planes, planes, without
+from edge.container import Container, FileName, from_planes, places_to_bytes, planes, read_places, without
 from edge.errors import ModelFileError
 from edge.packing import code_places
 from edge.tflite_reader import TfliteView
 from tfc.codec import message
 from tfc.codec.message_spec import CodecError, HeldModel, Kind, Message, MessageSpec
-from tfc.codec.palette import MAX_CLUSTERS, Palette
+from tfc.codec.palette import Palette
 
 MAGIC = b"FCPP"
 
@@ -54,11 +54,7 @@ def make(old: bytes, new: bytes) -> bytes:
     first, second = (code_places(view) for view in views)
     if len(old) != len(new) or not np.array_equal(first, second):
         raise ModelFileError("the two files are of different architectures or variants: their kernels lie elsewhere")
-    usable = [
-        max(len(np.unique(kernel)) for kernel in pair) <= MAX_CLUSTERS
-        for pair in zip(_kernels(old, first), _kernels(new, first), strict=True)
-    ]
-    places = first[np.array(usable, bool)] if usable else first
+    places = first
     (_, held), (codes, ranks) = (_ranks(_kernels(content, places)) for content in (old, new))
     num_codes = max((int(place.max()) + 1 for place in (*held, *ranks)), default=1)
     stream = b""
@@ -69,7 +65,7 @@ def make(old: bytes, new: bytes) -> bytes:
         stream = message.encode(sent, specification, _held(held, num_codes))
     changes = np.frombuffer(without(old, places), np.uint8) ^ np.frombuffer(without(new, places), np.uint8)
     side = b"".join(bytes([len(values) - 1]) + values.tobytes() for values in codes)
-    rest = planes(changes.tobytes()) + places.astype("<u4").tobytes() + bytes([num_codes - 1]) + side
+    rest = planes(changes.tobytes()) + places_to_bytes(places) + bytes([num_codes - 1]) + side
     patch = Container(MAGIC, FileName.of(new), FileName.of(old), len(ranks), rest, stream).to_bytes()
     if apply(old, patch) != new:
         raise ModelFileError("the patch does not restore the new file")
@@ -96,12 +92,9 @@ def apply(old: bytes, patch: bytes) -> bytes:
             f"{container.base.checksum:08x})"
         )
     length, kernels = len(old), container.num_kernels
-    if container.result.length != length or len(container.rest) < length + 8 * kernels + 1:
+    places, side = read_places(container, length)
+    if container.result.length != length or not side:
         raise ModelFileError("damaged: the compressed part is too short")
-    places = np.frombuffer(container.rest, "<u4", 2 * kernels, length).reshape(-1, 2).astype(np.int64)
-    if (places.sum(axis=1) > length).any() or (places[:, 1] == 0).any():
-        raise ModelFileError("damaged: a kernel lies outside of the file")
-    side = container.rest[length + 8 * kernels :]
     num_codes, codes = side[0] + 1, _read_codes(side[1:], kernels)
     changes = np.frombuffer(from_planes(container.rest[:length]), np.uint8)
     content = bytearray((np.frombuffer(without(old, places), np.uint8) ^ changes).tobytes())

@@ -15,6 +15,19 @@ from edge.errors import ModelFileError, RuntimeMissingError
 from edge.interpreters import Interpreter, LinuxInterpreter, MicroInterpreter
 from edge.packing import read_model_content
 from edge.table_expansion import expand_tables
+from edge.tflite_reader import TfliteView
+
+
+def distribution_version(package: str) -> str:
+    """Returns the version of an installed distribution; `of another distribution` where its module came otherwise.
+
+    Args:
+        package: Its name.
+    """
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "of another distribution"
 
 
 @dataclass(frozen=True)
@@ -53,7 +66,7 @@ class Runtime:
     @property
     def version(self) -> str:
         """Version of the installed distribution."""
-        return importlib.metadata.version(self.package)
+        return distribution_version(self.package)
 
 
 RUNTIMES: dict[str, Runtime] = {
@@ -95,6 +108,17 @@ def find_runtime(name: str = "auto") -> Runtime:
     return found
 
 
+def _refuse_scales_per_channel(content: bytes) -> None:
+    """TFLM's DEQUANTIZE takes the first scale for all channels, and says nothing."""
+    view = TfliteView(content)
+    for operator in view.operators:
+        if operator.name == "DEQUANTIZE" and len(view.tensors[operator.inputs[0]].scales) > 1:
+            raise ModelFileError(
+                "int8 weights with a scale per channel and float computation give wrong results in the interpreter of "
+                "microcontrollers; use int8 or lut there"
+            )
+
+
 class TfliteModel:
     """A loaded model with one input and one output.
 
@@ -120,12 +144,16 @@ class TfliteModel:
         self.path = path
         content = read_model_content(path)
         try:
-            if not runtime.has_tables:
+            if runtime.has_tables:
+                _refuse_scales_per_channel(content)
+            else:
                 content = expand_tables(content)
         except ModelFileError as error:
             raise ModelFileError(f"{path}: {error}") from error
         try:
             self._interpreter = runtime.open(runtime.module, content, threads, delegate)
+        except ImportError as error:
+            raise RuntimeMissingError(f"{runtime.package} {runtime.version} does not import: {error}") from error
         except (ValueError, RuntimeError, ModelFileError) as error:
             reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
             raise ModelFileError(f"{path}: {runtime.package} {runtime.version} can't load it: {reason}") from error

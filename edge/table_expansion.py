@@ -39,9 +39,11 @@ def expanded_kernel(view: TfliteView, number: int) -> np.ndarray | None:
     for operator in view.operators:
         if operator.name == DECODE_OPERATOR and number in operator.outputs:
             place = 2 * operator.outputs.index(number)
-            indices, ancillary = (view.values(source) for source in operator.inputs[place : place + 2])
-            if indices is None or ancillary is None:
+            sources = [view.values(source) for source in operator.inputs[place : place + 2] if source >= 0]
+            parts = [part for part in sources if part is not None and part.dtype == np.uint8 and part.ndim == 1]
+            if len(parts) != 2:
                 raise ModelFileError("a look-up table's bytes are missing")
+            indices, ancillary = parts
             tensor = view.tensors[number]
             if tensor.type != "int8":
                 raise ModelFileError(f"a look-up table of type {tensor.type}; int8 is supported")
@@ -61,6 +63,9 @@ def expand_tables(content: bytes) -> bytes:
     view = TfliteView(content)
     if not has_look_up_tables(view):
         return content
+    outputs = [number for operator in view.operators if operator.name == DECODE_OPERATOR for number in operator.outputs]
+    if len(set(outputs)) != len(outputs):
+        raise ModelFileError("damaged: a kernel is expanded twice")
     changed = bytearray(content)
     for operator in view.operators:
         if operator.name != DECODE_OPERATOR:

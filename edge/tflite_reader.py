@@ -7,6 +7,7 @@ found through its vtable; every position is checked against the length of the fi
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ TENSOR_TYPES: dict[int, str] = {
 _CUSTOM = 32
 _OPERATORS = {3: "CONV_2D", 4: "DEPTHWISE_CONV_2D", 6: "DEQUANTIZE", 9: "FULLY_CONNECTED", 67: "TRANSPOSE_CONV"}
 """Names of the operators that matter here; others are called `operator N`."""
+
+_MOST_DIMENSIONS, _LONGEST_NAME = 8, 10_000
 
 # Places of fields in the schema's tables.
 _MODEL_CODES, _MODEL_SUBGRAPHS, _MODEL_BUFFERS = 1, 2, 4
@@ -182,7 +185,10 @@ class TfliteView:
         data = self._bytes
         buffers = data.tables(self._root, _MODEL_BUFFERS)
         views = []
-        for table in data.tables(self._graph, _GRAPH_TENSORS):
+        tables = data.tables(self._graph, _GRAPH_TENSORS)
+        if len(set(tables)) != len(tables):
+            raise ModelFileError("damaged: a tensor is listed twice")
+        for table in tables:
             buffer = buffers[data.scalar(table, _TENSOR_BUFFER, "I")]
             start, count = data.vector(buffer, _BUFFER_DATA)
             if start + count > len(self.content):
@@ -192,9 +198,9 @@ class TfliteView:
             if quantization:
                 scales = data.array(data.follow(quantization), _QUANTIZATION_SCALE, "f4")
             shape = tuple(int(size) for size in data.array(table, _TENSOR_SHAPE, "i4"))
-            if any(size < 0 for size in shape):
-                raise ModelFileError(f"damaged: a tensor of shape {shape}")
-            name = data.array(table, _TENSOR_NAME, "u1").tobytes().decode()
+            if len(shape) > _MOST_DIMENSIONS or any(size < 0 for size in shape):
+                raise ModelFileError("damaged: a tensor of an impossible shape")
+            name = data.array(table, _TENSOR_NAME, "u1")[:_LONGEST_NAME].tobytes().decode(errors="replace")
             type_ = TENSOR_TYPES.get(data.scalar(table, _TENSOR_TYPE, "b"), "uint8")
             views.append(TensorView(name, shape, type_, scales, start, count, buffer))
         return tuple(views)
@@ -228,7 +234,7 @@ class TfliteView:
         """
         tensor = self.tensors[number]
         dtype = np.dtype(tensor.type).newbyteorder("<")
-        count = int(np.prod(tensor.shape, dtype=np.int64))
+        count = math.prod(tensor.shape)
         if not tensor.num_bytes or tensor.num_bytes != count * dtype.itemsize:
             return None
         return np.frombuffer(self.content, dtype, count, tensor.start).reshape(tensor.shape)
@@ -252,6 +258,8 @@ class TfliteView:
                 maker = makers.get(number)
             if number < 0 or 0 in self.tensors[number].shape:
                 continue
+            if len(self.tensors[number].shape) <= place.channel_axis:
+                raise ModelFileError(f"damaged: a kernel of {operator.name} of shape {self.tensors[number].shape}")
             constant = maker is None and self.values(number) is not None
             if constant or (maker is not None and maker.name.startswith("TFLM_")):
                 found.setdefault(number, KernelView(operator.name, number, place.channel_axis))

@@ -21,10 +21,10 @@ class VerifySettings:
     """What is asked for.
 
     Attributes:
-        runtime: A key of `edge.runtime.RUNTIMES`, or `auto`: the interpreter of microcontrollers where one of the files
-            has look-up tables, else the first one installed.
-        exact: Whether outputs must be equal bit for bit; None decides by the files: a packed file must restore its
-            original, look-up tables must equal the int8 model they stand for, other pairs may differ.
+        runtime: A key of `edge.runtime.RUNTIMES`, or `auto`: the interpreter of microcontrollers where look-up tables
+            must be exact, else the first one installed.
+        exact: Whether outputs must be equal bit for bit; None decides by the files: a packed file must restore a
+            reference of its own variant, look-up tables must equal an int8 model, other pairs may differ.
         min_agreement: Where outputs may differ: share of inputs whose largest output must be at the same place.
         random_inputs: Seeded random inputs.
         seed: Their seed.
@@ -63,6 +63,15 @@ def _has_tables(content: bytes, path: Path) -> bool:
         raise ModelFileError(f"{path}: {error}") from error
 
 
+def _form(content: bytes) -> str:
+    """What kind of variant a model is; `f32` and `wo8` differ by their operators."""
+    view = TfliteView(content)
+    if has_look_up_tables(view):
+        return "lut"
+    integer = all(tensor.type not in ("float32", "float16") for tensor in view.tensors)
+    return "int8" if integer else f"float with {len(view.operators)} operators"
+
+
 def _chosen_runtime(name: str, *, tables: bool) -> Runtime:
     if name != "auto" or not tables:
         return find_runtime(name)
@@ -86,6 +95,8 @@ def _outputs(model: TfliteModel, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]
 
 def _compare(models: tuple[TfliteModel, TfliteModel], x: np.ndarray, y: np.ndarray | None, inputs: str) -> Comparison:
     (raw, values), (other_raw, other_values) = (_outputs(model, x) for model in models)
+    if values.shape != other_values.shape:
+        raise EdgeError(f"outputs differ in shape: {values.shape[1:]} and {other_values.shape[1:]}")
     axes = tuple(range(1, values.ndim))
     equal = (raw == other_raw).all(axis=axes) if raw.dtype == other_raw.dtype else np.zeros(len(x), bool)
     best, other_best = (each.reshape(len(x), -1).argmax(axis=1) for each in (values, other_values))
@@ -118,22 +129,25 @@ def verify(
         EdgeError: If a file, the data or the runtime do not allow it.
     """
     settings = settings or VerifySettings()
-    if not 0 <= settings.min_agreement <= 1 or settings.random_inputs < 1:
-        raise EdgeError("--min-agreement must be between 0 and 1, and at least one random input is needed")
+    if not 0 <= settings.min_agreement <= 1 or settings.random_inputs < 1 or settings.seed < 0:
+        raise EdgeError("--min-agreement must be between 0 and 1, --random-inputs at least 1, --seed not negative")
     contents = [read_model_content(path) for path in (reference, candidate)]
     tables = [_has_tables(content, path) for content, path in zip(contents, (reference, candidate), strict=True)]
     packed = any(is_packed(read_bytes(path)) for path in (reference, candidate))
     identical = contents[0] == contents[1]
+    forms = [_form(content) for content in contents]
+    # A packed file of the reference's own variant is its original or it is not; all else is for the outputs to say.
+    restored = packed and settings.exact is None and forms[0] == forms[1]
     exact = settings.exact
     if exact is None:
-        exact = packed or any(tables)
-    if identical or (packed and settings.exact is None and tables[0] == tables[1]):
+        exact = restored or (any(tables) and all(form in ("int8", "lut") for form in forms))
+    if identical or restored:
         reason = "the models are the same, byte for byte" if identical else "the packed file restores another model"
         return {
             "passed": identical, "reason": reason, "exact": exact, "identical": identical, "runtime": None,
             "comparisons": [],
         }  # fmt: skip
-    runtime = _chosen_runtime(settings.runtime, tables=any(tables))
+    runtime = _chosen_runtime(settings.runtime, tables=exact and any(tables))
     models = (TfliteModel(reference, runtime), TfliteModel(candidate, runtime))
     if models[0].input_shape != models[1].input_shape:
         raise EdgeError(f"inputs differ in shape: {models[0].input_shape} and {models[1].input_shape}")

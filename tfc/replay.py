@@ -74,6 +74,7 @@ class _Replay:
     def play(self, payloads: RoundPayloads) -> ReplayedRound:
         deflated = 0
         broadcast_equal = True
+        self.broadcast = None
         for client, messages in payloads.down.items():
             for payload in messages:
                 decoded = message.decode(payload, self._downlink, self._clients.get(client))
@@ -114,7 +115,9 @@ def _specifications(run: Path) -> tuple[MessageSpec, MessageSpec]:
 def _played(run: Path, player: _Replay, place: Path) -> ReplayedRound:
     try:
         return player.play(read_round(place))
-    except (OSError, ValueError, KeyError, TypeError, MemoryError) as error:
+    except KeyError as error:
+        raise RunError(f"{place}: client {error} answered, but was never sent a model") from error
+    except (OSError, ValueError, TypeError, IndexError, MemoryError) as error:
         raise RunError(f"{place}: {error}") from error
 
 

@@ -33,7 +33,10 @@ def write_round_model(run: Path, round_number: int, out: Path) -> None:
         raise RunError(f"{run}: has no model.keras yet; let the run finish first")
     held = broadcast_model(run, round_number)
     settings = config.load(str(run / "config.toml"))
-    model = tf.keras.models.load_model(source, compile=False)
+    try:
+        model = tf.keras.models.load_model(source, compile=False)
+    except Exception as error:  # Keras raises whatever the damaged part raises
+        raise RunError(f"{source}: not a Keras model that loads: {error}") from error
     layers = settings.clustering.layers if held.palettes else "none"
     layout = layout_of(model, layers, settings.clustering.max_clusters)
     assign(model, layout, [dequantize(palette) for palette in held.palettes], held.others)

@@ -29,7 +29,7 @@ class ClusterSettings:
     Attributes:
         clusters: Clusters per kernel; 0 leaves the palettes as they are.
         cqat: Whether to train on with cluster-preserving quantisation-aware training.
-        epochs: Epochs of fine-tuning; 0 without data.
+        epochs: Epochs of fine-tuning, where there is data.
         learning_rate: Adam's.
         batch_size: Examples per step.
     """
@@ -92,6 +92,8 @@ def cluster(
     start = tfmot.clustering.keras.CentroidInitialization.KMEANS_PLUS_PLUS
 
     def clustered(layer: tf.keras.layers.Layer) -> tf.keras.layers.Layer:
+        if isinstance(layer, tf.keras.Model):
+            raise EdgeError(f"--clusters: {layer.name} is a model inside of the model, which tfmot does not enter")
         if isinstance(layer, CLUSTERED_LAYERS) and layer.kernel.shape.num_elements() >= 2 * settings.clusters:
             return wrap(layer, number_of_clusters=settings.clusters, cluster_centroids_init=start)
         return layer
@@ -179,6 +181,10 @@ def prepare(
         return model
     if settings.clusters and not 2 <= settings.clusters <= MAX_PALETTE:
         raise EdgeError(f"--clusters must be between 2 and {MAX_PALETTE}; found {settings.clusters}")
+    if seed < 0 or settings.epochs < 0 or not settings.learning_rate > 0:
+        raise EdgeError("--seed and --epochs must not be negative, --learning-rate must be more than 0")
+    if data is not None and not 0 <= int(data[1].min()) <= int(data[1].max()) < model.output_shape[-1]:
+        raise EdgeError(f"--train: y must be from 0 to {model.output_shape[-1] - 1}, a class per output")
     if settings.cqat and data is None:
         raise EdgeError("--cqat trains the model: it needs --train FILE.npz with x and y")
     if not getattr(model, "_is_graph_network", False):

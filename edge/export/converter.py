@@ -119,6 +119,8 @@ def load_keras_model(path: Path) -> tf.keras.Model:
         model = _load(path)
     except Exception as error:  # Keras raises whatever the damaged part raises
         raise ModelFileError(f"{path}: not a Keras model that loads: {first_line(error)}") from error
+    if not getattr(model, "inputs", None):
+        raise ModelFileError(f"{path}: the model was never built; call it once, then save it")
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         raise ModelFileError(
             f"{path}: has {len(model.inputs)} inputs and {len(model.outputs)} outputs; one each is supported"

@@ -11,6 +11,7 @@ from edge.export.flatbuffer import FlatbufferModel, KernelUse
 from edge.export.keras_kernels import FoldedKernel
 from edge.export.palette_codes import CodedKernel, least_scales, palette_codes
 
+_VANISHING = 1e-4
 _SAME_FACTOR = 1e-3
 """Relative difference up to which channels count as scaled alike, a tenth of an int8 step."""
 
@@ -29,8 +30,10 @@ def _pairs(reference: FlatbufferModel, quantized: FlatbufferModel) -> dict[int, 
 
 def _for_one_scale(coded: CodedKernel) -> CodedKernel | None:
     """The same with one scale for all channels, as dense kernels have it; None where channels differ."""
-    lowest, highest = float(coded.scales.min()), float(coded.scales.max())
-    if highest - lowest > _SAME_FACTOR * highest:
+    highest = float(coded.scales.max())
+    # A unit whose weights are all zero has no factor of its own; under the common scale it stays next to nothing.
+    told = coded.scales[coded.scales > _VANISHING * highest]
+    if highest - float(told.min()) > _SAME_FACTOR * highest:
         return None
     return coded._replace(scales=np.array([highest], np.float32))
 

@@ -26,6 +26,12 @@ PACKED = "packed"
 """Not a variant of its own: the others once more, entropy-coded."""
 
 
+INTEGER = {"int8", "lut"}
+"""Variants that need a representative data set."""
+
+_NO_DATA = "int8 needs a representative data set: --calibration FILE.npz (see 'tfc data --help')"
+
+
 class Conversion:
     """One Keras model on its way into variants; what several of them need is made once."""
 
@@ -63,7 +69,7 @@ class Conversion:
     def integer(self) -> FlatbufferModel:
         """The full-integer model with its kernels in their palettes."""
         if self._calibration is None:
-            raise EdgeError("int8 needs a representative data set: --calibration FILE.npz (see 'tfc data --help')")
+            raise EdgeError(_NO_DATA)
         with quiet_converter():
             quantized = FlatbufferModel(to_int8(self._model, self._calibration))
         model, self._lost = to_palettized_int8(self.reference, quantized, self.folded)
@@ -106,6 +112,13 @@ def _checked(variants: tuple[str, ...]) -> tuple[str, ...]:
         known = ", ".join((*VARIANTS, PACKED))
         raise EdgeError(f"unknown variant {', '.join(unknown) or '(none)'}; known: {known}")
     return tuple(variant for variant in variants if variant != PACKED) or ("int8",)
+
+
+def _representative(source: Path, model: tf.keras.Model, calibration: Path | None) -> np.ndarray:
+    beside = source.with_name("calibration.npz")
+    if calibration is None and not beside.is_file():
+        raise EdgeError(_NO_DATA)
+    return read_inputs(calibration or beside, tuple(model.input_shape[1:]))
 
 
 def convert(conversion: Conversion, variants: tuple[str, ...], source: Path) -> dict[str, bytes]:
@@ -159,11 +172,13 @@ def export(
     """
     plain = _checked(variants)
     model = load_keras_model(source)
-    beside = source.with_name("calibration.npz")
-    if calibration is None and beside.is_file():
-        calibration = beside
-    inputs = read_inputs(calibration, tuple(model.input_shape[1:])) if calibration else None
-    conversion = Conversion(prepare(model), inputs)
+    inputs = _representative(source, model, calibration) if set(plain) & INTEGER else None
+    try:
+        conversion = Conversion(prepare(model), inputs)
+    except EdgeError:
+        raise
+    except Exception as error:  # Keras' and tfmot's errors have no common base
+        raise ModelFileError(f"{source}: cannot be prepared: {first_line(error)}") from error
     files = {}
     for variant, content in convert(conversion, plain, source).items():
         path = out / f"{name or source.stem}-{variant}.tflite"
@@ -171,7 +186,8 @@ def export(
             files[variant] = path, content
         if PACKED in variants:
             files[f"{variant}.{PACKED}"] = path.with_name(path.name + PACKED_SUFFIX), pack(content)
+    lost = conversion.lost_palettes if set(plain) != {"f32"} else {}
     for path, content in files.values():
         with written_whole(path) as temporary:
             temporary.write_bytes(content)
-    return Exported({variant: path for variant, (path, _) in files.items()}, conversion.lost_palettes)
+    return Exported({variant: path for variant, (path, _) in files.items()}, lost)

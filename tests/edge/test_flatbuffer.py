@@ -129,8 +129,10 @@ def _read_everything(path):
 def test_damaged_files_get_the_one_error(exported, data):
     content = bytearray((exported / "model-lut.tflite").read_bytes())
     if data.draw(st.booleans()):
-        content = content[: data.draw(st.integers(8, len(content) - 1))]
-    for _ in range(data.draw(st.integers(1, 4))):
+        content = content[: data.draw(st.integers(9, len(content) - 1))]
+    for _ in range(data.draw(st.integers(0, 3))):
+        content[data.draw(st.integers(8, len(content) - 1))] ^= data.draw(st.integers(1, 255))
+    for _ in range(data.draw(st.integers(0, 3))):
         place = data.draw(st.integers(8, max(8, len(content) - 5)))
         if place + 4 <= len(content):
             struct.pack_into("<I", content, place, data.draw(st.integers(0, 2**32 - 1)))

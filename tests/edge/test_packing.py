@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge import code_stream
-from edge.container import from_planes, planes
+from edge.container import NO_FILE, Container, FileName, from_planes, places_to_bytes, planes
 from edge.errors import ModelFileError
 from edge.export.flatbuffer import FlatbufferModel
 from edge.packing import pack, unpack
@@ -84,6 +84,15 @@ def test_what_is_not_packed_is_refused():
         unpack(b"FCPK\x01\0\0\0" + b"\xff" * 40)
     with pytest.raises(ModelFileError, match="not a TFLite model"):
         pack(b"hello, I am no model")
+
+
+def test_a_small_file_can_not_ask_for_much_memory():
+    places = np.tile([0, 200_000], (100_000, 1))
+    rest = bytes(200_000) + places_to_bytes(places)
+    hostile = Container(b"FCPK", FileName(200_000, 0), NO_FILE, len(places), rest, b"").to_bytes()
+    assert len(hostile) < 10_000
+    with pytest.raises(ModelFileError, match="kernels overlap"):
+        unpack(hostile)
 
 
 def mutated(data, content):

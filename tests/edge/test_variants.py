@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from palettized_models import CLUSTERS, MODELS, dense_batchnorm, plain, two_inputs
 
-from edge.errors import ModelFileError
+from edge.errors import EdgeError, ModelFileError
 from edge.export.keras_kernels import channels_last
 from edge.export.palette_codes import palette_step
 from edge.export.variants import Conversion, convert, export
@@ -140,6 +140,30 @@ def test_a_dense_kernel_with_batchnorm_says_that_it_loses_its_palette(tmp_path):
         assert set(done.lost_palettes) == {"hidden"} and "one scale" in done.lost_palettes["hidden"]
     else:
         assert all(row["distinct"] <= CLUSTERS for row in inspect(done.paths["int8"])["kernels"])
+
+
+def test_a_dense_unit_without_weights_keeps_the_palette(tmp_path):
+    model = plain()
+    kernel = model.get_layer("logits").kernel
+    palette = np.unique(kernel.numpy())
+    kernel.assign(np.where(np.abs(kernel) == np.abs(palette).min(), 0, kernel).astype(np.float32))
+    kernel.assign(np.where(np.arange(4) == 2, 0, kernel))
+    conversion = Conversion(model, np.random.default_rng(0).random((20, *model.input_shape[1:]), np.float32))
+    assert len(convert(conversion, ("int8",), tmp_path)) == 1
+    assert conversion.lost_palettes == {}
+
+
+def test_data_is_read_where_it_is_needed_alone(tmp_path):
+    plain().save(tmp_path / "model.keras")
+    np.savez(tmp_path / "calibration.npz", x=np.zeros((3, 2, 2, 1), np.float32))  # another model's
+    assert export(tmp_path / "model.keras", tmp_path, ("f32", "wo8")).paths
+    (tmp_path / "calibration.npz").unlink()
+
+    def late(model):
+        raise AssertionError("what is missing is to be said before anything is trained")
+
+    with pytest.raises(EdgeError, match="needs a representative data set"):
+        export(tmp_path / "model.keras", tmp_path, ("packed",), prepare=late)
 
 
 def test_several_inputs_are_refused(tmp_path):

@@ -68,10 +68,17 @@ def test_the_numbers_are_those_of_the_outputs(exported):
     assert found.accuracies == tuple(pytest.approx((each.argmax(1) == data["y"]).mean()) for each in outputs)
 
 
+def test_floats_and_tables_may_differ(exported):
+    for reference, candidate in (("f32", "lut"), ("wo8", "lut"), ("f32", "int8.packed")):
+        names = [f"model-{form}.tflite".replace(".packed.tflite", ".tflite.packed") for form in (reference, candidate)]
+        found = verify(*(exported / name for name in names), exported / "test.npz")
+        assert found["passed"] and not found["exact"], (reference, candidate, found)
+
+
 def test_exit_code_and_words(exported, other, capsys):
     assert main(["verify", str(exported / "model-int8.tflite"), str(exported / "model-lut.tflite")]) == 0
     assert "passed: all outputs are equal, bit for bit (tflite-micro" in capsys.readouterr().out
-    assert main(["verify", str(exported / "model-int8.tflite"), str(other / "lut.tflite")]) == 1
+    assert main(["verify", str(exported / "model-int8.tflite"), str(other / "lut.tflite")]) == 2
     assert "FAILED: outputs must be equal bit for bit, and are not" in capsys.readouterr().out
 
 
@@ -88,3 +95,5 @@ def test_impossible_settings_are_refused(exported):
     path = exported / "model-f32.tflite"
     with pytest.raises(EdgeError, match="--min-agreement must be between 0 and 1"):
         verify(path, path, settings=VerifySettings(min_agreement=2))
+    with pytest.raises(EdgeError, match="--seed not negative"):
+        verify(path, path, settings=VerifySettings(seed=-1))

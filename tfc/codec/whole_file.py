@@ -20,7 +20,11 @@ def written_whole(path: Path) -> Iterator[Path]:
         A temporary path in the same folder; it is renamed on success and removed on failure.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+    try:
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+    except OSError as error:
+        error.filename = str(path)  # the temporary name says nothing to anybody
+        raise
     os.close(descriptor)
     temporary = Path(name)
     try:
