@@ -5,8 +5,10 @@ import dataclasses
 import hashlib
 import json
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -159,19 +161,25 @@ def test_the_interval_of_a_speedup_is_that_of_its_slices():
 
 def test_ctrl_c_writes_what_there_is_marked_incomplete(folder, tmp_path):
     """A real process gets a real signal once its first slices are done."""
-    import signal
-    import time
-
-    words = [
-        "bench", folder / "model-f32.tflite", folder / "model-int8.tflite", "--min-seconds", "30", "--json",
-        tmp_path / "bench.json", "--data", folder / "test.npz",
-    ]  # fmt: skip
-    process = subprocess.Popen(
-        [sys.executable, "-m", "edge", *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    time.sleep(12)
-    process.send_signal(signal.SIGINT)
-    out, errors = process.communicate(timeout=60)
+    words = [sys.executable, "-m", "edge", "bench", folder / "model-f32.tflite", folder / "model-int8.tflite"]
+    started = time.monotonic()
+    subprocess.run([*words, "--min-runs", "20", "--min-seconds", "0"], check=True, capture_output=True)
+    start_up = time.monotonic() - started
+    words += ["--min-seconds", "20", "--json", tmp_path / "bench.json", "--data", folder / "test.npz"]
+    with subprocess.Popen(
+        words,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Shells let what runs in the background ignore Ctrl-C, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as process:
+        try:
+            time.sleep(2 * start_up + 6)  # three slices of two seconds
+            process.send_signal(signal.SIGINT)
+            out, errors = process.communicate(timeout=30)
+        finally:
+            process.kill()
     assert process.returncode == 130, errors
     assert "incomplete: interrupted" in out
     result = json.loads((tmp_path / "bench.json").read_text())
