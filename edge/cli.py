@@ -159,11 +159,8 @@ def _bench(options: argparse.Namespace) -> int:
     )
     for path, text in ((options.json, json.dumps(result, indent=1) + "\n"), (options.csv, to_csv(result))):
         if path:
-            try:
-                with written_whole(path) as temporary:
-                    temporary.write_text(text, encoding="utf-8")
-            except OSError as error:
-                raise EdgeError(f"{path}: cannot be written: {error.strerror or error}") from error
+            with written_whole(path) as temporary:
+                temporary.write_text(text, encoding="utf-8")
     print(format_bench(result))
     return 0 if result["complete"] else INTERRUPTED
 

@@ -51,10 +51,9 @@ def make(old: bytes, new: bytes) -> bytes:
         ModelFileError: If one is no TFLite model, or they are of different architectures.
     """
     views = [TfliteView(content) for content in (old, new)]
-    first, second = (code_places(view) for view in views)
-    if len(old) != len(new) or not np.array_equal(first, second):
+    places, others = (code_places(view) for view in views)
+    if len(old) != len(new) or not np.array_equal(places, others):
         raise ModelFileError("the two files are of different architectures or variants: their kernels lie elsewhere")
-    places = first
     (_, held), (codes, ranks) = (_ranks(_kernels(content, places)) for content in (old, new))
     num_codes = max((int(place.max()) + 1 for place in (*held, *ranks)), default=1)
     stream = b""

@@ -56,20 +56,16 @@ class Comparison:
     accuracies: tuple[float, float] | None = None
 
 
-def _has_tables(content: bytes, path: Path) -> bool:
+def _form(content: bytes, path: Path) -> str:
+    """What kind of variant a model is; `f32` and `wo8` differ by their operators."""
     try:
-        return has_look_up_tables(TfliteView(content))
+        view = TfliteView(content)
+        if has_look_up_tables(view):
+            return "lut"
+        integer = all(tensor.type not in ("float32", "float16") for tensor in view.tensors)
+        return "int8" if integer else f"float with {len(view.operators)} operators"
     except ModelFileError as error:
         raise ModelFileError(f"{path}: {error}") from error
-
-
-def _form(content: bytes) -> str:
-    """What kind of variant a model is; `f32` and `wo8` differ by their operators."""
-    view = TfliteView(content)
-    if has_look_up_tables(view):
-        return "lut"
-    integer = all(tensor.type not in ("float32", "float16") for tensor in view.tensors)
-    return "int8" if integer else f"float with {len(view.operators)} operators"
 
 
 def _chosen_runtime(name: str, *, tables: bool) -> Runtime:
@@ -132,22 +128,21 @@ def verify(
     if not 0 <= settings.min_agreement <= 1 or settings.random_inputs < 1 or settings.seed < 0:
         raise EdgeError("--min-agreement must be between 0 and 1, --random-inputs at least 1, --seed not negative")
     contents = [read_model_content(path) for path in (reference, candidate)]
-    tables = [_has_tables(content, path) for content, path in zip(contents, (reference, candidate), strict=True)]
     packed = any(is_packed(read_bytes(path)) for path in (reference, candidate))
     identical = contents[0] == contents[1]
-    forms = [_form(content) for content in contents]
+    forms = [_form(content, path) for content, path in zip(contents, (reference, candidate), strict=True)]
     # A packed file of the reference's own variant is its original or it is not; all else is for the outputs to say.
     restored = packed and settings.exact is None and forms[0] == forms[1]
     exact = settings.exact
     if exact is None:
-        exact = restored or (any(tables) and all(form in ("int8", "lut") for form in forms))
+        exact = restored or ("lut" in forms and set(forms) <= {"int8", "lut"})
     if identical or restored:
         reason = "the models are the same, byte for byte" if identical else "the packed file restores another model"
         return {
             "passed": identical, "reason": reason, "exact": exact, "identical": identical, "runtime": None,
             "comparisons": [],
         }  # fmt: skip
-    runtime = _chosen_runtime(settings.runtime, tables=exact and any(tables))
+    runtime = _chosen_runtime(settings.runtime, tables=exact and "lut" in forms)
     models = (TfliteModel(reference, runtime), TfliteModel(candidate, runtime))
     if models[0].input_shape != models[1].input_shape:
         raise EdgeError(f"inputs differ in shape: {models[0].input_shape} and {models[1].input_shape}")

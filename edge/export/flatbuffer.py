@@ -10,6 +10,7 @@ one can be patched into the other.
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -177,6 +178,19 @@ class FlatbufferModel:
                 )
             )
         return uses
+
+    def kernels(self, type_: type[np.generic]) -> Iterator[tuple[KernelUse, np.ndarray]]:
+        """Yields the kernels of a type with their first use, each once, in the order of execution.
+
+        Args:
+            type_: NumPy type.
+        """
+        seen = set()
+        for use in self.kernel_uses():
+            values = self.constant(use.kernel)
+            if use.kernel not in seen and values is not None and values.dtype == type_:
+                seen.add(use.kernel)
+                yield use, values
 
     def users(self, name: str) -> list[int]:
         """Returns the positions of the operators that read a tensor.

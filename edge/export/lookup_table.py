@@ -52,12 +52,7 @@ def to_look_up_tables(integer: FlatbufferModel) -> FlatbufferModel:
         integer: An int8 model.
     """
     model = integer.copy()
-    done = set()
-    for use in integer.kernel_uses():
-        codes = integer.constant(use.kernel)
-        if use.kernel in done or codes is None or codes.dtype != np.int8:
-            continue
-        done.add(use.kernel)
+    for use, codes in integer.kernels(np.int8):
         by_channel = len(integer.scales(use.kernel)) > 1
         tables = tables_of(codes, use.channel_axis if by_channel else None)
         if tables is None or tables.num_bytes + _OVERHEAD_BYTES >= codes.nbytes:

@@ -26,12 +26,7 @@ def to_weight_only(reference: FlatbufferModel, folded: Sequence[FoldedKernel]) -
     """
     model = reference.copy()
     palettized = {each.use.kernel: each for each in folded}
-    done = set()
-    for use in reference.kernel_uses():
-        values = reference.constant(use.kernel)
-        if use.kernel in done or values is None or values.dtype != np.float32:
-            continue
-        done.add(use.kernel)
+    for use, values in reference.kernels(np.float32):
         known = palettized.get(use.kernel)
         coded = palette_codes(known) if known else plain_codes(values, use.channel_axis)
         model.set_constant(use.kernel, coded.codes, coded.scales, coded.channel_axis)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import tensorflow as tf
 
 from tfc.codec.differences import FINEST_BITS, LARGEST_EXPONENT, SMALLEST_EXPONENT, SMALLEST_SCALE
+from tfc.codec.graph.checksum import flat
+from tfc.codec.message_spec import HeldModel, MessageSpec
 
 
 def exponents_of(values: tf.Tensor) -> tf.Tensor:
@@ -82,3 +86,33 @@ def from_steps(steps: tf.Tensor, held: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
         step: float32 powers of two.
     """
     return held + tf.cast(steps, tf.float32) * step
+
+
+class HeldParameters(NamedTuple):
+    """The other parameters that the receiver holds, one after the other.
+
+    Attributes:
+        values: float32 (values,).
+        scale: float32 (values,), what a step of exponent 0 is worth.
+        owner: int32 (values,), number of the parameter.
+        least: float32 (values,), what decoded values must not fall below.
+    """
+
+    values: tf.Tensor
+    scale: tf.Tensor
+    owner: tf.Tensor
+    least: tf.Tensor
+
+    @classmethod
+    def of(cls, spec: MessageSpec, held: HeldModel) -> HeldParameters:
+        """Reads them from a held model.
+
+        Args:
+            spec: Shapes of the model.
+            held: What the receiver holds.
+        """
+        values = flat(held.others, tf.float32)
+        relative = tf.repeat(tf.constant(spec.is_relative, tf.bool), spec.other_sizes)
+        owner = tf.repeat(tf.range(len(spec.other_sizes)), spec.other_sizes)
+        scale = scales(values, relative)
+        return cls(values, scale, owner, tf.where(relative, scale / 8.0, float("-inf")))

@@ -219,29 +219,12 @@ def _encode_codebooks(
     return tf.zeros([0], tf.uint8), exponents, codebooks, tf.reshape(steps, [-1])
 
 
-class _Others(NamedTuple):
-    """The other parameters that the receiver holds, one after the other."""
-
-    values: tf.Tensor
-    scale: tf.Tensor
-    owner: tf.Tensor
-    least: tf.Tensor
-
-    @classmethod
-    def of(cls, spec: MessageSpec, held: HeldModel) -> _Others:
-        values = flat(held.others, tf.float32)
-        relative = tf.repeat(tf.constant(spec.is_relative, tf.bool), spec.other_sizes)
-        owner = tf.repeat(tf.range(len(spec.other_sizes)), spec.other_sizes)
-        scale = differences.scales(values, relative)
-        return cls(values, scale, owner, tf.where(relative, scale / 8.0, float("-inf")))
-
-
 def _encode_others(message: Message, spec: MessageSpec, held: HeldModel | None) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns exponents and steps of the other parameters; zeros in a key frame."""
     count = len(spec.other_sizes)
     if held is None or not count:
         return tf.zeros([count], tf.int32), tf.zeros([sum(spec.other_sizes)], tf.int32)
-    values, before = flat(message.others, tf.float32), _Others.of(spec, held)
+    values, before = flat(message.others, tf.float32), differences.HeldParameters.of(spec, held)
     bits = tf.constant([spec.bits_of(shape) for shape in spec.other_shapes])
     relative = tf.constant(spec.is_relative)
     exponents = differences.step_exponents(values, before.values, before.scale, before.owner, bits, relative)
@@ -391,7 +374,7 @@ def _read_model(
     checks.append(tf.reduce_all(tf.math.is_finite(codebooks)))
     values = key_others
     if held is not None and spec.other_sizes:
-        others = _Others.of(spec, held)
+        others = differences.HeldParameters.of(spec, held)
         other_step = differences.power_of_two(tf.gather(other_exponents, others.owner)) * others.scale
         changed = differences.from_steps(of_others, others.values, other_step)
         values = tf.where(is_key, key_others, tf.maximum(changed, others.least))
