@@ -9,13 +9,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DEMO := runs/demo
+TEST_WORKERS ?= 2
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format lock benchmarks clean
+.PHONY: help setup demo test test-system test-aarch64 lint format lock benchmarks clean
 
 help:  ## list the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 setup: $(INSTALLED)  ## create .venv and install the pinned list
 
@@ -49,7 +50,13 @@ format: $(INSTALLED)  ## let ruff mend what it can
 	$(BIN)/ruff format .
 
 test: lint  ## lint and every test that needs pip packages only
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile
+
+test-system: $(INSTALLED)  ## tests that need system programs, root or other Pythons, and those that take minutes
+	$(BIN)/python -m pytest -m "system or slow"
+
+test-aarch64: $(INSTALLED)  ## the device side in a Debian arm64 userland under qemu (root; half an hour)
+	$(BIN)/python -m pytest -m aarch64
 
 benchmarks: $(INSTALLED)  ## repeat the speed figures of docs/results.md (about 5 minutes, machine otherwise idle)
 	$(BIN)/python benchmarks/round_overhead.py

@@ -10,7 +10,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from edge import bench_commands
 from edge.errors import EdgeError, ModelFileError
+from edge.interpreters import KERNELS
 from edge.runtime import RUNTIMES
 from tfc.codec.whole_file import written_whole
 
@@ -18,9 +20,6 @@ Result = TypeVar("Result")
 
 DIFFERENT = 2
 """Exit code of `verify` where the files do not agree."""
-
-INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells have it."""
 
 
 def _export(options: argparse.Namespace) -> int:
@@ -64,7 +63,12 @@ def _verify(options: argparse.Namespace) -> int:
     from edge.verification import VerifySettings, format_verification, verify
 
     settings = VerifySettings(
-        options.runtime, True if options.exact else None, options.min_agreement, options.random_inputs, options.seed
+        options.runtime,
+        True if options.exact else None,
+        options.min_agreement,
+        options.random_inputs,
+        options.seed,
+        options.kernels,
     )
     found = verify(options.reference, options.candidate, options.data, settings)
     print(format_verification(found))
@@ -133,36 +137,6 @@ def _patch_apply(options: argparse.Namespace) -> int:
     new = _in_file(options.patch, lambda: apply(old, patch))
     _write(options.out, new, "as the patch's checksum says")
     return 0
-
-
-def _show_progress(what: str, share: float) -> None:
-    end = "\n" if share >= 1 else ""
-    print(f"\r{what}: {share:4.0%}", end=end, file=sys.stderr, flush=True)
-
-
-def _bench(options: argparse.Namespace) -> int:
-    from edge.bench import BenchSettings, bench, format_bench, to_csv
-
-    show = sys.stderr.isatty() and not options.quiet
-    result = bench(
-        options.files,
-        baseline=options.baseline,
-        data=options.data,
-        runtime=options.runtime,
-        settings=BenchSettings(
-            threads=options.threads,
-            delegate=not options.no_delegate,
-            min_runs=options.min_runs,
-            min_seconds=options.min_seconds,
-        ),
-        **({"progress": _show_progress} if show else {}),
-    )
-    for path, text in ((options.json, json.dumps(result, indent=1) + "\n"), (options.csv, to_csv(result))):
-        if path:
-            with written_whole(path) as temporary:
-                temporary.write_text(text, encoding="utf-8")
-    print(format_bench(result))
-    return 0 if result["complete"] else INTERRUPTED
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -246,6 +220,9 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument(
         "--runtime", default="auto", choices=["auto", *RUNTIMES], help="interpreter (default: tflm for look-up tables)"
     )
+    verify.add_argument(
+        "--kernels", default="xnnpack", choices=list(KERNELS), help="what computes (default: xnnpack where it can)"
+    )
     verify.set_defaults(function=_verify)
 
     doctor = add(
@@ -293,27 +270,7 @@ def _parser() -> argparse.ArgumentParser:
     apply.add_argument("--out", type=Path, required=True, metavar="FILE", help="the new .tflite file")
     apply.set_defaults(function=_patch_apply)
 
-    bench = add(
-        "bench",
-        "measure latency and accuracy of .tflite files, alternating between them (needs NumPy and an interpreter)",
-        "edge bench model-int8.tflite --baseline model-f32.tflite --data test.npz --threads 1 --json bench.json",
-    )
-    bench.add_argument("files", nargs="+", type=Path, metavar="FILE", help=".tflite files")
-    bench.add_argument(
-        "--baseline", type=Path, metavar="FILE", help="what speed-up refers to (default: the first file)"
-    )
-    bench.add_argument("--data", type=Path, metavar="NPZ", help="x and y; adds accuracy and agreement")
-    bench.add_argument("--threads", type=int, default=1, metavar="N", help="threads of the interpreter (default: 1)")
-    bench.add_argument("--no-delegate", action="store_true", help="compute without XNNPACK")
-    bench.add_argument("--runtime", default="auto", choices=["auto", *RUNTIMES], help="interpreter (default: auto)")
-    bench.add_argument(
-        "--min-runs", type=int, default=100, metavar="N", help="runs of each file at least (default: 100)"
-    )
-    bench.add_argument("--min-seconds", type=float, default=1.0, metavar="S", help="seconds of each file (default: 1)")
-    bench.add_argument("--json", type=Path, metavar="OUT", help="write everything measured")
-    bench.add_argument("--csv", type=Path, metavar="OUT", help="write a row per file")
-    bench.add_argument("--quiet", action="store_true", help="no progress line")
-    bench.set_defaults(function=_bench)
+    bench_commands.add_to(add)
     return parser
 
 
@@ -342,7 +299,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-        return INTERRUPTED
+        return bench_commands.INTERRUPTED
 
 
 if __name__ == "__main__":

@@ -3,11 +3,38 @@
 from __future__ import annotations
 
 import importlib
+import os
+import re
+import tempfile
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from edge.errors import ModelFileError
+
+KERNELS = {
+    "xnnpack": "AUTO",
+    "builtin": "BUILTIN_WITHOUT_DEFAULT_DELEGATES",
+    "reference": "BUILTIN_REF",
+}
+"""What computes, and the interpreters' name for it: the default delegate (XNNPACK) where it can and the optimised
+kernels elsewhere; these kernels alone; the plain C++ ones, which compute alike on every processor."""
+
+
+@dataclass(frozen=True)
+class InterpreterOptions:
+    """How a model is run.
+
+    Attributes:
+        threads: Threads of the interpreter.
+        kernels: A key of `KERNELS`.
+        batch: Inputs per run.
+    """
+
+    threads: int = 1
+    kernels: str = "xnnpack"
+    batch: int = 1
 
 
 class Boundary(NamedTuple):
@@ -46,27 +73,33 @@ class Interpreter(Protocol):
     def output(self) -> np.ndarray:
         """Returns the first output, in its own type and shape."""
 
+    def arena_bytes(self) -> int | None:
+        """Returns how much memory a microcontroller has to reserve for it; None where that has no meaning."""
+
 
 class LinuxInterpreter:
     """ai-edge-litert or tflite-runtime: one class, in two packages."""
 
-    def __init__(self, module: str, content: bytes, threads: int, delegate: bool) -> None:
+    def __init__(self, module: str, content: bytes, options: InterpreterOptions) -> None:
         """Loads a model and allocates its tensors.
 
         Args:
             module: The module with the class.
             content: Of a .tflite file.
-            threads: Threads to run on.
-            delegate: Whether the default delegate (XNNPACK) may take the graph over.
+            options: How it is run.
 
         Raises:
             ValueError: If it can't be loaded; also RuntimeError.
         """
         package = importlib.import_module(module)
-        kind = package.OpResolverType.AUTO if delegate else package.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
         self._interpreter = package.Interpreter(
-            model_content=content, num_threads=threads, experimental_op_resolver_type=kind
+            model_content=content,
+            num_threads=options.threads,
+            experimental_op_resolver_type=package.OpResolverType[KERNELS[options.kernels]],
         )
+        if options.batch != 1:
+            for details in self._interpreter.get_input_details():
+                self._interpreter.resize_tensor_input(details["index"], [options.batch, *details["shape"][1:]])
         self._interpreter.allocate_tensors()
         inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
         self.inputs, self.outputs = tuple(map(self._boundary, inputs)), tuple(map(self._boundary, outputs))
@@ -89,25 +122,30 @@ class LinuxInterpreter:
         """Returns the first output."""
         return np.asarray(self._interpreter.get_tensor(self._output))
 
+    def arena_bytes(self) -> None:
+        """Returns None: memory grows as needed here."""
+
 
 class MicroInterpreter:
     """TensorFlow Lite for Microcontrollers, its reference kernels on this machine; one thread."""
 
-    def __init__(self, module: str, content: bytes, threads: int, delegate: bool) -> None:
+    def __init__(self, module: str, content: bytes, options: InterpreterOptions) -> None:
         """Loads a model.
 
         Args:
             module: The package.
             content: Of a .tflite file.
-            threads: 1.
-            delegate: Of no effect: there is none.
+            options: One thread, one input at a time; whatever the kernels are to be, it has its own.
 
         Raises:
-            ModelFileError: If more threads are asked for.
+            ModelFileError: If more threads or a larger batch are asked for.
             RuntimeError: If it can't be loaded.
         """
-        if threads != 1:
-            raise ModelFileError(f"the interpreter of microcontrollers has one thread; found --threads {threads}")
+        if options.threads != 1 or options.batch != 1:
+            raise ModelFileError(
+                "the interpreter of microcontrollers has one thread and takes one input at a time; found "
+                f"--threads {options.threads} --batch {options.batch}"
+            )
         self._interpreter = importlib.import_module(module).runtime.Interpreter.from_bytes(content)
         self.inputs = (self._boundary(self._interpreter.get_input_details(0)),)
         self.outputs = (self._boundary(self._interpreter.get_output_details(0)),)
@@ -130,3 +168,17 @@ class MicroInterpreter:
     def output(self) -> np.ndarray:
         """Returns the first output."""
         return np.array(self._interpreter.get_output(0))
+
+    def arena_bytes(self) -> int | None:
+        """Returns the size of its arena in bytes, which it tells nobody but standard error."""
+        saved = os.dup(2)
+        with tempfile.TemporaryFile() as messages:
+            os.dup2(messages.fileno(), 2)
+            try:
+                self._interpreter.print_allocations()
+            finally:
+                os.dup2(saved, 2)
+                os.close(saved)
+            messages.seek(0)
+            found = re.search(rb"Arena allocation total (\d+) bytes", messages.read())
+        return int(found[1]) if found else None

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,6 +22,7 @@ import numpy as np
 
 from edge.errors import DataFileError, EdgeError, ModelFileError, RuntimeMissingError
 from edge.files import read_examples
+from edge.interpreters import InterpreterOptions
 from edge.runtime import TfliteModel, find_runtime
 
 _KIB_PER_MB = 1e6 / 1024
@@ -37,22 +39,24 @@ class _Calls:
         assert self._model is not None
         return self._model
 
-    def open(self, path: str, runtime: str, threads: int, delegate: bool) -> dict[str, Any]:
+    def open(self, path: str, runtime: str, options: dict[str, Any]) -> dict[str, Any]:
         """Loads the file; load_ms is from its name to allocated tensors, the interpreter's import not included."""
         chosen = find_runtime(runtime)
         chosen.load_package()
         start = time.perf_counter_ns()
-        self._model = TfliteModel(Path(path), chosen, threads, delegate=delegate)
+        self._model = TfliteModel(Path(path), chosen, InterpreterOptions(**options))
+        load_ms = (time.perf_counter_ns() - start) / 1e6
         return {
-            "load_ms": (time.perf_counter_ns() - start) / 1e6,
+            "load_ms": load_ms,
             "input_shape": self._model.input_shape,
+            "arena_bytes": self._model.arena_bytes,
         }
 
     def first(self) -> float:
         """Sets a seeded random input and returns the first run's milliseconds."""
         shape = self._opened.input_shape
         low, high = self._opened.input_range
-        example = np.random.default_rng(0).uniform(low, high, (1, *shape)).astype(np.float32)
+        example = np.random.default_rng(0).uniform(low, high, (self._opened.batch, *shape)).astype(np.float32)
         self._opened.set_input(example)
         return self.run(1)[0]
 
@@ -103,14 +107,13 @@ def main() -> int:
 class MeasuredProcess:
     """The parent's end; a context manager."""
 
-    def __init__(self, path: Path, runtime: str, threads: int, *, delegate: bool = True) -> None:
+    def __init__(self, path: Path, runtime: str, options: InterpreterOptions) -> None:
         """Starts a process and lets it open a file.
 
         Args:
             path: A model file.
             runtime: A key of `edge.runtime.RUNTIMES`, or `auto`.
-            threads: Threads of the interpreter.
-            delegate: Whether it may hand the graph to its default delegate (XNNPACK).
+            options: How the model is run.
 
         Raises:
             EdgeError: If the process can't open the file.
@@ -128,12 +131,13 @@ class MeasuredProcess:
             start_new_session=True,  # Ctrl-C is for the parent, which still wants to know a few things
         )
         try:
-            opened = self.call("open", path=str(path), runtime=runtime, threads=threads, delegate=delegate)
+            opened = self.call("open", path=str(path), runtime=runtime, options=asdict(options))
         except BaseException:
             self.close()
             raise
         self.load_ms: float = opened["load_ms"]
         self.input_shape: tuple[int, ...] = tuple(opened["input_shape"])
+        self.arena_bytes: int | None = opened["arena_bytes"]
 
     def call(self, name: str, **arguments: Any) -> Any:
         """Calls a method of the child.

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from edge.errors import ModelFileError, RuntimeMissingError
-from edge.interpreters import Interpreter, LinuxInterpreter, MicroInterpreter
+from edge.interpreters import Interpreter, InterpreterOptions, LinuxInterpreter, MicroInterpreter
 from edge.packing import read_model_content
 from edge.table_expansion import expand_tables
 from edge.tflite_reader import TfliteView
@@ -39,7 +39,7 @@ class Runtime:
         module: Python module with the class `Interpreter`.
         package: Distribution that holds it.
         install: What to tell pip to install.
-        open: Loads a model: (module, content, threads, delegate) -> interpreter.
+        open: Loads a model: (module, content, options) -> interpreter.
         has_tables: Whether it runs look-up tables; for others they are expanded in memory.
         automatic: Whether `auto` may choose it.
     """
@@ -48,7 +48,7 @@ class Runtime:
     module: str
     package: str
     install: str
-    open: Callable[[str, bytes, int, bool], Interpreter] = LinuxInterpreter
+    open: Callable[[str, bytes, InterpreterOptions], Interpreter] = LinuxInterpreter
     has_tables: bool = False
     automatic: bool = True
 
@@ -108,6 +108,28 @@ def find_runtime(name: str = "auto") -> Runtime:
     return found
 
 
+def find_runtimes(name: str = "auto") -> list[Runtime]:
+    """Returns installed runtimes.
+
+    Args:
+        name: As for `find_runtime`, or `all` for every one that is installed and works with this NumPy.
+
+    Raises:
+        RuntimeMissingError: If there is none.
+    """
+    if name != "all":
+        return [find_runtime(name)]
+    found, errors = [], []
+    for each in RUNTIMES:
+        try:
+            found.append(find_runtime(each))
+        except RuntimeMissingError as error:
+            errors.append(error)
+    if not found:
+        raise errors[0]
+    return found
+
+
 def _refuse_scales_per_channel(content: bytes) -> None:
     """TFLM's DEQUANTIZE takes the first scale for all channels, and says nothing."""
     view = TfliteView(content)
@@ -127,7 +149,7 @@ class TfliteModel:
         input_shape: Shape of one input, without the batch.
     """
 
-    def __init__(self, path: Path, runtime: Runtime, threads: int = 1, *, delegate: bool = True) -> None:
+    def __init__(self, path: Path, runtime: Runtime, options: InterpreterOptions | None = None) -> None:
         """Loads the file, which must take one input at a time, and allocates its tensors.
 
         A packed file is unpacked, and look-up tables are expanded where the runtime has none, both in memory.
@@ -135,13 +157,13 @@ class TfliteModel:
         Args:
             path: A .tflite file, packed or not.
             runtime: What `find_runtime` returned.
-            threads: Threads of the interpreter.
-            delegate: Whether it may hand the graph to its default delegate (XNNPACK).
+            options: How it is run.
 
         Raises:
             ModelFileError: If the file is missing, no TFLite model, or not one that this runtime runs.
         """
         self.path = path
+        options = options or InterpreterOptions()
         content = read_model_content(path)
         try:
             if runtime.has_tables:
@@ -151,7 +173,7 @@ class TfliteModel:
         except ModelFileError as error:
             raise ModelFileError(f"{path}: {error}") from error
         try:
-            self._interpreter = runtime.open(runtime.module, content, threads, delegate)
+            self._interpreter = runtime.open(runtime.module, content, options)
         except ImportError as error:
             raise RuntimeMissingError(f"{runtime.package} {runtime.version} does not import: {error}") from error
         except (ValueError, RuntimeError, ModelFileError) as error:
@@ -163,7 +185,7 @@ class TfliteModel:
                 f"{path}: has {len(inputs)} inputs and {len(outputs)} outputs, one of each is supported"
             )
         self._input, self._output = inputs[0], outputs[0]
-        if self._input.shape[0] != 1:
+        if self._input.shape[0] != options.batch:
             raise ModelFileError(f"{path}: takes {self._input.shape[0]} inputs at once; export it for a batch of one")
         self.input_shape = self._input.shape[1:]
 
@@ -176,11 +198,21 @@ class TfliteModel:
         limits = np.iinfo(dtype)
         return (limits.min - zero_point) * scale, (limits.max - zero_point) * scale
 
+    @property
+    def batch(self) -> int:
+        """Inputs per run."""
+        return self._input.shape[0]
+
+    @property
+    def arena_bytes(self) -> int | None:
+        """Memory that a microcontroller has to reserve for it, in bytes; None for other interpreters."""
+        return self._interpreter.arena_bytes()
+
     def set_input(self, x: np.ndarray) -> None:
         """Sets the input, quantised where the model asks for it.
 
         Args:
-            x: float32, shape (1, *input_shape).
+            x: float32, shape (batch, *input_shape).
         """
         self._interpreter.set_input(self._quantised(x))
 
@@ -189,16 +221,16 @@ class TfliteModel:
         self._interpreter.invoke()
 
     def raw_output(self) -> np.ndarray:
-        """Returns the output in the model's own type, shape (1, classes)."""
+        """Returns the output in the model's own type, shape (batch, classes)."""
         return self._interpreter.output()
 
     def output(self) -> np.ndarray:
-        """Returns the output as float32, shape (1, classes)."""
+        """Returns the output as float32, shape (batch, classes)."""
         raw, (_, _, scale, zero_point) = self.raw_output(), self._output
         return (raw.astype(np.float32) - zero_point) * np.float32(scale) if scale else raw.astype(np.float32)
 
     def predict(self, x: np.ndarray) -> np.ndarray:
-        """Returns the outputs for many inputs, one at a time.
+        """Returns the outputs for many inputs, a batch at a time.
 
         Args:
             x: float32, shape (examples, *input_shape).
@@ -206,11 +238,14 @@ class TfliteModel:
         Returns:
             float32, shape (examples, classes).
         """
-        rows = []
-        for example in x:
-            self.set_input(example[None])
+        rows: list[np.ndarray] = []
+        for start in range(0, len(x), self.batch):
+            examples = x[start : start + self.batch]
+            # The last batch is filled up with its own last example.
+            filled = np.concatenate([examples, np.repeat(examples[-1:], self.batch - len(examples), axis=0)])
+            self.set_input(filled)
             self.invoke()
-            rows.append(self.output()[0])
+            rows.extend(self.output()[: len(examples)].copy())
         return np.stack(rows)
 
     def _quantised(self, x: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ import numpy as np
 
 from edge.errors import EdgeError, ModelFileError
 from edge.files import read_examples
+from edge.interpreters import InterpreterOptions
 from edge.packing import is_packed, read_bytes, read_model_content
 from edge.runtime import RUNTIMES, Runtime, TfliteModel, find_runtime
 from edge.table_expansion import has_look_up_tables
@@ -28,6 +29,7 @@ class VerifySettings:
         min_agreement: Where outputs may differ: share of inputs whose largest output must be at the same place.
         random_inputs: Seeded random inputs.
         seed: Their seed.
+        kernels: A key of `edge.interpreters.KERNELS`.
     """
 
     runtime: str = "auto"
@@ -35,6 +37,7 @@ class VerifySettings:
     min_agreement: float = 0.9
     random_inputs: int = 100
     seed: int = 0
+    kernels: str = "xnnpack"
 
 
 @dataclass(frozen=True)
@@ -143,7 +146,8 @@ def verify(
             "comparisons": [],
         }  # fmt: skip
     runtime = _chosen_runtime(settings.runtime, tables=exact and "lut" in forms)
-    models = (TfliteModel(reference, runtime), TfliteModel(candidate, runtime))
+    options = InterpreterOptions(kernels=settings.kernels)
+    models = (TfliteModel(reference, runtime, options), TfliteModel(candidate, runtime, options))
     if models[0].input_shape != models[1].input_shape:
         raise EdgeError(f"inputs differ in shape: {models[0].input_shape} and {models[1].input_shape}")
     low, high = models[0].input_range

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import datetime
 import io
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -157,12 +156,13 @@ def read_bench(path: Path) -> dict[str, Any]:
     Raises:
         RunError: If it is missing or no such file.
     """
+    from edge import bench
+    from edge.errors import DataFileError
+
     try:
-        bench: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        bench["files"][0]["latency_ms"]["median"]
-    except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
-        raise RunError(f"{path}: not a result of 'edge bench --json': {error}") from error
-    return bench
+        return bench.read_bench(path)
+    except DataFileError as error:
+        raise RunError(str(error)) from error
 
 
 def latency_table(bench: dict[str, Any]) -> Table:
@@ -178,6 +178,7 @@ def latency_table(bench: dict[str, Any]) -> Table:
     rows = tuple(
         (
             item["name"],
+            item["runtime"],
             f"{item['bytes']:,}",
             f"{item['bytes_deflated']:,}",
             share(item["accuracy"]),
@@ -188,11 +189,12 @@ def latency_table(bench: dict[str, Any]) -> Table:
         for item in bench["files"]
     )
     machine = bench["machine"]
+    versions = dict.fromkeys(f"{item['runtime']} {item['runtime_version']}" for item in bench["files"])
     return Table(
         "On the device",
-        ("file", "bytes", "deflated", "accuracy", "agreement", "median ms", "speed-up"),
+        ("file", "runtime", "bytes", "deflated", "accuracy", "agreement", "median ms", "speed-up"),
         rows,
-        f"{bench['runtime']} {bench['runtime_version']} on {machine['processor']}, {bench['threads']} thread(s). "
+        f"{', '.join(versions)} on {machine['processor']}, {bench['threads']} thread(s). "
         "Speed-up: median of the ratios of neighbouring, alternating slices. Agreement: same class as the model's own "
         "float32 file.",
     )

@@ -5,6 +5,13 @@ import pytest
 from palettized_models import SHAPE, plain
 
 from edge.export.variants import export
+from edge.remote import build_wheel
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory):
+    """This package's wheel."""
+    return build_wheel(tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,191 @@
+"""The commands that measure: `edge bench` and `edge compare`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from edge.errors import EdgeError
+from edge.interpreters import KERNELS
+from edge.runtime import RUNTIMES
+from tfc.codec.whole_file import written_whole
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
+
+_BAR = 30
+
+
+def _show_progress(what: str, share: float) -> None:
+    done = round(_BAR * share)
+    end = "\n" if share >= 1 else ""
+    print(f"\r{what} [{'#' * done}{'.' * (_BAR - done)}] {share:4.0%}", end=end, file=sys.stderr, flush=True)
+
+
+def _say(what: str) -> None:
+    print(what, file=sys.stderr, flush=True)
+
+
+def _here(options: argparse.Namespace) -> dict[str, Any]:
+    from edge.bench import bench
+
+    show = sys.stderr.isatty() and not options.quiet
+    return bench(
+        options.files,
+        baseline=options.baseline,
+        data=options.data,
+        runtime=options.runtime,
+        settings=_settings(options),
+        **({"progress": _show_progress} if show else {}),
+    )
+
+
+def _settings(options: argparse.Namespace) -> Any:
+    from edge.interleaving import BenchSettings
+
+    return BenchSettings(
+        threads=options.threads,
+        kernels=options.kernels,
+        batch=options.batch,
+        min_runs=options.min_runs,
+        min_seconds=options.min_seconds,
+    )
+
+
+def _there(options: argparse.Namespace, host: str) -> dict[str, Any]:
+    from edge.remote import RemoteSettings, bench_on
+
+    names = ("threads", "kernels", "batch", "min_runs", "min_seconds")
+    words = [word for name in names for word in (f"--{name.replace('_', '-')}", str(getattr(options, name)))]
+    return bench_on(
+        host,
+        options.files,
+        baseline=options.baseline,
+        data=options.data,
+        runtime=options.runtime,
+        options=words,
+        settings=RemoteSettings(options.ssh, options.remote_python, options.wheel),
+        say=(lambda what: None) if options.quiet else _say,
+    )
+
+
+def _named_for(path: Path, host: str, hosts: Sequence[str]) -> Path:
+    """bench.json, or bench-HOST.json where there are several."""
+    if len(hosts) < 2:
+        return path
+    safe = "".join(character if character.isalnum() or character in "-_." else "-" for character in host)
+    return path.with_name(f"{path.stem}-{safe}{path.suffix}")
+
+
+def _write(result: dict[str, Any], options: argparse.Namespace, host: str, profiles: dict[str, Any]) -> None:
+    from edge.bench_report import to_html
+    from edge.bench_table import to_csv
+
+    for path, text in (
+        (options.json, lambda: json.dumps(result, indent=1) + "\n"),
+        (options.csv, lambda: to_csv(result)),
+        (options.html, lambda: to_html(result, profiles)),
+    ):
+        if path:
+            with written_whole(_named_for(path, host, options.host)) as temporary:
+                temporary.write_text(text(), encoding="utf-8")
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from edge.bench_table import format_bench, format_comparison
+    from edge.operator_profile import format_profile, profile
+
+    if options.host and options.benchmark_model:
+        raise EdgeError("--benchmark-model runs on this machine: not together with --host")
+    profiles = {}
+    if options.benchmark_model:
+        # First: a tool that doesn't work is known at once.
+        settings = _settings(options)
+        profiles = {path.name: profile(options.benchmark_model, path, settings) for path in options.files}
+    results = [_there(options, host) for host in options.host] if options.host else [_here(options)]
+    for host, result in zip(options.host or [""], results, strict=True):
+        _write(result, options, host, profiles)
+        print(format_bench(result))
+    for name, operators in profiles.items():
+        print(f"\n{name}, per operator\n{format_profile(operators)}")
+    if len(results) > 1:
+        print("\n" + format_comparison(results))
+    return 0 if all(result["complete"] for result in results) else INTERRUPTED
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from edge.bench import read_bench
+    from edge.bench_table import format_comparison
+
+    print(format_comparison([read_bench(path) for path in options.files]))
+    return 0
+
+
+def add_to(add: Callable[..., argparse.ArgumentParser]) -> None:
+    """Adds the commands.
+
+    Args:
+        add: Adds a command: (name, help, example) -> its parser.
+    """
+    bench = add(
+        "bench",
+        "measure latency and accuracy of .tflite files, alternating between them (needs NumPy and an interpreter)",
+        "edge bench model-int8.tflite --baseline model-f32.tflite --data test.npz --json bench.json --html bench.html\n"
+        "  edge bench out/*.tflite --all-runtimes\n"
+        "  edge bench model-int8.tflite model-lut.tflite --runtime tflm\n"
+        "  edge bench out/*.tflite --data test.npz --host pi@raspberrypi --json pi.json",
+    )
+    bench.add_argument("files", nargs="+", type=Path, metavar="FILE", help=".tflite files, packed or not")
+    bench.add_argument(
+        "--baseline", type=Path, metavar="FILE", help="what speed-up refers to (default: the first file)"
+    )
+    bench.add_argument("--data", type=Path, metavar="NPZ", help="x and y; adds accuracy and agreement")
+    how = bench.add_argument_group("how is measured")
+    how.add_argument("--threads", type=int, default=1, metavar="N", help="threads of the interpreter (default: 1)")
+    how.add_argument("--batch", type=int, default=1, metavar="N", help="inputs per run (default: 1)")
+    how.add_argument(
+        "--kernels",
+        default="xnnpack",
+        choices=list(KERNELS),
+        help="what computes: xnnpack where it can (default), the interpreter's own optimised ones, or its plain ones",
+    )
+    how.add_argument(
+        "--runtime", default="auto", choices=["auto", *RUNTIMES, "all"], help="interpreter (default: auto)"
+    )
+    how.add_argument(
+        "--all-runtimes",
+        dest="runtime",
+        action="store_const",
+        const="all",
+        help="all interpreters that are installed, alternating too",
+    )
+    how.add_argument("--min-runs", type=int, default=100, metavar="N", help="runs of each file at least (default: 100)")
+    how.add_argument("--min-seconds", type=float, default=1.0, metavar="S", help="seconds of each file (default: 1)")
+    how.add_argument(
+        "--benchmark-model", type=Path, metavar="TOOL", help="TensorFlow's C++ benchmark tool: adds times per operator"
+    )
+    out = bench.add_argument_group("what is written")
+    out.add_argument("--json", type=Path, metavar="OUT", help="everything measured, every sample")
+    out.add_argument("--csv", type=Path, metavar="OUT", help="a row per file")
+    out.add_argument("--html", type=Path, metavar="OUT", help="a report with figures, one file")
+    out.add_argument("--quiet", action="store_true", help="no progress")
+    remote = bench.add_argument_group("on another machine (its own environment there, removed afterwards)")
+    remote.add_argument(
+        "--host", action="append", default=[], metavar="USER@HOST", help="measure there, over ssh; may be repeated"
+    )
+    remote.add_argument("--ssh", default="ssh", metavar="COMMAND", help="how to connect, such as 'ssh -p 2222'")
+    remote.add_argument("--remote-python", default="python3", metavar="NAME", help="Python there (default: python3)")
+    remote.add_argument("--wheel", type=Path, metavar="FILE", help="this package's wheel (default: built from source)")
+    bench.set_defaults(function=_bench)
+
+    compare = add(
+        "compare",
+        "put measurements of several machines side by side",
+        "edge compare laptop.json pi.json",
+    )
+    compare.add_argument("files", nargs="+", type=Path, metavar="JSON", help="what 'edge bench --json' wrote")
+    compare.set_defaults(function=_compare)

@@ -1,0 +1,85 @@
+"""The device side in environments into which nothing but this package's wheel and its extra was installed."""
+
+import subprocess
+import sys
+
+import pytest
+from programs import PYTHONS, python
+
+HERE = f"{sys.version_info[0]}.{sys.version_info[1]}"
+
+
+def environment(folder, interpreter, wheel, extra):
+    """An empty environment with the wheel in it; its folder of programs."""
+    subprocess.run([interpreter, "-m", "venv", folder], check=True)
+    words = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    done = subprocess.run([*words, f"{wheel}[{extra}]" if extra else wheel], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return folder / "bin"
+
+
+@pytest.mark.parametrize(
+    "version", [pytest.param(each, marks=() if each == HERE else pytest.mark.system) for each in PYTHONS]
+)
+def test_device_commands_run_with_numpy_and_an_interpreter_alone(version, exported, wheel, tmp_path):
+    programs = environment(tmp_path / "venv", python(version), wheel, "litert")
+
+    def run(*words):
+        return subprocess.run([programs / words[0], *words[1:]], capture_output=True, text=True, cwd=tmp_path)
+
+    listed = run("python", "-m", "pip", "list", "--format=freeze").stdout
+    assert "fedcompress" in listed and "tensorflow" not in listed.lower()
+    variants = [exported / f"model-{end}" for end in ("int8.tflite", "lut.tflite", "int8.tflite.packed")]
+    patch, new = tmp_path / "update.patch", tmp_path / "new.tflite"
+    quick = ["--min-runs", "20", "--min-seconds", "0"]
+    for words in (
+        ["inspect", *variants],
+        ["verify", *variants[:2], "--runtime", "litert"],
+        ["verify", variants[0], variants[2]],
+        ["pack", variants[0], "--out", tmp_path / "m.packed"],
+        ["unpack", tmp_path / "m.packed", "--out", tmp_path / "m.tflite"],
+        ["patch", "make", variants[0], tmp_path / "m.tflite", "--out", patch],
+        ["patch", "apply", variants[0], patch, "--out", new],
+        ["bench", *variants, *quick, "--data", exported / "test.npz", "--json", "b.json", "--html", "b.html"],
+        ["compare", "b.json", "b.json"],
+    ):
+        done = run("edge", *words)
+        assert done.returncode == 0, done.stderr
+    assert new.read_bytes() == variants[0].read_bytes()
+    assert "Accuracy against latency" in (tmp_path / "b.html").read_text()
+    done = run("edge", "doctor")
+    found = {line[5:33].strip(): line[:3].strip() for line in done.stdout.splitlines()}
+    assert done.returncode == 0 and found["bench, verify"] == found["--runtime litert"] == "yes"
+    assert found["export"] == found["--runtime tflm"] == found["tfc run, tfc sweep"] == "no"
+    assert "pip install --pre tflite-micro" in done.stdout
+    code = "import tfc, tfc.codec.message, tfc.codec.palette, edge.bench, edge.runtime"
+    assert run("python", "-c", code).returncode == 0
+    for words in (["run", "demo"], ["presets", "demo"], ["data", "demo", "--out", "x"]):
+        done = run("tfc", *words)
+        assert done.returncode == 1 and "pip install --no-deps -r requirements.txt" in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+    done = run("edge", "export", exported / "model.keras", "--out", tmp_path)
+    assert done.returncode == 1 and done.stderr.startswith("error: export needs TensorFlow")
+
+
+@pytest.mark.system
+@pytest.mark.parametrize("version", ["3.10", "3.11"])
+def test_the_other_interpreter_needs_numpy_1_and_says_so(version, exported, wheel, tmp_path):
+    programs = environment(tmp_path / "venv", python(version), wheel, "tflite")
+    words = [programs / "edge", "bench", exported / "model-int8.tflite", "--min-runs", "20", "--min-seconds", "0"]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == 0 and "tflite-runtime 2.14.0" in done.stdout, done.stderr
+    install = [programs / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "numpy>=2"]
+    subprocess.run(install, check=True, capture_output=True)
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
+    assert "crashes with NumPy 2" in done.stderr and "pip install 'numpy<2'" in done.stderr
+
+
+def test_without_an_interpreter_the_rest_works(exported, wheel, tmp_path):
+    programs = environment(tmp_path / "venv", sys.executable, wheel, "")
+    words = [programs / "edge", "inspect", exported / "model-lut.tflite"]
+    assert subprocess.run(words, capture_output=True).returncode == 0
+    done = subprocess.run([programs / "edge", "bench", words[2]], capture_output=True, text=True)
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
+    assert "no TFLite interpreter is installed: pip install 'fedcompress[litert]'" in done.stderr

@@ -1,0 +1,40 @@
+"""Runs seeded or given inputs through model files and saves what comes out, bit for bit. Runs on any device.
+
+    python raw_outputs.py OUT.npz RUNTIME KERNELS COUNT FILE ...
+
+OUT.npz holds one array per file, in its own type, shape (COUNT, classes).
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from edge.interpreters import InterpreterOptions
+from edge.runtime import TfliteModel, find_runtime
+
+
+def raw_outputs(path: Path, runtime: str, kernels: str, count: int) -> np.ndarray:
+    """Returns the outputs of one file for uniform inputs from seed 0.
+
+    Args:
+        path: A model file.
+        runtime: A key of `edge.runtime.RUNTIMES`.
+        kernels: A key of `edge.interpreters.KERNELS`.
+        count: How many inputs.
+    """
+    model = TfliteModel(path, find_runtime(runtime), InterpreterOptions(kernels=kernels))
+    low, high = model.input_range
+    rows = []
+    for x in np.random.default_rng(0).uniform(low, high, (count, 1, *model.input_shape)).astype(np.float32):
+        model.set_input(x)
+        model.invoke()
+        rows.append(model.raw_output()[0].copy())
+    return np.stack(rows)
+
+
+if __name__ == "__main__":
+    out, runtime, kernels, count, *files = sys.argv[1:]
+    np.savez(out, **{Path(name).name: raw_outputs(Path(name), runtime, kernels, int(count)) for name in files})
