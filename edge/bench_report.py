@@ -7,7 +7,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from edge.bench_table import BENCH_HEADER, bench_notes, bench_rows, device_name
+from edge.bench_table import BENCH_HEADER, bench_notes, bench_rows, device_name, milliseconds
 from edge.operator_profile import OperatorTime
 from edge.svg import COLOURS, Bar, Point, bars, scatter
 from tfc.codec.whole_file import written_whole
@@ -79,7 +79,7 @@ def latency_figure(result: dict[str, Any]) -> str:
             item["latency_ms"]["median"],
             item["latency_ms"]["p10"],
             item["latency_ms"]["p90"],
-            f"{item['latency_ms']['median']:.3f} ms",
+            f"{milliseconds(item['latency_ms']['median'])} ms",
             groups[item["runtime"]],
         )
         for item in result["files"]

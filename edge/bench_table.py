@@ -30,6 +30,15 @@ def _share(value: float | None) -> str:
     return "not measured" if value is None else f"{value:.4f}"
 
 
+def milliseconds(value: float) -> str:
+    """Returns three decimals, four for less than a tenth.
+
+    Args:
+        value: Milliseconds.
+    """
+    return f"{value:.3f}" if value >= 0.1 else f"{value:.4f}"
+
+
 def _ratio(value: float) -> str:
     """Two decimals, more where a value would vanish in them."""
     return f"{value:.2f}" if value >= 0.1 else f"{value:.4f}"
@@ -54,9 +63,9 @@ def bench_rows(result: dict[str, Any]) -> list[tuple[str, ...]]:
                 _share(item["agreement"]),
                 f"{item['load_ms']:.2f}",
                 f"{item['first_ms']:.3f}",
-                f"{latency['median']:.3f}",
-                f"{latency['p90']:.3f}",
-                f"{latency['p99']:.3f}",
+                milliseconds(latency["median"]),
+                milliseconds(latency["p90"]),
+                milliseconds(latency["p99"]),
                 "-" if memory is None else f"{memory:.0f}",
                 f"{_ratio(item['speedup'])}x ({_ratio(low)}-{_ratio(high)})",
             )
@@ -174,36 +183,38 @@ def to_csv(result: dict[str, Any]) -> str:
 
 
 def format_comparison(results: Sequence[dict[str, Any]]) -> str:
-    """Returns several measurements side by side: one row per file and runtime, one column per machine.
+    """Returns several measurements side by side: one row per file, one column per machine and runtime.
 
-    A file is the same where its SHA-256 is; a machine that has not measured it shows `-`.
+    A file is the same where its SHA-256 is; where it was not measured, there is `-`.
 
     Args:
-        results: What `edge.bench.bench` returned, one per machine.
+        results: What `edge.bench.bench` returned.
     """
-    devices = [device_name(result) for result in results]
-    names: dict[tuple[str, str], str] = {}
-    found: dict[tuple[str, str], dict[int, dict[str, Any]]] = {}
+    places = [
+        (number, runtime)
+        for number, result in enumerate(results)
+        for runtime in dict.fromkeys(item["runtime"] for item in result["files"])
+    ]
+    found: dict[str, dict[tuple[int, str], dict[str, Any]]] = {}
     for number, result in enumerate(results):
         for item in result["files"]:
-            same = (item["sha256"], item["runtime"])
-            names.setdefault(same, item["name"])
-            found.setdefault(same, {})[number] = item
+            found.setdefault(item["sha256"], {})[number, item["runtime"]] = item
 
     def cell(item: dict[str, Any] | None) -> str:
-        return "-" if item is None else f"{item['latency_ms']['median']:.3f} ({_ratio(item['speedup'])}x)"
+        return "-" if item is None else f"{milliseconds(item['latency_ms']['median'])} ({_ratio(item['speedup'])}x)"
 
     rows = []
-    for same, items in found.items():
+    for items in found.values():
         first = next(iter(items.values()))
-        shown = (cell(items.get(number)) for number in range(len(results)))
-        rows.append((names[same], same[1], f"{first['bytes']:,}", _share(first["accuracy"]), *shown))
-    columns = [f"[{number + 1}] median ms" for number in range(len(results))]
-    lines = [aligned(("file", "runtime", "bytes", "accuracy", *columns), rows)]
-    for number, (device, result) in enumerate(zip(devices, results, strict=True)):
+        shown = (cell(items.get(place)) for place in places)
+        rows.append((first["name"], f"{first['bytes']:,}", _share(first["accuracy"]), *shown))
+    columns = [f"[{column + 1}] median ms" for column in range(len(places))]
+    lines = [aligned(("file", "bytes", "accuracy", *columns), rows, left=1)]
+    for column, (number, runtime) in enumerate(places):
+        result = results[number]
         lines.append(
-            f"[{number + 1}] {device}: {result['date']}, {result['threads']} thread(s), "
-            f"{result['settings']['kernels']} kernels; in brackets: speed-up against {result['baseline']} there"
-            + ("" if result["complete"] else "; incomplete")
+            f"[{column + 1}] {runtime} on {device_name(result)}: {result['date']}, {result['threads']} thread(s), "
+            f"{result['settings']['kernels']} kernels; in brackets: speed-up against {result['baseline']} in "
+            f"{result['baseline_runtime']} there" + ("" if result["complete"] else "; incomplete")
         )
     return "\n".join(lines)

@@ -24,6 +24,19 @@ SUITE = "bookworm"
 MIRROR = "http://deb.debian.org/debian"
 PACKAGES = "python3,python3-pip,ca-certificates"
 DONE = ".complete"
+CPU = "cortex-a72"
+"""That of a Raspberry Pi 4."""
+
+CPUINFO = """processor\t: {number}
+BogoMIPS\t: 108.00
+Features\t: fp asimd evtstrm crc32 cpuid
+CPU implementer\t: 0x41
+CPU architecture: 8
+CPU variant\t: 0x0
+CPU part\t: 0xd08
+CPU revision\t: 3
+
+"""
 
 
 def unpack_debian(root: Path) -> None:
@@ -34,12 +47,29 @@ def unpack_debian(root: Path) -> None:
         subprocess.run(["dpkg-deb", "-x", str(package), str(root)], check=True)
 
 
+def write_cpuinfo(root: Path) -> None:
+    """Writes what an Arm machine's /proc/cpuinfo says; from this machine's, ai-edge-litert crashes when it starts."""
+    (root / "proc").mkdir(exist_ok=True)
+    processors = "".join(CPUINFO.format(number=number) for number in range(2))
+    (root / "proc" / "cpuinfo").write_text(processors + f"Model\t\t: {CPU} under qemu-user\n")
+
+
 def write_python(folder: Path) -> Path:
     """Writes FOLDER/python3: Python of the userland, which finds its own name there and starts children by it."""
     root = folder / "root"
     (interpreter,) = (path for path in (root / "usr/bin").glob("python3.*") if path.name.count(".") == 1)
     python = folder / "python3"
-    words = ["qemu-aarch64-static", "-L", str(root), "-E", f"PYTHONHOME={root}/usr", "-E", f"PYTHONPATH={folder}/site"]
+    words = [
+        "qemu-aarch64-static",
+        "-cpu",
+        CPU,
+        "-L",
+        str(root),
+        "-E",
+        f"PYTHONHOME={root}/usr",
+        "-E",
+        f"PYTHONPATH={folder}/site",
+    ]
     python.write_text(f'#!/bin/sh\nexec {shlex.join(words)} -0 "$0" {shlex.quote(str(interpreter))} "$@"\n')
     python.chmod(0o755)
     return python
@@ -61,6 +91,7 @@ def build(folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         print(f"unpacking Debian {SUITE} for arm64 in {root}", file=sys.stderr)
         unpack_debian(root)
+        write_cpuinfo(root)
     python = write_python(folder)
     (folder / "wheel").mkdir(exist_ok=True)
     wheel = build_wheel(folder / "wheel")

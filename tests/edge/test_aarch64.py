@@ -65,7 +65,7 @@ def test_reference_kernels_compute_the_same_bits_as_here(python, exported):
 
     files = [exported / f"model-{variant}.tflite" for variant in ("f32", "wo8", "int8", "lut")]
     rows = compare(python, files, 30)
-    assert len(rows) == 2 * 3 * 4
+    assert len(rows) == 2 * 3 * 4 - 1  # tflite-runtime has no plain kernel for wo8's DEQUANTIZE
     for row in rows:
         if row["kernels"] == "reference" and row["file"] in ("model-int8.tflite", "model-lut.tflite"):
             assert row["equal_codes"] == 1.0, row
