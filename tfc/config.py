@@ -49,6 +49,8 @@ def key(default: Any, help: str, allowed: Range | tuple[str, ...] | None = None)
 
 STARTS = ("seed", "own")
 UPLINKS = ("weights", "update")
+SMALL_VALUES = ("float32", "int8")
+METHODS = ("eden", "fedavg", "fedcompress", "fedzip", "stc")
 _COUNT = Range(1)
 _COUNT_OR_ZERO = Range(0)
 _RATE = Range(0, None, open_low=True)
@@ -119,6 +121,16 @@ class CommunicationConfig:
     target_ratio: float = key(
         0.0, "FedAvg's bytes by ours; the price then follows from what was sent; 0: it does not", Range(0, 10_000)
     )
+    sparsity: float = key(
+        0.0,
+        "share of an update's values that travel (stc, fedzip); 0 for the method's own",
+        Range(0, 1, open_high=True),
+    )
+    uplink_bits: int = key(1, "bits per value of a client's update (eden)", Range(1, 8))
+    downlink_bits: int = key(3, "bits per value of a broadcast's change (eden)", Range(1, 8))
+    small_values: str = key(
+        "int8", "how values travel that a method (stc, fedzip, eden) leaves alone: BatchNorm statistics", SMALL_VALUES
+    )
 
 
 @dataclass(frozen=True)
@@ -138,7 +150,7 @@ class ServerConfig:
 class ExperimentConfig:
     """One experiment."""
 
-    method: str = key("fedcompress", "federated method: fedavg, fedcompress", ("fedavg", "fedcompress"))
+    method: str = key("fedcompress", f"federated method: {', '.join(METHODS)}", METHODS)
     rounds: int = key(12, "number of rounds", _COUNT)
     clients_per_round: int = key(0, "clients sampled each round; 0 for all", _COUNT_OR_ZERO)
     seed: int = key(0, "seed of everything random", Range(0, 2**31 - 1))

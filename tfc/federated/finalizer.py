@@ -34,9 +34,17 @@ from tfc.seeds import Purpose, stateless
 LLOYD_STEPS = 10
 
 
-def _measurements(
+def measurements_of(
     aggregate: Aggregate, num_clusters: tf.Tensor, distillation_loss: tf.Tensor, rate_weight: tf.Tensor
-) -> Any:
+) -> collections.OrderedDict[str, Any]:
+    """Returns what every method's finalizer measures.
+
+    Args:
+        aggregate: What the clients said.
+        num_clusters: int32 scalar, clusters of the next broadcast; 0 without any.
+        distillation_loss: float32 scalar.
+        rate_weight: float32 scalar, price of a bit in the next broadcast.
+    """
     return collections.OrderedDict(
         num_clusters=num_clusters,
         clients_ok=aggregate.clients,
@@ -71,7 +79,7 @@ def build_averaging_finalizer(
                 tf.where(aggregate.weight > 0, new, before) for before, new in zip(old, aggregate.others, strict=True)
             )
             new = spec.broadcast(tf.constant(0), (), others, tf.zeros([0]), None)
-            measurements = _measurements(aggregate, tf.constant(0), tf.constant(0.0), tf.constant(0.0))
+            measurements = measurements_of(aggregate, tf.constant(0), tf.constant(0.0), tf.constant(0.0))
             if record_payloads:
                 measurements["average"] = (aggregate.kernels, aggregate.others)
             return new, measurements
@@ -94,7 +102,7 @@ def build_averaging_finalizer(
     return tff.learning.templates.FinalizerProcess(initialize, next_)
 
 
-def _all_finite(tensors: Any) -> tf.Tensor:
+def all_finite(tensors: Any) -> tf.Tensor:
     """Whether every number of a structure of float tensors is finite."""
     parts = [tf.reduce_all(tf.math.is_finite(tensor)) for tensor in tf.nest.flatten(tensors)]
     return tf.reduce_all(tf.stack(parts))
@@ -260,12 +268,12 @@ def build_compressing_finalizer(
                 kept = state._replace(round=state.round + 1, rate=rate)
                 return tf.nest.map_structure(tf.identity, (kept, again, 0.0))
 
-            usable = (aggregate.weight > 0) & _all_finite((aggregate.kernels, aggregate.others))
+            usable = (aggregate.weight > 0) & all_finite((aggregate.kernels, aggregate.others))
             new_state, new, loss = tf.cond(usable, lambda: work(state, model, aggregate, rate), stay)
             # A distillation that diverged must not become the model.
-            healthy = _all_finite((new_state.master, new.model.others, [each.codebook for each in new.model.palettes]))
+            healthy = all_finite((new_state.master, new.model.others, [each.codebook for each in new.model.palettes]))
             new_state, new, loss = tf.cond(healthy & tf.math.is_finite(loss), lambda: (new_state, new, loss), stay)
-            measurements = _measurements(aggregate, new.model.num_clusters, loss, rate.rate_weight)
+            measurements = measurements_of(aggregate, new.model.num_clusters, loss, rate.rate_weight)
             if record_payloads:
                 measurements["average"] = (aggregate.kernels, aggregate.others)
             return new_state, new, measurements
