@@ -137,6 +137,10 @@ class CommunicationConfig:
 class ServerConfig:
     """Server-side self-compression: distillation into the clustered model on out-of-distribution data."""
 
+    compression: bool = key(
+        True,
+        "broadcasts are palettized; false, the paper's arm without it: they are float32 means",
+    )
     master: bool = key(True, "the server keeps float weights that updates smaller than a cluster's width add up in")
     epochs: int = key(2, "epochs of distillation per round; 0 for clustering without distillation", _COUNT_OR_ZERO)
     batch_size: int = key(64, "examples per step of distillation", _COUNT)
@@ -251,6 +255,18 @@ def _check_fedcompress(config: ExperimentConfig) -> None:
             "training.plain_epochs must be at least 1 where communication.uplink = 'update': a palette is fitted to "
             "what the plain epochs changed"
         )
+    if not config.server.compression:
+        wanted = {
+            "communication.uplink = 'weights'": communication.uplink == "weights",
+            "clustering.start = 'kmeans++'": config.clustering.start == "kmeans++",
+            "server.master = false": not config.server.master,
+        }
+        missing = [text for text, holds in wanted.items() if not holds]
+        if missing:
+            raise ConfigError(
+                f"server.compression = false needs {', '.join(missing)}: its broadcasts have no palette to start from "
+                "or to change"
+            )
     if communication.target_ratio and config.clients_per_round not in (0, config.data.num_clients):
         raise ConfigError(
             "communication.target_ratio needs every client in every round (clients_per_round = 0): the server can't "

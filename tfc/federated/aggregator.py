@@ -184,10 +184,11 @@ def mean_of_payloads(spec: ModelSpec, held: HeldModel, collected: ClientPayloads
         collected: Their payloads.
     """
     sent = dequantized_kernels(held.palettes)
-    memory = graph.remember(spec.uplink, held)
+    given = held if spec.palettized_broadcast else None
+    memory = graph.remember(spec.uplink, given)
 
     def decode(payload: tf.Tensor) -> tuple[Sequence[tf.Tensor], tf.Tensor, tf.Tensor]:
-        decoded, sound = graph.decode(payload, spec.uplink, held, memory)
+        decoded, sound = graph.decode(payload, spec.uplink, given, memory)
         message = decoded.message
         kernels = dequantized_kernels(message.palettes)
         if spec.palettizes_update:

@@ -16,7 +16,7 @@ from tfc.codec.palette import Palette
 from tfc.config import TrainingConfig
 from tfc.federated.client_data import first_context
 from tfc.federated.clustered_phase import CLUSTERED_PHASES
-from tfc.federated.global_model import PAYLOAD_TYPE, ModelSpec, assign, dequantized_kernels, held_model, read_weights
+from tfc.federated.global_model import PAYLOAD_TYPE, ModelSpec, assign, held_model, read_weights
 from tfc.federated.local_round import answers, embedding_model, local_examples, self_test
 from tfc.training import classification_gradients, run_steps
 
@@ -54,12 +54,16 @@ def build_client_update(
         def work(payload: tf.Tensor, base: HeldModel, data: Any) -> Any:
             decoded, understood = graph.decode(payload, spec.downlink, base)
             broadcast = decoded.message
+            kernels, others = spec.weights_of(decoded.held)
+            if not spec.palettized_broadcast:
+                clusters = tf.cast(tf.clip_by_value(broadcast.scalars[0], 1.0, spec.max_clusters), tf.int32)
+                broadcast = broadcast._replace(num_clusters=clusters)
             context = first_context(data["context"])
             epochs = plain_epochs + clustered_epochs
             local = local_examples(data["train"], context, epochs, training.batch_size, seed)
             x, y, order = local
             plain_steps = tf.shape(order)[0] * plain_epochs // epochs
-            assign(model, spec.layout, dequantized_kernels(broadcast.palettes), broadcast.others)
+            assign(model, spec.layout, kernels, others)
 
             variables = model.trainable_variables
             gradients = classification_gradients(model, variables, contextlib.nullcontext)
@@ -85,9 +89,8 @@ def build_client_update(
             sound = answers(context, local.count, understood, test.finite)
             slots = spec.update_levels if spec.palettizes_update else broadcast.num_clusters
             answer_message = Message(tf.convert_to_tensor(slots), palettes, others, test.scalars)
-            answer = graph.encode(
-                answer_message, spec.uplink, decoded.held if clustered else None, update=spec.palettizes_update
-            )
+            given = decoded.held if clustered and spec.palettized_broadcast else None
+            answer = graph.encode(answer_message, spec.uplink, given, update=spec.palettizes_update)
             return collections.OrderedDict(
                 payload=tf.where(sound, answer, 0)[: tf.where(sound, tf.size(answer), 0)],
                 weight=tf.where(sound, test.scalars[0], 0.0),

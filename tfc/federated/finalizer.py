@@ -108,6 +108,63 @@ def all_finite(tensors: Any) -> tf.Tensor:
     return tf.reduce_all(tf.stack(parts))
 
 
+def build_clustered_averaging_finalizer(
+    spec: ModelSpec, clustering: ClusteringConfig, *, record_payloads: bool = False
+) -> tff.learning.templates.FinalizerProcess:
+    """Builds the finalizer of FedCompress without server-side compression: the mean goes down as float32.
+
+    Type signature of `next`: `(<state=ControllerState@SERVER, broadcast=Broadcast@SERVER,
+    update=ClientPayloads@SERVER> -> <state=ControllerState@SERVER, result=Broadcast@SERVER, measurements as
+    `build_averaging_finalizer`'s>)`. The number of clusters that clients use grows as in FedCompress.
+
+    Args:
+        spec: The model; its broadcasts are not palettized.
+        clustering: The controller's settings.
+        record_payloads: Whether the measurements also hold `average=<kernels,others>`, what the payloads amount to.
+    """
+
+    @tff.tensorflow.computation()
+    def initial_state():  # type: ignore[no-untyped-def]  # noqa: ANN202
+        return controller.initial_state(clustering)
+
+    @tff.tensorflow.computation(initial_state.type_signature.result, spec.broadcast_type, PAYLOADS_TYPE)
+    def average(state, broadcast, collected):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        @tf.function
+        def next_round(state: ControllerState, model: HeldModel, collected: ClientPayloads) -> Any:
+            aggregate = mean_of_payloads(spec, model, collected)
+            usable = (aggregate.weight > 0) & all_finite((aggregate.kernels, aggregate.others))
+            old_kernels, old_others = spec.weights_of(model)
+            kernels, others = (
+                tuple(tf.where(usable, new, old) for new, old in zip(*parts, strict=True))
+                for parts in ((aggregate.kernels, old_kernels), (aggregate.others, old_others))
+            )
+            grown = controller.next_state(state, aggregate.accuracy, aggregate.score, clustering)
+            control = tf.nest.map_structure(lambda new, old: tf.where(usable, new, old), grown, state)
+            new = spec.float_broadcast(kernels, others, control.num_clusters)
+            zero = tf.constant(0.0)
+            measurements = measurements_of(aggregate, control.num_clusters, zero, zero)
+            if record_payloads:
+                measurements["average"] = (aggregate.kernels, aggregate.others)
+            return control, new._replace(base=model), measurements
+
+        return next_round(ControllerState(*state), held_model(broadcast.model), ClientPayloads(*collected))
+
+    @tff.federated_computation()
+    def initialize():  # type: ignore[no-untyped-def]  # noqa: ANN202
+        return tff.federated_eval(initial_state, tff.SERVER)
+
+    @tff.federated_computation(
+        initialize.type_signature.result,
+        tff.FederatedType(spec.broadcast_type, tff.SERVER),
+        tff.FederatedType(PAYLOADS_TYPE, tff.SERVER),
+    )
+    def next_(state, broadcast, collected):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        new_state, new, measurements = tff.federated_map(average, (state, broadcast, collected))
+        return tff.templates.MeasuredProcessOutput(new_state, new, measurements)
+
+    return tff.learning.templates.FinalizerProcess(initialize, next_)
+
+
 class CompressorState(NamedTuple):
     """What the compressing finalizer remembers.
 

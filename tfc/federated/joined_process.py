@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ import tensorflow_federated as tff
 from tfc.codec.graph import seed_model
 from tfc.config import ExperimentConfig
 from tfc.federated.distributor import build_distributor
-from tfc.federated.global_model import ModelFn, ModelSpec, read_weights, to_model_weights
+from tfc.federated.global_model import ModelFn, ModelSpec, held_model, read_weights, to_model_weights
 
 Restart = Callable[[Any, tuple[Any, ...], tuple[Any, ...]], Any]
 """(state, trainable, non-trainable weights) -> (broadcast of these weights, the finalizer's state for them)."""
@@ -41,6 +42,7 @@ def clustered_spec(model_fn: ModelFn, config: ExperimentConfig) -> ModelSpec:
         update_levels=config.communication.levels,
         everyone=everyone(config),
         from_seed=config.model.initial == "seed",
+        palettized_broadcast=config.server.compression,
     )
 
 
@@ -73,6 +75,8 @@ def initial_weights(spec: ModelSpec, seed: int) -> tff.Computation:
         spec: The model; its own weights, or those that a seed stands for.
         seed: Seed of the run.
     """
+    # The form of the broadcasts must not decide what training starts at.
+    spec = dataclasses.replace(spec, palettized_broadcast=True)
     return _seed_weights(spec, seed) if spec.initial_others else _own_weights(spec)
 
 
@@ -101,7 +105,7 @@ def join(
 
     @tff.tensorflow.computation(state_type)
     def get_model_weights(state):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-        return to_model_weights(spec.layout, state.global_model_weights.model)
+        return to_model_weights(spec, held_model(state.global_model_weights.model))
 
     @tff.tensorflow.computation(state_type, get_model_weights.type_signature.result)
     def set_model_weights(state, weights):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202

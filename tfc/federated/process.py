@@ -25,7 +25,12 @@ from tfc.federated import rate_controller
 from tfc.federated.aggregator import build_aggregator
 from tfc.federated.client_work import build_client_work
 from tfc.federated.coded_process import build_eden, build_fedzip, build_stc
-from tfc.federated.finalizer import build_averaging_finalizer, build_compressing_finalizer, initial_palettes
+from tfc.federated.finalizer import (
+    build_averaging_finalizer,
+    build_clustered_averaging_finalizer,
+    build_compressing_finalizer,
+    initial_palettes,
+)
 from tfc.federated.global_model import Broadcast, ModelFn, ModelSpec
 from tfc.federated.joined_process import Restart, clustered_spec, everyone, initial_weights, join
 
@@ -67,6 +72,9 @@ def _restart(spec: ModelSpec, seed: int) -> Restart:
     def restart(state: Any, trainable: tuple[tf.Tensor, ...], non_trainable: tuple[tf.Tensor, ...]) -> Any:
         old = state.global_model_weights.model
         kernels, others = spec.layout.split(trainable, non_trainable)
+        if not spec.palettized_broadcast:
+            clusters = tf.cast(state.global_model_weights.control[0], tf.int32)
+            return spec.float_broadcast(kernels, others, clusters), state.finalizer
         new = _key_frame(spec, kernels, others, old.num_clusters, state.global_model_weights.control, seed)
         master = getattr(state.finalizer, "master", ())
         return new, state.finalizer._replace(master=kernels) if master else state.finalizer
@@ -146,7 +154,8 @@ def build_fedcompress(
     Source: Tsouvalas, Saeed, Ozcelebi, Meratnia, "Communication-Efficient Federated Learning through Adaptive Weight
     Clustering and Server-Side Distillation" (ICASSP 2024, doi 10.1109/ICASSP48485.2024.10447174). With
     `communication.uplink = "weights"`, `server.master = false`, `clustering.start = "kmeans++"` and
-    `clustering.layers = "conv"` it is the paper's; the defaults palettize updates in place of weights, add a float
+    `clustering.layers = "conv"` it is the paper's, and with `server.compression = false`, too, its arm without
+    server-side compression; the defaults palettize updates in place of weights, add a float
     master at the server, and cluster all kernels.
 
     Args:
@@ -181,11 +190,20 @@ def build_fedcompress(
 
     @tff.tensorflow.computation()
     def initial_model():  # type: ignore[no-untyped-def]  # noqa: ANN202
+        if not spec.palettized_broadcast:
+            kernels, others = initial()
+            return spec.float_broadcast(tuple(kernels), tuple(others), tf.constant(clusters))
         control = tf.stack([first_price(config)])
         if spec.initial_others:
             return spec.first_broadcast(config.seed, tf.constant(clusters), control)
         kernels, others = initial()
         return _key_frame(spec, tuple(kernels), tuple(others), clusters, control, config.seed)
+
+    aggregator = build_aggregator(record_payloads=record_payloads)
+    client_work = build_client_work(spec, data_type, config.training, config.clustering.start, config.seed)
+    if not config.server.compression:
+        averaging = build_clustered_averaging_finalizer(spec, config.clustering, record_payloads=record_payloads)
+        return join(spec, initial_model, client_work, aggregator, averaging, _restart(spec, config.seed))
 
     finalizer = build_compressing_finalizer(
         spec,
@@ -198,8 +216,6 @@ def build_fedcompress(
         rounds=config.rounds,
         record_payloads=record_payloads,
     )
-    client_work = build_client_work(spec, data_type, config.training, config.clustering.start, config.seed)
-    aggregator = build_aggregator(record_payloads=record_payloads)
     return join(spec, initial_model, client_work, aggregator, finalizer, _restart(spec, config.seed))
 
 
