@@ -27,7 +27,7 @@ from tfc.errors import ConfigError, DataError
 from tfc.federated.client_data import client_data, client_data_type
 from tfc.federated.global_model import CLIENT_SCALARS
 from tfc.federated.ledger import DownlinkLedger
-from tfc.federated.process import METHODS, REPLAYABLE, process_spec
+from tfc.federated.process import FORMULA_BYTES, METHODS, REPLAYABLE, process_spec
 from tfc.models import MODELS
 from tfc.payload_recorder import PayloadRecorder
 from tfc.run_folder import FinishedRun, RoundMetrics, RunFolder, check_out, read_run
@@ -36,7 +36,13 @@ from tfc.workers import WorkerProcess, local_worker
 
 _EVALUATION_BATCH = 500
 
-UPLINK_FORMS = {"eden": "rotated", "fedavg": "float32", "fedzip": "sparse clusters", "stc": "sparse ternary"}
+UPLINK_FORMS = {
+    "eden": "rotated",
+    "fedavg": "float32",
+    "fedzip": "sparse clusters",
+    "stc": "sparse ternary",
+    "tff8bit": "8 bit",
+}
 """What clients send, by method; for FedCompress a setting."""
 
 CALIBRATION_EXAMPLES = 256
@@ -148,6 +154,7 @@ def _summary(
         "best_accuracy": best.accuracy,
         "uplink_bytes": uplink,
         "downlink_bytes": downlink,
+        "uplink_counted_by": "formula" if config.method in FORMULA_BYTES else "payloads",
         "fedavg_bytes": fedavg_uplink + fedavg_downlink,
         "communication_ratio": ratio(fedavg_uplink + fedavg_downlink, uplink + downlink),
         "uplink_ratio": ratio(fedavg_uplink, uplink),

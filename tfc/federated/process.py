@@ -22,6 +22,7 @@ import tensorflow_federated as tff
 from tfc.config import ExperimentConfig
 from tfc.data.ood import OodFn
 from tfc.federated import rate_controller
+from tfc.federated.aggregated_process import build_tff8bit
 from tfc.federated.aggregator import build_aggregator
 from tfc.federated.client_work import build_client_work
 from tfc.federated.coded_process import build_eden, build_fedzip, build_stc
@@ -36,6 +37,10 @@ from tfc.federated.joined_process import Restart, clustered_spec, everyone, init
 
 REPLAYABLE = ("fedavg", "fedcompress")
 """Methods whose messages `tfc.replay` reads."""
+
+
+FORMULA_BYTES = ("tff8bit",)
+"""Methods whose uplink is counted by a formula: tensors, not payloads, cross the boundary."""
 
 
 def first_price(config: ExperimentConfig) -> tf.Tensor:
@@ -225,5 +230,6 @@ METHODS: dict[str, Callable[..., tff.learning.templates.LearningProcess]] = {
     "fedcompress": build_fedcompress,
     "fedzip": build_fedzip,
     "stc": build_stc,
+    "tff8bit": build_tff8bit,
 }
 """Federated methods by name: (model_fn, data_type, config, ood_fn) -> LearningProcess."""
