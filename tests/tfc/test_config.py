@@ -109,6 +109,10 @@ def test_every_key_is_described():
             "training.plain_epochs must be at least 1 where communication.uplink = 'update'",
         ),
         (["clients_per_round=2", "communication.target_ratio=9"], "target_ratio needs every client in every round"),
+        (
+            ["server.compression=false"],
+            r"needs communication.uplink = 'weights', clustering.start = 'kmeans\+\+', server.master = false: its",
+        ),
     ],
 )
 def test_settings_without_the_effect_they_promise_are_refused(overrides, message):

@@ -36,7 +36,8 @@ from tfc.training import classification_gradients, run_steps
 QUANTIZED_ABOVE = 20_000
 """`tff.learning.compression_aggregator` quantises tensors with more elements than this to 8 bits."""
 
-Factory = tff.aggregators.WeightedAggregationFactory | tff.aggregators.UnweightedAggregationFactory
+Factory = Any
+"""A `tff.aggregators.WeightedAggregationFactory` or `UnweightedAggregationFactory`; TFF's types can't be annotated."""
 
 
 def quantized_bytes(sizes: tuple[int, ...]) -> int:
