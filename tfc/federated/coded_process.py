@@ -24,7 +24,7 @@ from tfc.update_codecs.sparse_clusters import SparseClusters
 from tfc.update_codecs.sparse_ternary import SparseTernary
 
 STC_SHARE = 0.1
-"""Share of an update's values that travel under STC, each way: denser than the paper's 1/400, for runs of few rounds."""
+"""Share of an update's values that travel under STC, each way: denser than the paper's 1/400, for short runs."""
 
 FEDZIP_SHARE = 0.25
 """Share of each kernel's changes that travel under FedZip; what is dropped is lost."""
