@@ -49,6 +49,8 @@ def key(default: Any, help: str, allowed: Range | tuple[str, ...] | None = None)
 
 STARTS = ("seed", "own")
 UPLINKS = ("weights", "update")
+SMALL_VALUES = ("float32", "int8")
+METHODS = ("eden", "fedavg", "fedcompress", "fedzip", "stc", "tff8bit")
 _COUNT = Range(1)
 _COUNT_OR_ZERO = Range(0)
 _RATE = Range(0, None, open_low=True)
@@ -119,12 +121,26 @@ class CommunicationConfig:
     target_ratio: float = key(
         0.0, "FedAvg's bytes by ours; the price then follows from what was sent; 0: it does not", Range(0, 10_000)
     )
+    sparsity: float = key(
+        0.0,
+        "share of an update's values that travel (stc, fedzip); 0 for the method's own",
+        Range(0, 1, open_high=True),
+    )
+    uplink_bits: int = key(1, "bits per value of a client's update (eden)", Range(1, 8))
+    downlink_bits: int = key(3, "bits per value of a broadcast's change (eden)", Range(1, 8))
+    small_values: str = key(
+        "int8", "how values travel that a method (stc, fedzip, eden) leaves alone: BatchNorm statistics", SMALL_VALUES
+    )
 
 
 @dataclass(frozen=True)
 class ServerConfig:
     """Server-side self-compression: distillation into the clustered model on out-of-distribution data."""
 
+    compression: bool = key(
+        True,
+        "broadcasts are palettized; false, the paper's arm without it: they are float32 means",
+    )
     master: bool = key(True, "the server keeps float weights that updates smaller than a cluster's width add up in")
     epochs: int = key(2, "epochs of distillation per round; 0 for clustering without distillation", _COUNT_OR_ZERO)
     batch_size: int = key(64, "examples per step of distillation", _COUNT)
@@ -138,7 +154,7 @@ class ServerConfig:
 class ExperimentConfig:
     """One experiment."""
 
-    method: str = key("fedcompress", "federated method: fedavg, fedcompress", ("fedavg", "fedcompress"))
+    method: str = key("fedcompress", f"federated method: {', '.join(METHODS)}", METHODS)
     rounds: int = key(12, "number of rounds", _COUNT)
     clients_per_round: int = key(0, "clients sampled each round; 0 for all", _COUNT_OR_ZERO)
     seed: int = key(0, "seed of everything random", Range(0, 2**31 - 1))
@@ -239,6 +255,18 @@ def _check_fedcompress(config: ExperimentConfig) -> None:
             "training.plain_epochs must be at least 1 where communication.uplink = 'update': a palette is fitted to "
             "what the plain epochs changed"
         )
+    if not config.server.compression:
+        wanted = {
+            "communication.uplink = 'weights'": communication.uplink == "weights",
+            "clustering.start = 'kmeans++'": config.clustering.start == "kmeans++",
+            "server.master = false": not config.server.master,
+        }
+        missing = [text for text, holds in wanted.items() if not holds]
+        if missing:
+            raise ConfigError(
+                f"server.compression = false needs {', '.join(missing)}: its broadcasts have no palette to start from "
+                "or to change"
+            )
     if communication.target_ratio and config.clients_per_round not in (0, config.data.num_clients):
         raise ConfigError(
             "communication.target_ratio needs every client in every round (clients_per_round = 0): the server can't "

@@ -88,7 +88,9 @@ class _Replay:
         models, examples = [], []
         for client, payload in payloads.up.items():
             held = self._clients[client]
-            answer = message.decode(payload, self._uplink, held if self._uplink.kernel_shapes else None)
+            # FedAvg's answers stand alone, and so do palettes that answer a float32 broadcast.
+            alone = not self._uplink.kernel_shapes or Kind.KEY_FRAME in self._uplink.kinds
+            answer = message.decode(payload, self._uplink, None if alone else held)
             models.append(_answer_weights(answer, held, self._uplink))
             examples.append(np.float32(answer.message.scalars[0]))
             deflated += _deflated(models[-1]) if self._deflate else 0

@@ -56,6 +56,10 @@ def _megabytes(count: int) -> str:
     return f"{count / 1e6:.3f}"
 
 
+def _formula_mark(run: FinishedRun) -> str:
+    return " (formula)" if run.summary.get("uplink_counted_by") == "formula" else ""
+
+
 def _ratio(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}x"
 
@@ -74,7 +78,7 @@ def comparison_table(runs: Sequence[FinishedRun]) -> Table:
             f"{run.summary['final_accuracy']:.4f}",
             f"{run.summary['last3_accuracy']:.4f}",
             str(run.summary["num_clusters"] or "-"),
-            _megabytes(run.summary["uplink_bytes"]),
+            _megabytes(run.summary["uplink_bytes"]) + _formula_mark(run),
             _megabytes(run.summary["downlink_bytes"]),
             _ratio(run.summary["communication_ratio"]),
         )
@@ -85,7 +89,8 @@ def comparison_table(runs: Sequence[FinishedRun]) -> Table:
         ("run", "method", "rounds", "accuracy", "last 3 rounds", "clusters", "MB up", "MB down", "ratio"),
         rows,
         "MB = 10^6 bytes of all payloads of all clients and rounds, headers and scalars included. Ratio: what FedAvg "
-        "would send with float32 for every parameter, both directions, same clients and rounds, by what was sent.",
+        "would send with float32 for every parameter, both directions, same clients and rounds, by what was sent. "
+        "(formula): not the length of payloads, but what the tensors would take.",
     )
 
 
@@ -112,7 +117,7 @@ def mean_table(runs: Sequence[FinishedRun]) -> Table:
             re.sub(r"-?seed\d+$", "", group[0].name) or group[0].name,
             str(len(group)),
             f"{mean(group, 'last3_accuracy'):.4f}",
-            f"{mean(group, 'uplink_bytes') / 1e6:.3f}",
+            f"{mean(group, 'uplink_bytes') / 1e6:.3f}{_formula_mark(group[0])}",
             f"{mean(group, 'downlink_bytes') / 1e6:.3f}",
             f"{mean(group, 'fedavg_bytes') / (mean(group, 'uplink_bytes') + mean(group, 'downlink_bytes')):.2f}x",
         )

@@ -23,6 +23,7 @@ class Purpose(enum.IntEnum):
     CENTROIDS = 5
     OOD = 6
     CALIBRATION = 7
+    ROTATION = 8
 
 
 def generator(seed: int, purpose: Purpose, *keys: int) -> np.random.Generator:
@@ -51,3 +52,15 @@ def stateless(seed: int, purpose: Purpose, *keys: Any) -> tf.Tensor:
     for key in keys:
         folded = tf.random.experimental.stateless_fold_in(folded, tf.cast(key, tf.int32))
     return folded
+
+
+def hashed(seed: int, purpose: Purpose, *keys: Any) -> tf.Tensor:
+    """Returns a number that fits into 32 bits of a message, int64 scalar at least 0.
+
+    Args:
+        seed: Seed of the run, a Python integer.
+        purpose: What the number is for.
+        *keys: Integer scalars, Python or tensors.
+    """
+    folded = tf.cast(stateless(seed, purpose, *keys), tf.int64)
+    return tf.bitwise.bitwise_and(tf.bitwise.bitwise_xor(folded[0], folded[1]), 0xFFFFFFFF)

@@ -27,7 +27,7 @@ from tfc.errors import ConfigError, DataError
 from tfc.federated.client_data import client_data, client_data_type
 from tfc.federated.global_model import CLIENT_SCALARS
 from tfc.federated.ledger import DownlinkLedger
-from tfc.federated.process import METHODS, process_spec
+from tfc.federated.process import FORMULA_BYTES, METHODS, REPLAYABLE, process_spec
 from tfc.models import MODELS
 from tfc.payload_recorder import PayloadRecorder
 from tfc.run_folder import FinishedRun, RoundMetrics, RunFolder, check_out, read_run
@@ -35,6 +35,15 @@ from tfc.seeds import Purpose, generator
 from tfc.workers import WorkerProcess, local_worker
 
 _EVALUATION_BATCH = 500
+
+UPLINK_FORMS = {
+    "eden": "rotated",
+    "fedavg": "float32",
+    "fedzip": "sparse clusters",
+    "stc": "sparse ternary",
+    "tff8bit": "8 bit",
+}
+"""What clients send, by method; for FedCompress a setting."""
 
 CALIBRATION_EXAMPLES = 256
 """Inputs of the representative data set that a run leaves beside its model."""
@@ -145,6 +154,7 @@ def _summary(
         "best_accuracy": best.accuracy,
         "uplink_bytes": uplink,
         "downlink_bytes": downlink,
+        "uplink_counted_by": "formula" if config.method in FORMULA_BYTES else "payloads",
         "fedavg_bytes": fedavg_uplink + fedavg_downlink,
         "communication_ratio": ratio(fedavg_uplink + fedavg_downlink, uplink + downlink),
         "uplink_ratio": ratio(fedavg_uplink, uplink),
@@ -153,7 +163,7 @@ def _summary(
         "seconds": round(seconds, 1),
         "peak_rss_mb": round(rss_mb, 1),
         "num_clusters": rounds[-1].num_clusters,
-        "uplink": config.communication.uplink if config.method != "fedavg" else "float32",
+        "uplink": UPLINK_FORMS.get(config.method, config.communication.uplink),
         "dataset": config.data.dataset,
         "model": config.model.name,
         "seed": config.seed,
@@ -188,6 +198,10 @@ def run(
     from tfc.figures import save_figures
 
     check_out(out, force=force)
+    if record_payloads and config.method not in REPLAYABLE:
+        raise ConfigError(
+            f"payloads of method {config.method} can't be recorded: 'tfc replay' knows {', '.join(REPLAYABLE)}"
+        )
     dataset = load_dataset(config)
     clients = load_clients(config, dataset)
     ood_fn = build_ood(config, dataset.input_shape)

@@ -52,7 +52,7 @@ def test_overrides_win_and_bare_words_are_strings():
         ("communication.levels=8", "communication.levels must be odd, so that zero is in the middle; found 8"),
         ("communication.target_ratio=-1", "communication.target_ratio must be at least 0"),
         ("communication.final_rate_weight=0.9", r"final_rate_weight must be at most rate_weight = 0\.5; found 0\.9"),
-        ("method=fedsgd", "method must be one of fedavg, fedcompress; found 'fedsgd'"),
+        ("method=fedsgd", "method must be one of eden, fedavg, fedcompress, fedzip, stc, tff8bit; found 'fedsgd'"),
         ("data.validation_fraction=0", "must be more than 0 for fedcompress"),
         ("data.validation_fraction=1", "at least 0 and less than 1; found 1.0"),
         ("training.learning_rate=0", "more than 0; found 0.0"),
@@ -109,6 +109,10 @@ def test_every_key_is_described():
             "training.plain_epochs must be at least 1 where communication.uplink = 'update'",
         ),
         (["clients_per_round=2", "communication.target_ratio=9"], "target_ratio needs every client in every round"),
+        (
+            ["server.compression=false"],
+            r"needs communication.uplink = 'weights', clustering.start = 'kmeans\+\+', server.master = false: its",
+        ),
     ],
 )
 def test_settings_without_the_effect_they_promise_are_refused(overrides, message):

@@ -274,6 +274,36 @@ def test_the_papers_settings_run_without_a_master(worker):
     assert all(len(np.unique(dequantize(palette))) <= 6 for palette in state.global_model_weights.model.palettes)
 
 
+def test_without_server_side_compression_the_mean_of_palettes_goes_down_as_float32(worker):
+    changed = settings(
+        clustering={"layers": "conv", "start": "kmeans++"},
+        server={"master": False, "compression": False},
+        communication={"uplink": "weights"},
+    )
+    process, spec = build_fedcompress(model_fn, DATA_TYPE, changed, OOD), process_spec(model_fn, changed)
+    state = process.initialize()
+    assert len(state.global_model_weights.payload) == float32_message_bytes(model_fn().count_params(), 1)
+    update = build_client_update(spec, DATA_TYPE, changed.training, "kmeans++", 5)
+    broadcast = state.global_model_weights
+    outcomes = [update(broadcast.payload, broadcast.base, data) for data in data_of(CLIENTS, 1)]
+    first, second = (numpy_codec.decode(bytes(outcome["payload"]), spec.uplink).message for outcome in outcomes)
+    assert first.num_clusters == 4 and outcomes[0]["payload"][3] == Kind.KEY_FRAME
+    output = process.next(state, data_of(CLIENTS, 1))
+    kernels, others = spec.layout.split(*process.get_model_weights(output.state))
+    for found, a, b in zip(kernels, first.palettes, second.palettes, strict=True):
+        np.testing.assert_allclose(found, 0.6 * dequantize(a) + 0.4 * dequantize(b), atol=1e-5)
+        assert len(np.unique(dequantize(a))) <= 4 < len(np.unique(found)), "each client has centroids of its own"
+    for found, a, b in zip(others, first.others, second.others, strict=True):
+        np.testing.assert_allclose(found, 0.6 * a + 0.4 * b, atol=1e-5)
+    # How many clusters the clients are to use travels with the broadcast.
+    sent = numpy_codec.decode(bytes(output.state.global_model_weights.payload), spec.downlink).message
+    assert sent.scalars == output.metrics["finalizer"]["num_clusters"] == 4
+    state = process.next(output.state, data_of(CLIENTS, 2)).state
+    assert state.global_model_weights.control == [6]
+    silent = process.next(state, data_of(CLIENTS, 3, ClientFlags.DROPOUT)).state
+    assert_equal(process.get_model_weights(silent), process.get_model_weights(state))
+
+
 def test_builders_refuse_what_can_not_work(worker):
     with pytest.raises(ValueError, match="ood_fn must build a pipeline"):
         build_fedcompress(model_fn, DATA_TYPE, settings())

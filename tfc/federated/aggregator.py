@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -128,10 +129,54 @@ def _plausible(scalars: tf.Tensor) -> tf.Tensor:
     )
 
 
-def mean_of_payloads(spec: ModelSpec, held: HeldModel, collected: ClientPayloads) -> Aggregate:
+DecodeAnswer = Callable[[tf.Tensor], tuple[Sequence[tf.Tensor], tf.Tensor, tf.Tensor]]
+"""A payload -> the client's model, one float32 tensor per weight; its four scalars; whether the payload is sound."""
+
+
+def mean_of_answers(shapes: Sequence[tuple[int, ...]], decode: DecodeAnswer, collected: ClientPayloads) -> Aggregate:
     """Decodes the clients' payloads and averages what they say; call it inside a `tf.function`.
 
     A payload that is damaged, or has no weight, does not count.
+
+    Args:
+        shapes: Shapes of the model's weights.
+        decode: Decodes a payload, whatever it holds.
+        collected: The payloads.
+
+    Returns:
+        The means, all weights as `others`.
+    """
+    sums, weight, validation, scores = (
+        tuple(tf.zeros(s) for s in shapes),
+        tf.constant(0.0),
+        tf.constant(0.0),
+        tf.zeros([2]),
+    )
+    clients = tf.constant(0)
+    ends = tf.cumsum(collected.lengths)
+    for number in tf.range(tf.size(ends)):
+        # One after the other: decoding ahead of the sums would hold ten models at a time.
+        tf.autograph.experimental.set_loop_options(parallel_iterations=1)
+        start = ends[number] - collected.lengths[number]
+        model, told, sound = decode(collected.data[start : ends[number]])
+        # What the payload itself says it weighs; the weight beside it only tells an answer from none.
+        examples = told[0]
+        counts = sound & (collected.weights[number] > 0) & (examples > 0) & _plausible(told)
+        share = tf.where(counts, examples, 0.0)
+        # Numbers of a payload that does not count may be anything, and 0 times infinity is not 0.
+        sums = tuple(total + share * tf.where(counts, tensor, 0.0) for total, tensor in zip(sums, model, strict=True))
+        scalars = tf.where(counts, told, 0.0)
+        weight += share
+        validation += scalars[1]
+        scores += scalars[1] * scalars[2:4]
+        clients += tf.cast(counts, tf.int32)
+    means = tuple(tf.math.divide_no_nan(total, weight) for total in sums)
+    scores = tf.math.divide_no_nan(scores, validation)
+    return Aggregate((), means, scores[0], scores[1], weight, clients)
+
+
+def mean_of_payloads(spec: ModelSpec, held: HeldModel, collected: ClientPayloads) -> Aggregate:
+    """Averages the clients' models as `mean_of_answers` does.
 
     Args:
         spec: The model.
@@ -139,33 +184,17 @@ def mean_of_payloads(spec: ModelSpec, held: HeldModel, collected: ClientPayloads
         collected: Their payloads.
     """
     sent = dequantized_kernels(held.palettes)
-    zeros = [tf.zeros(shape) for shape in (*spec.layout.kernel_shapes, *spec.layout.other_shapes)]
-    sums, weight, validation, scores = tuple(zeros), tf.constant(0.0), tf.constant(0.0), tf.zeros([2])
-    clients = tf.constant(0)
-    ends = tf.cumsum(collected.lengths)
-    memory = graph.remember(spec.uplink, held)
-    for number in tf.range(tf.size(ends)):
-        # One after the other: decoding ahead of the sums would hold ten models at a time.
-        tf.autograph.experimental.set_loop_options(parallel_iterations=1)
-        start = ends[number] - collected.lengths[number]
-        decoded, sound = graph.decode(collected.data[start : ends[number]], spec.uplink, held, memory)
+    given = held if spec.palettized_broadcast else None
+    memory = graph.remember(spec.uplink, given)
+
+    def decode(payload: tf.Tensor) -> tuple[Sequence[tf.Tensor], tf.Tensor, tf.Tensor]:
+        decoded, sound = graph.decode(payload, spec.uplink, given, memory)
         message = decoded.message
         kernels = dequantized_kernels(message.palettes)
         if spec.palettizes_update:
             kernels = tuple(before + change for before, change in zip(sent, kernels, strict=True))
-        model = (*kernels, *message.others)
-        # What the payload itself says it weighs; the weight beside it only tells an answer from none.
-        examples = message.scalars[0]
-        counts = sound & (collected.weights[number] > 0) & (examples > 0) & _plausible(message.scalars)
-        share = tf.where(counts, examples, 0.0)
-        # Numbers of a payload that does not count may be anything, and 0 times infinity is not 0.
-        sums = tuple(total + share * tf.where(counts, tensor, 0.0) for total, tensor in zip(sums, model, strict=True))
-        scalars = tf.where(counts, message.scalars, 0.0)
-        weight += share
-        validation += scalars[1]
-        scores += scalars[1] * scalars[2:4]
-        clients += tf.cast(counts, tf.int32)
-    means = tuple(tf.math.divide_no_nan(total, weight) for total in sums)
-    scores = tf.math.divide_no_nan(scores, validation)
+        return (*kernels, *message.others), message.scalars, sound
+
+    mean = mean_of_answers((*spec.layout.kernel_shapes, *spec.layout.other_shapes), decode, collected)
     count = len(spec.layout.kernel_shapes)
-    return Aggregate(means[:count], means[count:], scores[0], scores[1], weight, clients)
+    return mean._replace(kernels=mean.others[:count], others=mean.others[count:])

@@ -10,18 +10,15 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
-from tfc.clustering.quality import quality_score
 from tfc.codec import graph
 from tfc.codec.message_spec import HeldModel, Message
 from tfc.codec.palette import Palette
 from tfc.config import TrainingConfig
-from tfc.data.pixels import to_float
-from tfc.federated.client_data import ClientFlags, first_context, gather_examples
+from tfc.federated.client_data import first_context
 from tfc.federated.clustered_phase import CLUSTERED_PHASES
-from tfc.federated.global_model import PAYLOAD_TYPE, ModelSpec, assign, dequantized_kernels, held_model, read_weights
-from tfc.training import classification_gradients, predict, run_steps, shuffled_order
-
-_PREDICTION_BATCH = 256
+from tfc.federated.global_model import PAYLOAD_TYPE, ModelSpec, assign, held_model, read_weights
+from tfc.federated.local_round import answers, embedding_model, local_examples, self_test
+from tfc.training import classification_gradients, run_steps
 
 
 def build_client_update(
@@ -50,27 +47,23 @@ def build_client_update(
     @tff.tensorflow.computation(PAYLOAD_TYPE, spec.held_type, data_type)
     def client_update(payload, base, data):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
         model = spec.model_fn()
-        embedding = tf.keras.Model(model.inputs, [model.get_layer("embedding").output, model.output])
+        embedding = embedding_model(model)
         phase = CLUSTERED_PHASES[spec.uplink_mode](model, spec, centroid_start, seed)
 
         @tf.function
         def work(payload: tf.Tensor, base: HeldModel, data: Any) -> Any:
             decoded, understood = graph.decode(payload, spec.downlink, base)
             broadcast = decoded.message
+            kernels, others = spec.weights_of(decoded.held)
+            if not spec.palettized_broadcast:
+                clusters = tf.cast(tf.clip_by_value(broadcast.scalars[0], 1.0, spec.max_clusters), tf.int32)
+                broadcast = broadcast._replace(num_clusters=clusters)
             context = first_context(data["context"])
-            x, y = gather_examples(data["train"])
-            x = to_float(x)
-            num_examples = tf.shape(y)[0]
-            order = shuffled_order(
-                num_examples,
-                plain_epochs + clustered_epochs,
-                training.batch_size,
-                seed,
-                context.round,
-                context.client,
-            )
-            plain_steps = tf.shape(order)[0] * plain_epochs // (plain_epochs + clustered_epochs)
-            assign(model, spec.layout, dequantized_kernels(broadcast.palettes), broadcast.others)
+            epochs = plain_epochs + clustered_epochs
+            local = local_examples(data["train"], context, epochs, training.batch_size, seed)
+            x, y, order = local
+            plain_steps = tf.shape(order)[0] * plain_epochs // epochs
+            assign(model, spec.layout, kernels, others)
 
             variables = model.trainable_variables
             gradients = classification_gradients(model, variables, contextlib.nullcontext)
@@ -91,38 +84,16 @@ def build_client_update(
                     )
                 palettes = phase.snap()
 
-            x_validation, y_validation = gather_examples(data["validation"])
-            num_validation = tf.shape(y_validation)[0]
-            embeddings, logits = predict(
-                lambda batch: tuple(embedding(to_float(batch), training=False)), x_validation, _PREDICTION_BATCH
-            )
-            embeddings = tf.reshape(embeddings, [num_validation, embedding.output[0].shape[-1]])
-            logits = tf.reshape(logits, [num_validation, model.output.shape[-1]])
-            # In TFF's bare graphs `==` between tensors compares Python objects.
-            hits = tf.cast(tf.equal(tf.argmax(logits, axis=1, output_type=tf.int32), y_validation), tf.float32)
-            accuracy = tf.math.divide_no_nan(tf.reduce_sum(hits), tf.cast(num_validation, tf.float32))
-            weight = tf.cast(num_examples, tf.float32)
-            finite = tf.reduce_all(
-                [
-                    tf.reduce_all(tf.math.is_finite(values))
-                    for values in (*model.weights, *phase.centroids, embeddings, logits)
-                ]
-            )
-            # The decomposition of a matrix that is not finite may not end.
-            score = quality_score(tf.where(finite, embeddings, 0.0))
-            scalars = tf.stack([weight, tf.cast(num_validation, tf.float32), accuracy, score])
-
+            test = self_test(model, embedding, data["validation"], local.count, phase.centroids)
             _, others = read_weights(model, spec.layout)
-            dropped = tf.not_equal(tf.bitwise.bitwise_and(context.flags, int(ClientFlags.DROPOUT)), 0)
-            sound = understood & finite & (num_examples > 0) & ~dropped
+            sound = answers(context, local.count, understood, test.finite)
             slots = spec.update_levels if spec.palettizes_update else broadcast.num_clusters
-            answer_message = Message(tf.convert_to_tensor(slots), palettes, others, scalars)
-            answer = graph.encode(
-                answer_message, spec.uplink, decoded.held if clustered else None, update=spec.palettizes_update
-            )
+            answer_message = Message(tf.convert_to_tensor(slots), palettes, others, test.scalars)
+            given = decoded.held if clustered and spec.palettized_broadcast else None
+            answer = graph.encode(answer_message, spec.uplink, given, update=spec.palettizes_update)
             return collections.OrderedDict(
                 payload=tf.where(sound, answer, 0)[: tf.where(sound, tf.size(answer), 0)],
-                weight=tf.where(sound, weight, 0.0),
+                weight=tf.where(sound, test.scalars[0], 0.0),
                 failed=tf.where(sound, 0, 1),
             )
 

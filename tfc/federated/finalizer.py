@@ -34,9 +34,17 @@ from tfc.seeds import Purpose, stateless
 LLOYD_STEPS = 10
 
 
-def _measurements(
+def measurements_of(
     aggregate: Aggregate, num_clusters: tf.Tensor, distillation_loss: tf.Tensor, rate_weight: tf.Tensor
-) -> Any:
+) -> collections.OrderedDict[str, Any]:
+    """Returns what every method's finalizer measures.
+
+    Args:
+        aggregate: What the clients said.
+        num_clusters: int32 scalar, clusters of the next broadcast; 0 without any.
+        distillation_loss: float32 scalar.
+        rate_weight: float32 scalar, price of a bit in the next broadcast.
+    """
     return collections.OrderedDict(
         num_clusters=num_clusters,
         clients_ok=aggregate.clients,
@@ -71,7 +79,7 @@ def build_averaging_finalizer(
                 tf.where(aggregate.weight > 0, new, before) for before, new in zip(old, aggregate.others, strict=True)
             )
             new = spec.broadcast(tf.constant(0), (), others, tf.zeros([0]), None)
-            measurements = _measurements(aggregate, tf.constant(0), tf.constant(0.0), tf.constant(0.0))
+            measurements = measurements_of(aggregate, tf.constant(0), tf.constant(0.0), tf.constant(0.0))
             if record_payloads:
                 measurements["average"] = (aggregate.kernels, aggregate.others)
             return new, measurements
@@ -94,10 +102,67 @@ def build_averaging_finalizer(
     return tff.learning.templates.FinalizerProcess(initialize, next_)
 
 
-def _all_finite(tensors: Any) -> tf.Tensor:
+def all_finite(tensors: Any) -> tf.Tensor:
     """Whether every number of a structure of float tensors is finite."""
     parts = [tf.reduce_all(tf.math.is_finite(tensor)) for tensor in tf.nest.flatten(tensors)]
     return tf.reduce_all(tf.stack(parts))
+
+
+def build_clustered_averaging_finalizer(
+    spec: ModelSpec, clustering: ClusteringConfig, *, record_payloads: bool = False
+) -> tff.learning.templates.FinalizerProcess:
+    """Builds the finalizer of FedCompress without server-side compression: the mean goes down as float32.
+
+    Type signature of `next`: `(<state=ControllerState@SERVER, broadcast=Broadcast@SERVER,
+    update=ClientPayloads@SERVER> -> <state=ControllerState@SERVER, result=Broadcast@SERVER, measurements as
+    `build_averaging_finalizer`'s>)`. The number of clusters that clients use grows as in FedCompress.
+
+    Args:
+        spec: The model; its broadcasts are not palettized.
+        clustering: The controller's settings.
+        record_payloads: Whether the measurements also hold `average=<kernels,others>`, what the payloads amount to.
+    """
+
+    @tff.tensorflow.computation()
+    def initial_state():  # type: ignore[no-untyped-def]  # noqa: ANN202
+        return controller.initial_state(clustering)
+
+    @tff.tensorflow.computation(initial_state.type_signature.result, spec.broadcast_type, PAYLOADS_TYPE)
+    def average(state, broadcast, collected):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        @tf.function
+        def next_round(state: ControllerState, model: HeldModel, collected: ClientPayloads) -> Any:
+            aggregate = mean_of_payloads(spec, model, collected)
+            usable = (aggregate.weight > 0) & all_finite((aggregate.kernels, aggregate.others))
+            old_kernels, old_others = spec.weights_of(model)
+            kernels, others = (
+                tuple(tf.where(usable, new, old) for new, old in zip(*parts, strict=True))
+                for parts in ((aggregate.kernels, old_kernels), (aggregate.others, old_others))
+            )
+            grown = controller.next_state(state, aggregate.accuracy, aggregate.score, clustering)
+            control = tf.nest.map_structure(lambda new, old: tf.where(usable, new, old), grown, state)
+            new = spec.float_broadcast(kernels, others, control.num_clusters)
+            zero = tf.constant(0.0)
+            measurements = measurements_of(aggregate, control.num_clusters, zero, zero)
+            if record_payloads:
+                measurements["average"] = (aggregate.kernels, aggregate.others)
+            return control, new._replace(base=model), measurements
+
+        return next_round(ControllerState(*state), held_model(broadcast.model), ClientPayloads(*collected))
+
+    @tff.federated_computation()
+    def initialize():  # type: ignore[no-untyped-def]  # noqa: ANN202
+        return tff.federated_eval(initial_state, tff.SERVER)
+
+    @tff.federated_computation(
+        initialize.type_signature.result,
+        tff.FederatedType(spec.broadcast_type, tff.SERVER),
+        tff.FederatedType(PAYLOADS_TYPE, tff.SERVER),
+    )
+    def next_(state, broadcast, collected):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        new_state, new, measurements = tff.federated_map(average, (state, broadcast, collected))
+        return tff.templates.MeasuredProcessOutput(new_state, new, measurements)
+
+    return tff.learning.templates.FinalizerProcess(initialize, next_)
 
 
 class CompressorState(NamedTuple):
@@ -260,12 +325,12 @@ def build_compressing_finalizer(
                 kept = state._replace(round=state.round + 1, rate=rate)
                 return tf.nest.map_structure(tf.identity, (kept, again, 0.0))
 
-            usable = (aggregate.weight > 0) & _all_finite((aggregate.kernels, aggregate.others))
+            usable = (aggregate.weight > 0) & all_finite((aggregate.kernels, aggregate.others))
             new_state, new, loss = tf.cond(usable, lambda: work(state, model, aggregate, rate), stay)
             # A distillation that diverged must not become the model.
-            healthy = _all_finite((new_state.master, new.model.others, [each.codebook for each in new.model.palettes]))
+            healthy = all_finite((new_state.master, new.model.others, [each.codebook for each in new.model.palettes]))
             new_state, new, loss = tf.cond(healthy & tf.math.is_finite(loss), lambda: (new_state, new, loss), stay)
-            measurements = _measurements(aggregate, new.model.num_clusters, loss, rate.rate_weight)
+            measurements = measurements_of(aggregate, new.model.num_clusters, loss, rate.rate_weight)
             if record_payloads:
                 measurements["average"] = (aggregate.kernels, aggregate.others)
             return new_state, new, measurements

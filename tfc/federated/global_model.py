@@ -61,6 +61,7 @@ class ModelSpec:
         everyone: Whether all clients take part in every round, so that each holds the broadcast before.
         initial_others: Start of each other weight; empty where a seed does not stand for the first model.
         relative_others: Which other weights are variances.
+        palettized_broadcast: Whether broadcasts are palettized; else they are float32, whatever clients send.
     """
 
     model_fn: ModelFn
@@ -71,6 +72,7 @@ class ModelSpec:
     everyone: bool = True
     initial_others: tuple[InitialValue, ...] = ()
     relative_others: tuple[bool, ...] = ()
+    palettized_broadcast: bool = True
 
     @classmethod
     def of(
@@ -83,6 +85,7 @@ class ModelSpec:
         update_levels: int = 9,
         everyone: bool = True,
         from_seed: bool = True,
+        palettized_broadcast: bool = True,
     ) -> ModelSpec:
         """Examines the model that `model_fn` builds.
 
@@ -94,6 +97,7 @@ class ModelSpec:
             update_levels: Slots of an update's codebook.
             everyone: Whether all clients take part in every round.
             from_seed: Whether the first model is expanded from a seed.
+            palettized_broadcast: Whether broadcasts are palettized.
 
         Raises:
             ValueError: If a seed is asked for and the model's first weights can't come from one.
@@ -102,7 +106,17 @@ class ModelSpec:
         layout = layout_of(model, layers, max_clusters)
         starts = initial_others(model, layout) if from_seed else ()
         relative = relative_others(model, layout)
-        return cls(model_fn, layout, max_clusters, uplink_mode, update_levels, everyone, starts, relative)
+        return cls(
+            model_fn,
+            layout,
+            max_clusters,
+            uplink_mode,
+            update_levels,
+            everyone,
+            starts,
+            relative,
+            palettized_broadcast or not layout.kernels,
+        )
 
     @property
     def palettizes_update(self) -> bool:
@@ -117,6 +131,9 @@ class ModelSpec:
     @property
     def downlink(self) -> MessageSpec:
         """A broadcast."""
+        if not self.palettized_broadcast:
+            shapes = (*self.layout.trainable_shapes, *self.layout.non_trainable_shapes)
+            return MessageSpec((), shapes, 1, self.control_size, (Kind.KEY_FRAME,))
         kinds = (Kind.KEY_FRAME, Kind.DELTA, *((Kind.SEED,) if self.initial_others else ()))
         return MessageSpec(
             self.layout.kernel_shapes,
@@ -140,8 +157,8 @@ class ModelSpec:
             self.layout.other_shapes,
             self.update_levels if levels else self.max_clusters,
             CLIENT_SCALARS,
-            (kind,),
-            held_clusters=self.max_clusters,
+            (kind if self.palettized_broadcast else Kind.KEY_FRAME,),
+            held_clusters=self.max_clusters if self.palettized_broadcast else 0,
             relative_others=self.relative_others,
             other_bits=UPLINK_OTHER_BITS,
         )
@@ -149,12 +166,13 @@ class ModelSpec:
     @property
     def held_type(self) -> tff.Type:
         """The TFF type of the model that a client holds."""
+        broadcast = self.downlink
         palettes = tuple(
             Palette(tff.TensorType(np.float32, (self.max_clusters,)), tff.TensorType(np.uint8, shape))
-            for shape in self.layout.kernel_shapes
+            for shape in broadcast.kernel_shapes
         )
-        moves = tuple(tff.TensorType(np.uint8, shape) for shape in self.layout.kernel_shapes)
-        others = tuple(tff.TensorType(np.float32, shape) for shape in self.layout.other_shapes)
+        moves = tuple(tff.TensorType(np.uint8, shape) for shape in broadcast.kernel_shapes)
+        others = tuple(tff.TensorType(np.float32, shape) for shape in broadcast.other_shapes)
         return tff.to_type(HeldModel(tff.TensorType(np.int32), palettes, moves, others))
 
     @property
@@ -186,9 +204,32 @@ class ModelSpec:
         key_frame = tf.zeros([0], tf.uint8)
         if not self.everyone:
             # Without clustered kernels every payload stands alone.
-            key_frame = graph.encode(decoded.message, self.downlink) if self.layout.kernels else payload
+            key_frame = graph.encode(decoded.message, self.downlink) if self.downlink.kernel_shapes else payload
         held = decoded.held if base is None else base
         return Broadcast(_of_any_length(payload), _of_any_length(key_frame), held, decoded.held, control)
+
+    def weights_of(self, held: HeldModel) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        """Returns a broadcast model's float32 weights as (clustered kernels, others).
+
+        Args:
+            held: What an end holds.
+        """
+        if self.palettized_broadcast:
+            return dequantized_kernels(held.palettes), held.others
+        count = len(self.layout.trainable_shapes)
+        return self.layout.split(held.others[:count], held.others[count:])
+
+    def float_broadcast(self, kernels: Sequence[Any], others: Sequence[Any], num_clusters: Any) -> Broadcast:
+        """Encodes a model as float32 for clients that palettize what they send.
+
+        Args:
+            kernels: float32 tensors, one per clustered kernel.
+            others: float32 tensors, all other weights.
+            num_clusters: int32 scalar, how many clusters the clients shall use; it travels as the one scalar.
+        """
+        trainable, non_trainable = self.layout.join(kernels, others)
+        control = tf.cast(num_clusters, tf.float32)[None]
+        return self.broadcast(tf.constant(0), (), (*trainable, *non_trainable), control, None)
 
     def first_broadcast(self, seed: int, num_clusters: Any, control: Any) -> Broadcast:
         """Returns the broadcast of an initial model that both ends expand from a seed.
@@ -265,12 +306,12 @@ def dequantized_kernels(palettes: Sequence[Palette]) -> tuple[tf.Tensor, ...]:
     return tuple(graph.dequantize(palette) for palette in palettes)
 
 
-def to_model_weights(layout: WeightLayout, global_model: HeldModel) -> tff.learning.models.ModelWeights:
+def to_model_weights(spec: ModelSpec, global_model: HeldModel) -> tff.learning.models.ModelWeights:
     """Returns the plain weights of a global model, TFF's usual structure.
 
     Args:
-        layout: Which weights are clustered kernels.
+        spec: The model.
         global_model: Tensors.
     """
-    trainable, non_trainable = layout.join(dequantized_kernels(global_model.palettes), global_model.others)
+    trainable, non_trainable = spec.layout.join(*spec.weights_of(global_model))
     return tff.learning.models.ModelWeights(trainable, non_trainable)

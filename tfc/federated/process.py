@@ -6,8 +6,9 @@ distributor ──payload──▶ client work ──payload──▶ aggregator
      └─────────────────────── Broadcast (bytes) ◀─────────────────────────┘
 ```
 
-All methods share distributor, client work and aggregator; what differs is which kernels are clustered (for FedAvg none)
-and what the finalizer makes of the mean.
+All methods share distributor and aggregator. FedAvg and FedCompress share client work; what differs is which kernels
+are clustered (for FedAvg none) and what the finalizer makes of the mean. Methods with another coded form of an update
+are in `tfc.federated.coded_process`.
 """
 
 from __future__ import annotations
@@ -18,15 +19,28 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_federated as tff
 
-from tfc.codec.graph import seed_model
 from tfc.config import ExperimentConfig
 from tfc.data.ood import OodFn
 from tfc.federated import rate_controller
+from tfc.federated.aggregated_process import build_tff8bit
 from tfc.federated.aggregator import build_aggregator
 from tfc.federated.client_work import build_client_work
-from tfc.federated.distributor import build_distributor
-from tfc.federated.finalizer import build_averaging_finalizer, build_compressing_finalizer, initial_palettes
-from tfc.federated.global_model import Broadcast, ModelFn, ModelSpec, read_weights, to_model_weights
+from tfc.federated.coded_process import build_eden, build_fedzip, build_stc
+from tfc.federated.finalizer import (
+    build_averaging_finalizer,
+    build_clustered_averaging_finalizer,
+    build_compressing_finalizer,
+    initial_palettes,
+)
+from tfc.federated.global_model import Broadcast, ModelFn, ModelSpec
+from tfc.federated.joined_process import Restart, clustered_spec, everyone, initial_weights, join
+
+REPLAYABLE = ("fedavg", "fedcompress")
+"""Methods whose messages `tfc.replay` reads."""
+
+
+FORMULA_BYTES = ("tff8bit",)
+"""Methods whose uplink is counted by a formula: tensors, not payloads, cross the boundary."""
 
 
 def first_price(config: ExperimentConfig) -> tf.Tensor:
@@ -39,32 +53,6 @@ def first_price(config: ExperimentConfig) -> tf.Tensor:
     if communication.target_ratio:
         return tf.constant(communication.rate_weight)
     return rate_controller.scheduled(communication, config.rounds, tf.constant(1))
-
-
-def _own_weights(spec: ModelSpec) -> tff.Computation:
-    """A no-argument computation that returns (kernels, others) of a freshly built model."""
-
-    @tff.tensorflow.computation()
-    def initial():  # type: ignore[no-untyped-def]  # noqa: ANN202
-        return read_weights(spec.model_fn(), spec.layout)
-
-    return initial
-
-
-def _seed_weights(spec: ModelSpec, seed: int) -> tff.Computation:
-    """A no-argument computation that returns (kernels, others) expanded from a seed."""
-
-    @tff.tensorflow.computation()
-    def initial():  # type: ignore[no-untyped-def]  # noqa: ANN202
-        number = tf.constant(seed, tf.int64)
-        kernels = seed_model.initial_kernels(number, spec.downlink)
-        return kernels, seed_model.initial_others(number, spec.downlink)
-
-    return initial
-
-
-def _initial_weights(spec: ModelSpec, seed: int) -> tff.Computation:
-    return _seed_weights(spec, seed) if spec.initial_others else _own_weights(spec)
 
 
 def _key_frame(
@@ -85,40 +73,18 @@ def _key_frame(
     return encode()
 
 
-def _join(
-    spec: ModelSpec,
-    initial_model: tff.Computation,
-    client_work: tff.learning.templates.ClientWorkProcess,
-    aggregator: tff.templates.AggregationProcess,
-    finalizer: tff.learning.templates.FinalizerProcess,
-    seed: int,
-) -> tff.learning.templates.LearningProcess:
-    """Joins the parts; `get_model_weights` and `set_model_weights` speak of plain weights, as TFF's users expect."""
-    composed = tff.learning.templates.compose_learning_process(
-        initial_model, build_distributor(spec), client_work, aggregator, finalizer
-    )
-    state_type = composed.initialize.type_signature.result.member
-
-    @tff.tensorflow.computation(state_type)
-    def get_model_weights(state):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-        return to_model_weights(spec.layout, state.global_model_weights.model)
-
-    @tff.tensorflow.computation(state_type, get_model_weights.type_signature.result)
-    def set_model_weights(state, weights):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _restart(spec: ModelSpec, seed: int) -> Restart:
+    def restart(state: Any, trainable: tuple[tf.Tensor, ...], non_trainable: tuple[tf.Tensor, ...]) -> Any:
         old = state.global_model_weights.model
-        kernels, others = spec.layout.split(tuple(weights.trainable), tuple(weights.non_trainable))
-        control = state.global_model_weights.control
-        new = _key_frame(spec, kernels, others, old.num_clusters, control, seed)
+        kernels, others = spec.layout.split(trainable, non_trainable)
+        if not spec.palettized_broadcast:
+            clusters = tf.cast(state.global_model_weights.control[0], tf.int32)
+            return spec.float_broadcast(kernels, others, clusters), state.finalizer
+        new = _key_frame(spec, kernels, others, old.num_clusters, state.global_model_weights.control, seed)
         master = getattr(state.finalizer, "master", ())
-        finalizer = state.finalizer._replace(master=kernels) if master else state.finalizer
-        return state._replace(global_model_weights=new, finalizer=finalizer)
+        return new, state.finalizer._replace(master=kernels) if master else state.finalizer
 
-    # Keras rewires the bases of its layer classes each time a model is built in a bare graph, as TFF's tracing does,
-    # and the caller's own models stop working. Building the same classes once more outside of a graph wires them back.
-    spec.model_fn()
-    return tff.learning.templates.LearningProcess(
-        composed.initialize, composed.next, get_model_weights, set_model_weights
-    )
+    return restart
 
 
 def process_spec(model_fn: ModelFn, config: ExperimentConfig) -> ModelSpec:
@@ -126,27 +92,11 @@ def process_spec(model_fn: ModelFn, config: ExperimentConfig) -> ModelSpec:
 
     Args:
         model_fn: Builds the Keras model.
-        config: Names the method.
+        config: Names a method of `REPLAYABLE`.
     """
     if config.method == "fedavg":
-        return ModelSpec.of(model_fn, "none", 1, everyone=_everyone(config), from_seed=False)
-    return _clustered_spec(model_fn, config)
-
-
-def _everyone(config: ExperimentConfig) -> bool:
-    return config.clients_per_round in (0, config.data.num_clients)
-
-
-def _clustered_spec(model_fn: ModelFn, config: ExperimentConfig) -> ModelSpec:
-    return ModelSpec.of(
-        model_fn,
-        config.clustering.layers,
-        config.clustering.max_clusters,
-        uplink_mode=config.communication.uplink,
-        update_levels=config.communication.levels,
-        everyone=_everyone(config),
-        from_seed=config.model.initial == "seed",
-    )
+        return ModelSpec.of(model_fn, "none", 1, everyone=everyone(config), from_seed=False)
+    return clustered_spec(model_fn, config)
 
 
 def build_fedavg(
@@ -175,10 +125,10 @@ def build_fedavg(
         aggregator.uplink_bytes, finalizer.{num_clusters, clients_ok, validation_accuracy, quality_score,
         distillation_loss, rate_weight}.
     """
-    spec = ModelSpec.of(model_fn, "none", 1, everyone=_everyone(config), from_seed=False)
+    spec = ModelSpec.of(model_fn, "none", 1, everyone=everyone(config), from_seed=False)
     # The same first weights as FedCompress has: expanded kernel by kernel of the layout that is clustered there.
-    start = _clustered_spec(model_fn, config)
-    initial = _initial_weights(start, config.seed)
+    start = clustered_spec(model_fn, config)
+    initial = initial_weights(start, config.seed)
 
     @tff.tensorflow.computation()
     def initial_model():  # type: ignore[no-untyped-def]  # noqa: ANN202
@@ -186,13 +136,13 @@ def build_fedavg(
         trainable, non_trainable = start.layout.join(tuple(kernels), tuple(others))
         return _key_frame(spec, (), (*trainable, *non_trainable), 0, tf.zeros([0]), config.seed)
 
-    return _join(
+    return join(
         spec,
         initial_model,
         build_client_work(spec, data_type, config.training, config.clustering.start, config.seed),
         build_aggregator(record_payloads=record_payloads),
         build_averaging_finalizer(spec, record_payloads=record_payloads),
-        config.seed,
+        _restart(spec, config.seed),
     )
 
 
@@ -209,7 +159,8 @@ def build_fedcompress(
     Source: Tsouvalas, Saeed, Ozcelebi, Meratnia, "Communication-Efficient Federated Learning through Adaptive Weight
     Clustering and Server-Side Distillation" (ICASSP 2024, doi 10.1109/ICASSP48485.2024.10447174). With
     `communication.uplink = "weights"`, `server.master = false`, `clustering.start = "kmeans++"` and
-    `clustering.layers = "conv"` it is the paper's; the defaults palettize updates in place of weights, add a float
+    `clustering.layers = "conv"` it is the paper's, and with `server.compression = false`, too, its arm without
+    server-side compression; the defaults palettize updates in place of weights, add a float
     master at the server, and cluster all kernels.
 
     Args:
@@ -229,13 +180,13 @@ def build_fedcompress(
     """
     if ood_fn is None:
         raise ValueError("FedCompress distils on out-of-distribution data: ood_fn must build a pipeline")
-    spec = _clustered_spec(model_fn, config)
+    spec = clustered_spec(model_fn, config)
     if not spec.layout.kernels:
         raise ValueError(
             f"the model has no kernel of kind {config.clustering.layers!r} with more than "
             f"{2 * config.clustering.max_clusters} weights: nothing to cluster"
         )
-    initial = _initial_weights(spec, config.seed)
+    initial = initial_weights(spec, config.seed)
     clusters = config.clustering.min_clusters
 
     @tff.tensorflow.computation()
@@ -244,11 +195,20 @@ def build_fedcompress(
 
     @tff.tensorflow.computation()
     def initial_model():  # type: ignore[no-untyped-def]  # noqa: ANN202
+        if not spec.palettized_broadcast:
+            kernels, others = initial()
+            return spec.float_broadcast(tuple(kernels), tuple(others), tf.constant(clusters))
         control = tf.stack([first_price(config)])
         if spec.initial_others:
             return spec.first_broadcast(config.seed, tf.constant(clusters), control)
         kernels, others = initial()
         return _key_frame(spec, tuple(kernels), tuple(others), clusters, control, config.seed)
+
+    aggregator = build_aggregator(record_payloads=record_payloads)
+    client_work = build_client_work(spec, data_type, config.training, config.clustering.start, config.seed)
+    if not config.server.compression:
+        averaging = build_clustered_averaging_finalizer(spec, config.clustering, record_payloads=record_payloads)
+        return join(spec, initial_model, client_work, aggregator, averaging, _restart(spec, config.seed))
 
     finalizer = build_compressing_finalizer(
         spec,
@@ -261,14 +221,15 @@ def build_fedcompress(
         rounds=config.rounds,
         record_payloads=record_payloads,
     )
-    client_work = build_client_work(spec, data_type, config.training, config.clustering.start, config.seed)
-    return _join(
-        spec, initial_model, client_work, build_aggregator(record_payloads=record_payloads), finalizer, config.seed
-    )
+    return join(spec, initial_model, client_work, aggregator, finalizer, _restart(spec, config.seed))
 
 
 METHODS: dict[str, Callable[..., tff.learning.templates.LearningProcess]] = {
+    "eden": build_eden,
     "fedavg": build_fedavg,
     "fedcompress": build_fedcompress,
+    "fedzip": build_fedzip,
+    "stc": build_stc,
+    "tff8bit": build_tff8bit,
 }
 """Federated methods by name: (model_fn, data_type, config, ood_fn) -> LearningProcess."""

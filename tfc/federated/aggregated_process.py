@@ -1,0 +1,254 @@
+"""Federated averaging of float32 updates through any of TFF's aggregators: 8-bit quantised, robust, private.
+
+Here nothing is encoded: what crosses the boundary are tensors, and bytes follow from a formula, not from payloads.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_federated as tff
+
+from tfc.codec import graph
+from tfc.codec.message_spec import HeldModel, float32_message_bytes
+from tfc.config import ExperimentConfig, TrainingConfig
+from tfc.data.ood import OodFn
+from tfc.federated.aggregator import Aggregate
+from tfc.federated.client_data import first_context
+from tfc.federated.finalizer import all_finite, measurements_of
+from tfc.federated.global_model import (
+    CLIENT_SCALARS,
+    PAYLOAD_TYPE,
+    ModelFn,
+    ModelSpec,
+    assign,
+    held_model,
+    read_weights,
+)
+from tfc.federated.joined_process import clustered_spec, everyone, initial_weights, join
+from tfc.federated.local_round import answers, embedding_model, local_examples, self_test
+from tfc.training import classification_gradients, run_steps
+
+QUANTIZED_ABOVE = 20_000
+"""`tff.learning.compression_aggregator` quantises tensors with more elements than this to 8 bits."""
+
+Factory = Any
+"""A `tff.aggregators.WeightedAggregationFactory` or `UnweightedAggregationFactory`; TFF's types can't be annotated."""
+
+
+def quantized_bytes(sizes: tuple[int, ...]) -> int:
+    """Returns the bytes of a client's update under TFF's 8-bit compression, by formula.
+
+    Large tensors take a byte per value and two float32 bounds, others four bytes per value.
+
+    Args:
+        sizes: Number of values of each tensor.
+    """
+    large = [size for size in sizes if size > QUANTIZED_ABOVE]
+    small = sum(sizes) - sum(large)
+    return float32_message_bytes(small, CLIENT_SCALARS) + sum(large) + 8 * len(large)
+
+
+def _update_type(spec: ModelSpec) -> tff.Type:
+    return tff.to_type(tuple(tff.TensorType(np.float32, shape) for shape in spec.layout.other_shapes))
+
+
+def _client_work(
+    spec: ModelSpec, data_type: tff.Type, training: TrainingConfig, seed: int
+) -> tff.learning.templates.ClientWorkProcess:
+    """Clients' plain training; `result={<update=<float32[...],...>,update_weight=float32>}@CLIENTS`.
+
+    A client that fails (see `build_client_update`) answers with zeros of weight 0.
+    """
+    epochs = training.plain_epochs + training.clustered_epochs
+
+    @tff.tensorflow.computation(PAYLOAD_TYPE, spec.held_type, data_type)
+    def client_update(payload, base, data):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        model = spec.model_fn()
+        embedding = embedding_model(model)
+
+        @tf.function
+        def work(payload: tf.Tensor, base: HeldModel, data: Any) -> Any:
+            decoded, understood = graph.decode(payload, spec.downlink, base)
+            context = first_context(data["context"])
+            local = local_examples(data["train"], context, epochs, training.batch_size, seed)
+            assign(model, spec.layout, (), decoded.message.others)
+            variables = model.trainable_variables
+            gradients = classification_gradients(model, variables, contextlib.nullcontext)
+            run_steps(local.order, local.x, local.y, variables, gradients, training.learning_rate)
+            test = self_test(model, embedding, data["validation"], local.count)
+            sound = answers(context, local.count, understood, test.finite)
+            _, values = read_weights(model, spec.layout)
+            update = tuple(
+                tf.where(sound, new - old, 0.0) for new, old in zip(values, decoded.message.others, strict=True)
+            )
+            return update, tf.where(sound, test.scalars[0], 0.0), tf.where(sound, 0, 1)
+
+        return work(payload, held_model(base), data)
+
+    @tff.tensorflow.computation(client_update.type_signature.result)
+    def to_client_result(outcome):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        return tff.learning.templates.ClientResult(update=outcome[0], update_weight=outcome[1])
+
+    @tff.tensorflow.computation(np.int32)
+    def measure(failed):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        return collections.OrderedDict(clients_failed=failed)
+
+    @tff.federated_computation()
+    def initialize():  # type: ignore[no-untyped-def]  # noqa: ANN202
+        return tff.federated_value((), tff.SERVER)
+
+    @tff.federated_computation(
+        initialize.type_signature.result,
+        tff.FederatedType(tff.StructType([PAYLOAD_TYPE, spec.held_type]), tff.CLIENTS),
+        tff.FederatedType(data_type, tff.CLIENTS),
+    )
+    def next_(state, received, data):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        outcome = tff.federated_map(client_update, (received[0], received[1], data))
+        failed = tff.federated_map(measure, tff.federated_sum(outcome[2]))
+        return tff.templates.MeasuredProcessOutput(state, tff.federated_map(to_client_result, outcome), failed)
+
+    return tff.learning.templates.ClientWorkProcess(initialize, next_)
+
+
+def _counting(factory: Factory, update_type: tff.Type, client_bytes: int) -> tff.templates.AggregationProcess:
+    """The factory's process, with bytes by formula and the number of answers beside its result."""
+    if isinstance(factory, tff.aggregators.UnweightedAggregationFactory):
+        factory = tff.aggregators.as_weighted_aggregator(factory)
+    inner = factory.create(update_type, tff.TensorType(np.float32))
+
+    @tff.tensorflow.computation(np.float32)
+    def answered(weight):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        return tf.cast(weight > 0, tf.int32)
+
+    @tff.tensorflow.computation(np.int32, inner.next.type_signature.result.measurements.member)
+    def measure(clients, more):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        return collections.OrderedDict(uplink_bytes=tf.cast(clients, tf.int64) * client_bytes, aggregator=more)
+
+    @tff.federated_computation(
+        inner.initialize.type_signature.result,
+        tff.FederatedType(update_type, tff.CLIENTS),
+        tff.FederatedType(np.float32, tff.CLIENTS),
+    )
+    def next_(state, value, weight):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        output = inner.next(state, value, weight)
+        clients = tff.federated_sum(tff.federated_map(answered, weight))
+        return tff.templates.MeasuredProcessOutput(
+            output.state,
+            tff.federated_zip((output.result, clients)),
+            tff.federated_map(measure, (clients, output.measurements)),
+        )
+
+    return tff.templates.AggregationProcess(inner.initialize, next_)
+
+
+def _finalizer(spec: ModelSpec) -> tff.learning.templates.FinalizerProcess:
+    """The aggregated update joins the model; where nobody answered or a number is not finite, the model stays."""
+    aggregated_type = tff.to_type((_update_type(spec), np.int32))
+
+    @tff.tensorflow.computation(spec.broadcast_type, aggregated_type)
+    def add(broadcast, aggregated):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        update, clients = tuple(aggregated[0]), aggregated[1]
+        usable = (clients > 0) & all_finite(update)
+        old = tuple(broadcast.model.others)
+        values = tuple(tf.where(usable, before + change, before) for before, change in zip(old, update, strict=True))
+        zero = tf.constant(0.0)
+        mean = Aggregate((), values, zero, zero, tf.cast(clients, tf.float32), clients)
+        new = spec.broadcast(tf.constant(0), (), values, tf.zeros([0]), None)
+        return new, measurements_of(mean, tf.constant(0), zero, zero)
+
+    @tff.federated_computation()
+    def initialize():  # type: ignore[no-untyped-def]  # noqa: ANN202
+        return tff.federated_value((), tff.SERVER)
+
+    @tff.federated_computation(
+        initialize.type_signature.result,
+        tff.FederatedType(spec.broadcast_type, tff.SERVER),
+        tff.FederatedType(aggregated_type, tff.SERVER),
+    )
+    def next_(state, broadcast, aggregated):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        new, measurements = tff.federated_map(add, (broadcast, aggregated))
+        return tff.templates.MeasuredProcessOutput(state, new, measurements)
+
+    return tff.learning.templates.FinalizerProcess(initialize, next_)
+
+
+def build_aggregated(
+    model_fn: ModelFn,
+    data_type: tff.Type,
+    config: ExperimentConfig,
+    factory: Factory,
+    *,
+    client_bytes: int | None = None,
+) -> tff.learning.templates.LearningProcess:
+    """Builds federated averaging of all weights through an aggregator of TFF's.
+
+    Args:
+        model_fn: Builds the Keras model; logits out, a layer named `embedding`.
+        data_type: Type of one client's data, from `client_data_type`.
+        config: Training settings and seed.
+        factory: Such as `tff.learning.robust_aggregator()` or a `tff.aggregators.DifferentiallyPrivateFactory`; what it
+            aggregates is each client's change of every weight, BatchNorm statistics included. An unweighted one counts
+            clients that failed as changes of zero.
+        client_bytes: What a client's update takes, by formula; None for float32.
+
+    Returns:
+        A process with types and metrics as `build_fedavg`'s; the aggregator's own measurements are beside
+        `uplink_bytes`. Clients' validation accuracy and quality score stay with them: these metrics are 0.
+    """
+    spec = ModelSpec.of(model_fn, "none", 1, everyone=everyone(config), from_seed=False)
+    start = clustered_spec(model_fn, config)
+    first = initial_weights(start, config.seed)
+    if client_bytes is None:
+        client_bytes = float32_message_bytes(sum(spec.downlink.other_sizes), CLIENT_SCALARS)
+
+    @tff.tensorflow.computation()
+    def initial_model():  # type: ignore[no-untyped-def]  # noqa: ANN202
+        kernels, others = first()
+        trainable, non_trainable = start.layout.join(tuple(kernels), tuple(others))
+        return spec.broadcast(tf.constant(0), (), (*trainable, *non_trainable), tf.zeros([0]), None)
+
+    def restart(state: Any, trainable: tuple[tf.Tensor, ...], non_trainable: tuple[tf.Tensor, ...]) -> Any:
+        new = spec.broadcast(tf.constant(0), (), (*trainable, *non_trainable), tf.zeros([0]), None)
+        return new, state.finalizer
+
+    return join(
+        spec,
+        initial_model,
+        _client_work(spec, data_type, config.training, config.seed),
+        _counting(factory, _update_type(spec), client_bytes),
+        _finalizer(spec),
+        restart,
+    )
+
+
+def build_tff8bit(
+    model_fn: ModelFn,
+    data_type: tff.Type,
+    config: ExperimentConfig,
+    ood_fn: OodFn | None = None,
+    *,
+    record_payloads: bool = False,
+) -> tff.learning.templates.LearningProcess:
+    """Builds federated averaging through `tff.learning.compression_aggregator`, TFF's own 8-bit quantisation.
+
+    Without its adaptive zeroing and clipping, whose bounds start far below the updates of a short run and follow over
+    many rounds.
+
+    Args:
+        model_fn: Builds the Keras model; logits out, a layer named `embedding`.
+        data_type: Type of one client's data, from `client_data_type`.
+        config: Training settings and seed.
+        ood_fn: Unused; every builder takes the same arguments.
+        record_payloads: Unused; there are no payloads.
+
+    Returns:
+        As `build_aggregated`.
+    """
+    sizes = ModelSpec.of(model_fn, "none", 1, from_seed=False).downlink.other_sizes
+    factory = tff.learning.compression_aggregator(zeroing=False, clipping=False)
+    return build_aggregated(model_fn, data_type, config, factory, client_bytes=quantized_bytes(sizes))

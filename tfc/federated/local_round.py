@@ -1,0 +1,120 @@
+"""What every client does in a round, whatever it sends: take its examples in order, and measure itself afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from tfc.clustering.quality import quality_score
+from tfc.data.pixels import to_float
+from tfc.federated.client_data import ClientContext, ClientFlags, gather_examples
+from tfc.training import predict, shuffled_order
+
+_PREDICTION_BATCH = 256
+
+
+class LocalExamples(NamedTuple):
+    """A client's training examples and the order it takes them in.
+
+    Attributes:
+        x: float32 (examples, *input_shape).
+        y: int32 (examples,).
+        order: int32 (steps, examples per step).
+    """
+
+    x: tf.Tensor
+    y: tf.Tensor
+    order: tf.Tensor
+
+    @property
+    def count(self) -> tf.Tensor:
+        """Number of examples, int32 scalar."""
+        return tf.shape(self.y)[0]
+
+
+def local_examples(
+    batches: tf.data.Dataset, context: ClientContext, epochs: int, batch_size: int, seed: int
+) -> LocalExamples:
+    """Gathers a client's training examples.
+
+    Args:
+        batches: Elements with x and y.
+        context: Whose order, in which round.
+        epochs: Number of epochs.
+        batch_size: Examples per step.
+        seed: Seed of the run.
+    """
+    x, y = gather_examples(batches)
+    x = to_float(x)
+    order = shuffled_order(tf.shape(y)[0], epochs, batch_size, seed, context.round, context.client)
+    return LocalExamples(x, y, order)
+
+
+class SelfTest(NamedTuple):
+    """What a client finds of its model after training.
+
+    Attributes:
+        scalars: float32 (4,): training examples, validation examples, validation accuracy, quality score.
+        finite: bool scalar, whether every number of the model is finite.
+    """
+
+    scalars: tf.Tensor
+    finite: tf.Tensor
+
+
+def embedding_model(model: tf.keras.Model) -> tf.keras.Model:
+    """Returns the model with its embeddings as a first output.
+
+    Args:
+        model: Logits out, a layer named `embedding`.
+    """
+    return tf.keras.Model(model.inputs, [model.get_layer("embedding").output, model.output])
+
+
+def self_test(
+    model: tf.keras.Model,
+    embedding: tf.keras.Model,
+    validation: tf.data.Dataset,
+    num_examples: tf.Tensor,
+    more: Sequence[Any] = (),
+) -> SelfTest:
+    """Evaluates a client's model on its validation examples.
+
+    Args:
+        model: The model.
+        embedding: What `embedding_model` made of it.
+        validation: Elements with x and y.
+        num_examples: int32 scalar, training examples.
+        more: Further float32 tensors that have to be finite.
+    """
+    x_validation, y_validation = gather_examples(validation)
+    num_validation = tf.shape(y_validation)[0]
+    embeddings, logits = predict(
+        lambda batch: tuple(embedding(to_float(batch), training=False)), x_validation, _PREDICTION_BATCH
+    )
+    embeddings = tf.reshape(embeddings, [num_validation, embedding.output[0].shape[-1]])
+    logits = tf.reshape(logits, [num_validation, model.output.shape[-1]])
+    # In TFF's bare graphs `==` between tensors compares Python objects.
+    hits = tf.cast(tf.equal(tf.argmax(logits, axis=1, output_type=tf.int32), y_validation), tf.float32)
+    accuracy = tf.math.divide_no_nan(tf.reduce_sum(hits), tf.cast(num_validation, tf.float32))
+    weight = tf.cast(num_examples, tf.float32)
+    finite = tf.reduce_all(
+        [tf.reduce_all(tf.math.is_finite(values)) for values in (*model.weights, *more, embeddings, logits)]
+    )
+    # The decomposition of a matrix that is not finite may not end.
+    score = quality_score(tf.where(finite, embeddings, 0.0))
+    return SelfTest(tf.stack([weight, tf.cast(num_validation, tf.float32), accuracy, score]), finite)
+
+
+def answers(context: ClientContext, num_examples: tf.Tensor, *checks: tf.Tensor) -> tf.Tensor:
+    """Returns whether a client's answer arrives and counts, bool scalar.
+
+    Args:
+        context: Says whether it vanishes.
+        num_examples: int32 scalar, training examples.
+        *checks: bool scalars that have to hold.
+    """
+    dropped = tf.not_equal(tf.bitwise.bitwise_and(context.flags, int(ClientFlags.DROPOUT)), 0)
+    return tf.reduce_all([*checks, num_examples > 0, ~dropped])
