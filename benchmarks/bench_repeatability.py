@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 from record import save
 
-from edge.bench import BenchSettings, bench
+from edge.bench import bench
+from edge.interleaving import BenchSettings
 
 BARE_LOOP = """
 import sys, time

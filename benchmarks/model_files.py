@@ -27,10 +27,11 @@ import numpy as np
 import tensorflow as tf
 from record import save
 
-from edge.bench import BenchSettings, bench
+from edge.bench import bench
 from edge.export.converter import load_keras_model, quiet_converter, to_int8
 from edge.export.variants import export
 from edge.inspection import inspect
+from edge.interleaving import BenchSettings
 from edge.packing import pack, read_model_content
 from edge.patch import make
 from edge.runtime import TfliteModel, find_runtime
