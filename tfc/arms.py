@@ -1,0 +1,146 @@
+"""Runs that differ in nothing but their seed, taken together; and how many bytes it takes to get somewhere."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tfc.run_folder import FinishedRun
+
+POINTS_BELOW = 0.01
+"""How far below FedAvg's accuracy the target lies: a point."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One row of a comparison.
+
+    Attributes:
+        name: The runs' common name, without seed.
+        runs: One run per seed.
+    """
+
+    name: str
+    runs: tuple[FinishedRun, ...]
+
+    def mean(self, key: str) -> float:
+        """Returns the mean over seeds of a figure of `summary.json`.
+
+        Args:
+            key: Its name.
+        """
+        return statistics.fmean(run.summary[key] for run in self.runs)
+
+    def deviation(self, key: str) -> float | None:
+        """Returns the standard deviation over seeds of a figure of `summary.json`; None for a single run.
+
+        Args:
+            key: Its name.
+        """
+        values = [run.summary[key] for run in self.runs]
+        return statistics.stdev(values) if len(values) > 1 else None
+
+    @property
+    def method(self) -> str:
+        """The federated method."""
+        return str(self.runs[0].summary["method"])
+
+    @property
+    def total_bytes(self) -> float:
+        """Bytes of both directions, mean over seeds."""
+        return self.mean("uplink_bytes") + self.mean("downlink_bytes")
+
+    @property
+    def ratio(self) -> float:
+        """What FedAvg sends by what was sent."""
+        return self.mean("fedavg_bytes") / self.total_bytes
+
+    @property
+    def accuracies(self) -> list[float]:
+        """Test accuracy after each round, mean over seeds."""
+        rounds = zip(*([row.accuracy for row in run.rounds] for run in self.runs), strict=False)
+        return [statistics.fmean(values) for values in rounds]
+
+    @property
+    def bytes_so_far(self) -> list[float]:
+        """Bytes of both directions until the end of each round, mean over seeds."""
+        totals = (
+            itertools.accumulate(row.uplink_bytes + row.downlink_bytes for row in run.rounds) for run in self.runs
+        )
+        return [statistics.fmean(values) for values in zip(*totals, strict=False)]
+
+    def bytes_to(self, accuracy: float) -> float | None:
+        """Returns the bytes sent until the mean curve reaches an accuracy for the first time; None where it never does.
+
+        Args:
+            accuracy: Share of right answers.
+        """
+        pairs = zip(self.accuracies, self.bytes_so_far, strict=True)
+        return next((sent for reached, sent in pairs if reached >= accuracy), None)
+
+
+def _settings_but_seed(run: FinishedRun) -> str:
+    lines = (run.path / "config.toml").read_text(encoding="utf-8").splitlines()
+    return "\n".join(line for line in lines if not line.startswith("seed ="))
+
+
+def group(runs: Sequence[FinishedRun]) -> list[Arm]:
+    """Groups runs that differ in nothing but their seed.
+
+    Args:
+        runs: Finished runs.
+
+    Returns:
+        Arms in the order of their first runs.
+    """
+    groups: dict[str, list[FinishedRun]] = {}
+    for run in runs:
+        groups.setdefault(_settings_but_seed(run), []).append(run)
+    return [
+        Arm(re.sub(r"-?seed\d+$", "", members[0].name) or members[0].name, tuple(members))
+        for members in groups.values()
+    ]
+
+
+def target_accuracy(arms: Sequence[Arm]) -> float | None:
+    """Returns FedAvg's accuracy (mean of its last three rounds and of its seeds) minus a point.
+
+    Args:
+        arms: The rows of one comparison.
+
+    Returns:
+        None unless exactly one of them is FedAvg's.
+    """
+    baselines = [arm for arm in arms if arm.method == "fedavg"]
+    return baselines[0].mean("last3_accuracy") - POINTS_BELOW if len(baselines) == 1 else None
+
+
+def ranked(arms: Sequence[Arm], accuracy: float) -> list[Arm]:
+    """Returns arms by the bytes they need to an accuracy, fewest first; those that never reach it last.
+
+    Args:
+        arms: The rows of one comparison.
+        accuracy: Share of right answers.
+    """
+
+    def key(arm: Arm) -> tuple[bool, float]:
+        needed = arm.bytes_to(accuracy)
+        return (needed is None, -arm.mean("last3_accuracy") if needed is None else needed)
+
+    return sorted(arms, key=key)
+
+
+def pareto_front(arms: Sequence[Arm]) -> list[Arm]:
+    """Returns the arms that no other one beats in both bytes and accuracy, fewest bytes first.
+
+    Args:
+        arms: The rows of one comparison; accuracy is the mean of the last three rounds and of the seeds.
+    """
+    front: list[Arm] = []
+    for arm in sorted(arms, key=lambda each: (each.total_bytes, -each.mean("last3_accuracy"))):
+        if not front or arm.mean("last3_accuracy") > front[-1].mean("last3_accuracy"):
+            front.append(arm)
+    return front
