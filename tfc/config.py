@@ -48,6 +48,9 @@ def key(default: Any, help: str, allowed: Range | tuple[str, ...] | None = None)
 
 
 STARTS = ("seed", "own")
+IMAGE_SETS = ("mnist5k", "fashion_mnist", "cifar10", "cifar100", "pathmnist", "npz")
+AUDIO_SETS = ("speech_commands", "voxforge")
+WORDS = ("ten", "twelve", "all")
 UPLINKS = ("weights", "update")
 _COUNT = Range(1)
 _COUNT_OR_ZERO = Range(0)
@@ -58,8 +61,11 @@ _RATE = Range(0, None, open_low=True)
 class DataConfig:
     """Which data, and how they are divided among clients."""
 
-    dataset: str = key("mnist5k", "data set: mnist5k, fashion_mnist, npz", ("mnist5k", "fashion_mnist", "npz"))
+    dataset: str = key("mnist5k", "data set", (*IMAGE_SETS, *AUDIO_SETS))
     data_dir: str = key("", "folder (or NPZ file) of the data; empty for the usual places")
+    clip_seconds: float = key(0.0, "audio is padded or cropped to this length; 0: 1 s, voxforge 3 s", Range(0, 60))
+    words: str = key("twelve", "speech_commands: ten words, the same with unknown and silence, or all words", WORDS)
+    clips_per_class: int = key(0, "audio: at most so many training clips of a class; 0 for all", _COUNT_OR_ZERO)
     image_size: int = key(0, "images are padded with zeros to this height and width; 0 leaves them", _COUNT_OR_ZERO)
     channels: int = key(0, "channels are repeated to this number; 0 leaves them", _COUNT_OR_ZERO)
     partition: str = key("iid", "how examples are divided among clients", ("iid",))

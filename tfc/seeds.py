@@ -23,6 +23,7 @@ class Purpose(enum.IntEnum):
     CENTROIDS = 5
     OOD = 6
     CALIBRATION = 7
+    DATASET = 8
 
 
 def generator(seed: int, purpose: Purpose, *keys: int) -> np.random.Generator:

@@ -19,7 +19,8 @@ from tfc import config as configuration
 from tfc.codec.message_spec import float32_message_bytes
 from tfc.codec.whole_file import written_whole
 from tfc.config import ExperimentConfig
-from tfc.data.datasets import DATASETS, Dataset, resized
+from tfc.data.dataset import Dataset, resized
+from tfc.data.datasets import DATASETS
 from tfc.data.ood import OodFn, image_folder, procedural_images
 from tfc.data.partition import PARTITIONS, ClientExamples, client_examples
 from tfc.data.pixels import to_float
@@ -47,7 +48,8 @@ def load_dataset(config: ExperimentConfig) -> Dataset:
         DataError: If it is missing, damaged, or can't be brought to the configured shape.
     """
     data_dir = Path(config.data.data_dir).expanduser() if config.data.data_dir else None
-    return resized(DATASETS[config.data.dataset](data_dir), config.data.image_size, config.data.channels)
+    dataset = DATASETS[config.data.dataset](data_dir, config.data)
+    return resized(dataset, config.data.image_size, config.data.channels)
 
 
 def load_clients(config: ExperimentConfig, dataset: Dataset) -> list[ClientExamples]:
