@@ -78,7 +78,7 @@ class DataConfig:
 class ModelConfig:
     """Which model."""
 
-    name: str = key("resnet8", "model: resnet8, resnet20, mobilenet", ("resnet8", "resnet20", "mobilenet"))
+    name: str = key("resnet8", "which model", ("resnet8", "resnet20", "mobilenet", "dscnn"))
     initial: str = key("seed", "first weights: expanded from the run's seed at both ends, or the model's own", STARTS)
     batchnorm_momentum: float = key(
         0.9, "share of the old moving average that a training step keeps", Range(0, 1, open_high=True)
