@@ -1,6 +1,7 @@
 """What tests share: one worker per session, small data, small models."""
 
 import os
+import shutil
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -12,6 +13,20 @@ from hypothesis import settings
 settings.register_profile("repeatable", derandomize=True)
 if os.environ.get("CI"):
     settings.load_profile("repeatable")
+
+
+@pytest.fixture(scope="session")
+def needs_program():
+    """A function (program, Debian package) that skips a test without the program; under CI=true that is an error."""
+
+    def check(program, package):
+        if shutil.which(program) is None:
+            advice = f"needs the program {program}: apt-get install {package}"
+            if os.environ.get("CI") == "true":
+                pytest.fail(advice)
+            pytest.skip(advice)
+
+    return check
 
 
 @pytest.fixture(scope="session")

@@ -49,7 +49,7 @@ def key(default: Any, help: str, allowed: Range | tuple[str, ...] | None = None)
 
 STARTS = ("seed", "own")
 IMAGE_SETS = ("mnist5k", "fashion_mnist", "cifar10", "cifar100", "pathmnist", "npz")
-AUDIO_SETS = ("speech_commands", "voxforge")
+AUDIO_SETS = ("speech_commands", "voxforge", "spoken_words")
 WORDS = ("ten", "twelve", "all")
 UPLINKS = ("weights", "update")
 _COUNT = Range(1)

@@ -69,7 +69,7 @@ def comparison_table(runs: Sequence[FinishedRun]) -> Table:
     """
     rows = tuple(
         (
-            run.name,
+            f"{run.name} (synthetic data)" if run.summary.get("synthetic") else run.name,
             str(run.summary["method"]),
             str(run.summary["rounds"]),
             f"{run.summary['final_accuracy']:.4f}",

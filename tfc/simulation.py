@@ -124,7 +124,12 @@ def _versions() -> dict[str, str]:
 
 
 def _summary(
-    config: ExperimentConfig, model: tf.keras.Model, rounds: tuple[RoundMetrics, ...], seconds: float, rss_mb: float
+    config: ExperimentConfig,
+    dataset: Dataset,
+    model: tf.keras.Model,
+    rounds: tuple[RoundMetrics, ...],
+    seconds: float,
+    rss_mb: float,
 ) -> dict[str, Any]:
     uplink = sum(row.uplink_bytes for row in rounds)
     downlink = sum(row.downlink_bytes for row in rounds)
@@ -157,6 +162,7 @@ def _summary(
         "num_clusters": rounds[-1].num_clusters,
         "uplink": config.communication.uplink if config.method != "fedavg" else "float32",
         "dataset": config.data.dataset,
+        "synthetic": dataset.synthetic,
         "model": config.model.name,
         "seed": config.seed,
         "versions": _versions(),
@@ -247,7 +253,7 @@ def run(
     with written_whole(out / "model.keras") as temporary:
         final.save(temporary)
     _write_calibration(dataset, config.seed, CALIBRATION_EXAMPLES, out)
-    summary = _summary(config, model, folder.rounds, time.monotonic() - started, rss_mb)
+    summary = _summary(config, dataset, model, folder.rounds, time.monotonic() - started, rss_mb)
     summary["model_bytes"] = (out / "model.keras").stat().st_size
     save_figures([FinishedRun(out, summary, folder.rounds)], out / "figures")
     folder.write_summary(summary)

@@ -10,6 +10,7 @@ from tfc.data.cifar import cifar10, cifar100
 from tfc.data.dataset import Dataset
 from tfc.data.images import fashion_mnist, mnist5k, npz, pathmnist
 from tfc.data.speech_commands import speech_commands
+from tfc.data.spoken_words import spoken_words
 from tfc.data.voxforge import voxforge
 
 Loader = Callable[[Path | None, DataConfig], Dataset]
@@ -28,5 +29,6 @@ DATASETS: dict[str, Loader] = {
     "npz": _without_options(npz),
     "speech_commands": speech_commands,
     "voxforge": voxforge,
+    "spoken_words": spoken_words,
 }
 """Loaders by name: (data_dir, configuration of the data) -> Dataset."""
