@@ -22,7 +22,7 @@ from tfc.config import ExperimentConfig
 from tfc.data.dataset import Dataset, resized
 from tfc.data.datasets import DATASETS
 from tfc.data.ood import OodFn, image_folder, procedural_images
-from tfc.data.partition import PARTITIONS, ClientExamples, client_examples
+from tfc.data.partition import PARTITIONS, ClientExamples, class_counts, client_examples
 from tfc.data.pixels import to_float
 from tfc.errors import ConfigError, DataError
 from tfc.federated.client_data import client_data, client_data_type
@@ -58,8 +58,7 @@ def load_clients(config: ExperimentConfig, dataset: Dataset) -> list[ClientExamp
     Raises:
         DataError: If there are too few examples.
     """
-    partition = PARTITIONS[config.data.partition]
-    parts = partition(dataset.y_train, config.data.num_clients, config.data.examples_per_client, config.seed)
+    parts = PARTITIONS[config.data.partition](dataset.y_train, dataset.owners, config.data, config.seed)
     return [
         client_examples(dataset.x_train, dataset.y_train, members, config.data.validation_fraction, config.seed, client)
         for client, members in enumerate(parts)
@@ -214,6 +213,8 @@ def run(
         # Only now is it certain that the run can start: a refused one leaves what is there alone.
         folder = RunFolder(out, force=force)
         folder.write_text("config.toml", configuration.to_toml(config))
+        counts = tuple(map(tuple, class_counts(clients, dataset.num_classes).tolist()))
+        folder.write_class_counts(counts)
         model = model_fn()
         cross_entropy = tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         model.compile(loss=cross_entropy, metrics=["accuracy"])
@@ -255,7 +256,7 @@ def run(
     _write_calibration(dataset, config.seed, CALIBRATION_EXAMPLES, out)
     summary = _summary(config, dataset, model, folder.rounds, time.monotonic() - started, rss_mb)
     summary["model_bytes"] = (out / "model.keras").stat().st_size
-    save_figures([FinishedRun(out, summary, folder.rounds)], out / "figures")
+    save_figures([FinishedRun(out, summary, folder.rounds, counts)], out / "figures")
     folder.write_summary(summary)
     return read_run(out)
 
