@@ -51,6 +51,7 @@ STARTS = ("seed", "own")
 IMAGE_SETS = ("mnist5k", "fashion_mnist", "cifar10", "cifar100", "pathmnist", "npz")
 AUDIO_SETS = ("speech_commands", "voxforge", "spoken_words")
 PARTITION_NAMES = ("iid", "dirichlet", "owner", "quantity")
+OOD_NAMES = ("auto", "images", "audio")
 WORDS = ("ten", "twelve", "all")
 UPLINKS = ("weights", "update")
 _COUNT = Range(1)
@@ -141,7 +142,8 @@ class ServerConfig:
     learning_rate: float = key(1e-4, "Adam's learning rate of distillation", _RATE)
     temperature: float = key(2.0, "temperature T of the softmax", _RATE)
     ood_examples: int = key(2000, "out-of-distribution examples per epoch", _COUNT)
-    ood_dir: str = key("", "folder of images to distil on; empty for procedural images")
+    ood: str = key("auto", "what to distil on; auto: audio for data sets of audio, else images", OOD_NAMES)
+    ood_dir: str = key("", "folder of images, or of WAV and FLAC files, to distil on; empty for procedural ones")
 
 
 @dataclass(frozen=True)

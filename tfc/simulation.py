@@ -18,10 +18,11 @@ from tfc import __version__
 from tfc import config as configuration
 from tfc.codec.message_spec import float32_message_bytes
 from tfc.codec.whole_file import written_whole
-from tfc.config import ExperimentConfig
+from tfc.config import AUDIO_SETS, ExperimentConfig
 from tfc.data.dataset import Dataset, resized
 from tfc.data.datasets import DATASETS
-from tfc.data.ood import OodFn, image_folder, procedural_images
+from tfc.data.ood import OodFn
+from tfc.data.ood_sources import OOD_SOURCES
 from tfc.data.partition import PARTITIONS, ClientExamples, class_counts, client_examples
 from tfc.data.pixels import to_float
 from tfc.errors import ConfigError, DataError
@@ -82,12 +83,14 @@ def build_ood(config: ExperimentConfig, input_shape: tuple[int, ...]) -> OodFn:
     """Returns the configured out-of-distribution pipeline.
 
     Raises:
-        DataError: If the folder has no images.
+        DataError: If the folder has no such files, or the model's input is of another kind.
     """
     server = config.server
+    kind = server.ood if server.ood != "auto" else "audio" if config.data.dataset in AUDIO_SETS else "images"
+    source = OOD_SOURCES[kind]
     if server.ood_dir:
-        return image_folder(Path(server.ood_dir).expanduser(), server.ood_examples, server.batch_size, input_shape)
-    return procedural_images(server.ood_examples, server.batch_size, input_shape, config.seed)
+        return source.folder(Path(server.ood_dir).expanduser(), server.ood_examples, server.batch_size, input_shape)
+    return source.procedural(server.ood_examples, server.batch_size, input_shape, config.seed)
 
 
 def sampled_clients(config: ExperimentConfig, round_number: int) -> list[int]:
