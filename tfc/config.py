@@ -52,6 +52,7 @@ IMAGE_SETS = ("mnist5k", "fashion_mnist", "cifar10", "cifar100", "pathmnist", "n
 AUDIO_SETS = ("speech_commands", "voxforge", "spoken_words")
 PARTITION_NAMES = ("iid", "dirichlet", "owner", "quantity")
 OOD_NAMES = ("auto", "images", "audio")
+AUGMENTATION_NAMES = ("none", "flip-crop-cutout")
 WORDS = ("ten", "twelve", "all")
 UPLINKS = ("weights", "update")
 _COUNT = Range(1)
@@ -73,6 +74,10 @@ class DataConfig:
     partition: str = key("iid", "how examples are divided among clients", PARTITION_NAMES)
     alpha: float = key(0.5, "dirichlet: concentration; the smaller, the fewer clients hold a class", _RATE)
     quantity_sigma: float = key(1.0, "quantity: standard deviation of the logarithm of clients' sizes", Range(0, 5))
+    growth_start: float = key(
+        1.0, "share of its training examples that a client has in round 1", Range(0, 1, open_low=True)
+    )
+    growth_rounds: int = key(0, "rounds until clients have all they will get, by equal steps", _COUNT_OR_ZERO)
     min_examples: int = key(10, "dirichlet, owner, quantity: examples of the smallest client", _COUNT)
     num_clients: int = key(10, "number of clients", _COUNT)
     examples_per_client: int = key(0, "examples of each client; 0 divides all of them evenly", _COUNT_OR_ZERO)
@@ -99,6 +104,7 @@ class TrainingConfig:
     clustered_epochs: int = key(0, "epochs through a palette (E_c); 0: it is fitted once, afterwards", _COUNT_OR_ZERO)
     learning_rate: float = key(1e-3, "Adam's learning rate in plain epochs", _RATE)
     clustered_learning_rate: float = key(5e-4, "Adam's learning rate in clustered epochs", _RATE)
+    augmentation: str = key("none", "random changes of images in every step: flip, crop, cutout", AUGMENTATION_NAMES)
 
 
 @dataclass(frozen=True)
@@ -230,6 +236,19 @@ def from_dict(values: dict[str, Any]) -> ExperimentConfig:
             "data.validation_fraction must be more than 0 for fedcompress: its number of clusters follows the clients' "
             "validation accuracy"
         )
+    if data.growth_start < 1 and data.growth_rounds < 2:
+        raise ConfigError(
+            f"data.growth_start = {data.growth_start:g} needs data.growth_rounds of at least 2, the first round in "
+            f"which clients have everything; found {data.growth_rounds}"
+        )
+    if data.dataset in AUDIO_SETS:
+        for name, value, neutral in (
+            ("data.image_size", data.image_size, 0),
+            ("data.channels", data.channels, 0),
+            ("training.augmentation", training.augmentation, "none"),
+        ):
+            if value != neutral:
+                raise ConfigError(f"{name} = {value!r} is for images; {data.dataset} is audio")
     if data.dataset == "npz" and not data.data_dir:
         raise ConfigError("data.data_dir must name the NPZ file when data.dataset is npz")
     return config

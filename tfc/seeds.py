@@ -24,6 +24,7 @@ class Purpose(enum.IntEnum):
     OOD = 6
     CALIBRATION = 7
     DATASET = 8
+    AUGMENTATION = 9
 
 
 def generator(seed: int, purpose: Purpose, *keys: int) -> np.random.Generator:

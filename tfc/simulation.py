@@ -21,6 +21,7 @@ from tfc.codec.whole_file import written_whole
 from tfc.config import AUDIO_SETS, ExperimentConfig
 from tfc.data.dataset import Dataset, resized
 from tfc.data.datasets import DATASETS
+from tfc.data.growth import examples_in_round
 from tfc.data.ood import OodFn
 from tfc.data.ood_sources import OOD_SOURCES
 from tfc.data.partition import PARTITIONS, ClientExamples, class_counts, client_examples
@@ -232,7 +233,12 @@ def run(
             round_started = time.monotonic()
             sampled = sampled_clients(config, round_number)
             broadcast = state.global_model_weights
-            output = process.next(state, [client_data(clients[client], client, round_number) for client in sampled])
+            data = config.data
+            present = {
+                client: examples_in_round(clients[client], round_number, data.growth_start, data.growth_rounds)
+                for client in sampled
+            }
+            output = process.next(state, [client_data(present[client], client, round_number) for client in sampled])
             state = output.state
             lengths = output.metrics["distributor"]
             shipments = ledger.ship(sampled, int(lengths["payload_bytes"]), int(lengths["key_frame_bytes"]))

@@ -9,6 +9,7 @@ import tensorflow as tf
 from tfc import config
 from tfc.clustering.layout import LAYER_CHOICES
 from tfc.config import ExperimentConfig
+from tfc.data.augmentation import AUGMENTATIONS
 from tfc.data.datasets import DATASETS
 from tfc.data.ood_sources import OOD_SOURCES
 from tfc.data.partition import PARTITIONS
@@ -28,6 +29,7 @@ from tfc.simulation import build_ood, sampled_clients
         ("data.dataset", DATASETS),
         ("data.partition", PARTITIONS),
         ("model.name", MODELS),
+        ("training.augmentation", AUGMENTATIONS),
         ("clustering.layers", LAYER_CHOICES),
         ("clustering.start", CENTROID_STARTS),
         ("communication.uplink", CLUSTERED_PHASES),

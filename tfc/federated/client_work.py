@@ -15,6 +15,7 @@ from tfc.codec import graph
 from tfc.codec.message_spec import HeldModel, Message
 from tfc.codec.palette import Palette
 from tfc.config import TrainingConfig
+from tfc.data.augmentation import augmentation_of_steps
 from tfc.data.pixels import to_float
 from tfc.federated.client_data import ClientFlags, first_context, gather_examples
 from tfc.federated.clustered_phase import CLUSTERED_PHASES
@@ -74,7 +75,8 @@ def build_client_update(
 
             variables = model.trainable_variables
             gradients = classification_gradients(model, variables, contextlib.nullcontext)
-            run_steps(order[:plain_steps], x, y, variables, gradients, training.learning_rate)
+            augment = augmentation_of_steps(training.augmentation, seed, context.round, context.client)
+            run_steps(order[:plain_steps], x, y, variables, gradients, training.learning_rate, augment)
 
             palettes: tuple[Palette, ...] = ()
             if clustered:
@@ -88,6 +90,8 @@ def build_client_update(
                         phase.variables,
                         lambda x, y: phase.gradients_of(plain_gradients(x, y)),
                         training.clustered_learning_rate,
+                        augment,
+                        plain_steps,
                     )
                 palettes = phase.snap()
 
