@@ -188,12 +188,20 @@ def test_unpacked_voxforge_equals_its_archives(tmp_path):
     np.testing.assert_array_equal(np.bincount(few.y_train), [3, 3])
 
 
-def test_anonymous_speakers_count_one_by_one():
-    from tfc.data.voxforge import _speaker
-
-    assert _speaker("Aaron-20080318-kdl") == _speaker("Aaron-20090318-xyz") == "Aaron"
-    assert _speaker("jean-luc-20080318-kdl") == "jean-luc"
-    assert _speaker("anonymous-20080318-kdl") != _speaker("anonymous-20090318-xyz")
+def test_submissions_of_one_name_are_one_speaker_unless_anonymous(tmp_path):
+    names = {
+        "de": ["jean-luc-20080318-kdl", "jean-luc-20090318-xyz", "anonymous-20080318-kdl", "anonymous-20090318-xyz"],
+        "en": ["Ann-20080318-abc", "Bob-20080318-abc"],
+    }
+    for language, submissions in names.items():
+        for name in submissions:
+            (tmp_path / language / name / "wav").mkdir(parents=True)
+            (tmp_path / language / name / "wav" / "1.wav").write_bytes(wav_bytes(tone(400, 0.1)))
+    dataset = voxforge(tmp_path, DataConfig(clip_seconds=0.1))
+    # Of three German speakers one is for the test: with both submissions, or as one of the two anonymous ones.
+    german = dataset.owners[dataset.y_train == 0]
+    assert (len(german), len(set(german))) in ((2, 2), (3, 2))
+    assert len(german) + (dataset.y_test == 0).sum() == 4
 
 
 def test_unfit_voxforge_folders_are_refused(tmp_path):

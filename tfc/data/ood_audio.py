@@ -15,7 +15,9 @@ from tfc.errors import DataError
 from tfc.seeds import Purpose, stateless
 
 _CLIPS_OF_GENERATOR = 50
-_EVENTS = 3
+_SAMPLES_HELD = (4, 16, 64)
+"""Samples from one value of slow noise to the next: bands of about 2000, 500 and 125 Hz."""
+_EVENTS = len(_SAMPLES_HELD)
 _HARMONICS = 16
 _TABLE = 512
 
@@ -40,6 +42,9 @@ def sound_events(batch: int, num_samples: int, seed: tf.Tensor) -> tf.Tensor:
             shape, tf.random.experimental.stateless_fold_in(seed, purpose), minval=low, maxval=high
         )
 
+    def normal(purpose: int, shape: list[int]) -> tf.Tensor:
+        return tf.random.stateless_normal(shape, tf.random.experimental.stateless_fold_in(seed, purpose))
+
     time = tf.cast(tf.range(num_samples), tf.float32) / num_samples
     per_event = [batch, _EVENTS, 1]
 
@@ -55,9 +60,10 @@ def sound_events(batch: int, num_samples: int, seed: tf.Tensor) -> tf.Tensor:
     amplitudes *= tf.pow(harmonics, -uniform(1, per_event, 0.0, 1.5))
     angles = 2 * math.pi * harmonics[:, None] * tf.range(_TABLE, dtype=tf.float32) / _TABLE
     periods = tf.matmul(amplitudes, tf.sin(angles)) / tf.reduce_sum(amplitudes, axis=-1, keepdims=True)
-    # The pitch glides by up to half an octave.
-    pitch = 80.0 * tf.pow(5.0, uniform(2, per_event)) * tf.pow(2.0, uniform(3, per_event, -0.5, 0.5) * time)
-    turns = tf.cumsum(pitch / SAMPLE_RATE, axis=-1)
+    # The pitch glides by up to half an octave: 2^(glide * time), whose integral is the phase.
+    pitch = 80.0 * tf.pow(5.0, uniform(2, per_event)) * (num_samples / SAMPLE_RATE)
+    glide = uniform(3, per_event, 0.01, 0.5) * math.log(2.0)
+    turns = pitch * tf.math.expm1(glide * time) / glide
     places = tf.cast(tf.math.floormod(turns, 1.0) * _TABLE, tf.int32) % _TABLE
     voiced = tf.gather(periods, places, batch_dims=2) * swell(4)
 
@@ -65,19 +71,20 @@ def sound_events(batch: int, num_samples: int, seed: tf.Tensor) -> tf.Tensor:
     seconds = time * (num_samples / SAMPLE_RATE)
     chirps = tf.sin(2 * math.pi * seconds * (start + 0.5 * (end - start) * time)) * swell(9)
 
-    white = tf.random.stateless_normal(
-        [batch, _EVENTS, num_samples], tf.random.experimental.stateless_fold_in(seed, 12)
-    )
-    frequency = tf.linspace(0.0, 1.0, num_samples // 2 + 1)
-    band = tf.exp(-0.5 * tf.square((frequency - uniform(13, per_event)) / uniform(14, per_event, 0.02, 0.5)))
-    coloured = tf.signal.irfft(tf.signal.rfft(white) * tf.cast(band, tf.complex64), [num_samples])
-    bursts = 0.3 * coloured / (tf.math.reduce_std(coloured, axis=-1, keepdims=True) + 1e-6) * swell(15)
+    # Noise that moves slowly, on a carrier: a band around the carrier's frequency, half as wide as the noise's rate.
+    bands = []
+    for number, held in enumerate(_SAMPLES_HELD):
+        slow = normal(12 + number, [batch, -(-num_samples // held) + 1])
+        share = tf.range(held, dtype=tf.float32) / held
+        between = slow[:, :-1, None] * (1 - share) + slow[:, 1:, None] * share
+        bands.append(tf.reshape(between, [batch, -1])[:, :num_samples])
+    carriers = tf.cos(2 * math.pi * seconds * uniform(15, per_event, 0.0, 7000.0))
+    bursts = 0.3 * tf.stack(bands, axis=1) * carriers * swell(16)
 
     sound = tf.reduce_sum(voiced * 2.0 + chirps * 0.3 + bursts, axis=1)
-    floor = tf.random.stateless_normal([batch, num_samples], tf.random.experimental.stateless_fold_in(seed, 18))
-    sound += floor * tf.pow(10.0, uniform(19, [batch, 1], -3.5, -1.0))
+    sound += normal(19, [batch, num_samples]) * tf.pow(10.0, uniform(20, [batch, 1], -3.5, -1.0))
     loudest = tf.reduce_max(tf.abs(sound), axis=-1, keepdims=True) + 1e-6
-    return sound / loudest * uniform(20, [batch, 1], 0.1, 0.9)
+    return sound / loudest * uniform(21, [batch, 1], 0.1, 0.9)
 
 
 def _check_shape(input_shape: tuple[int, ...]) -> None:
