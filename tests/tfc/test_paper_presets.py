@@ -49,11 +49,22 @@ WRITERS = {
 }
 
 
+# Tracing is most of what these runs do: one task of images and one of audio take the method of the paper.
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(ROUNDS))
-def test_presets_run_on_files_of_the_real_formats(name, tmp_path):
+@pytest.mark.parametrize(
+    "name,method",
+    [
+        ("cifar10-resnet20", "fedcompress"),
+        ("cifar100-resnet20", "fedavg"),
+        ("pathmnist-resnet20", "fedavg"),
+        ("speech-commands-mobilenet", "fedcompress"),
+        ("voxforge-mobilenet", "fedavg"),
+    ],
+)
+def test_presets_run_on_files_of_the_real_formats(name, method, tmp_path):
     folder = WRITERS[name](tmp_path / "data")
     small = [
+        f"method={method}",
         "rounds=2",
         f"data.data_dir={folder}",
         "data.num_clients=2",
@@ -64,7 +75,7 @@ def test_presets_run_on_files_of_the_real_formats(name, tmp_path):
         "server.epochs=1",
         "server.ood_examples=8",
         "server.batch_size=4",
-        # Tracing the clustered ResNet-20 and MobileNet takes minutes, which is most of what such a run would do.
+        # Smaller models than the presets', for the same reason.
         *(["model.name=dscnn", "data.clip_seconds=0.4"] if "mobilenet" in name else ["model.name=resnet8"]),
     ]
     run(config.load(name, small), tmp_path / "run", progress=False)
@@ -72,4 +83,4 @@ def test_presets_run_on_files_of_the_real_formats(name, tmp_path):
     assert len(finished.rounds) == 2 and all(each.clients_ok == 2 for each in finished.rounds)
     assert np.isfinite([each.loss for each in finished.rounds]).all()
     assert np.sum(finished.class_counts) == 18 and finished.summary["synthetic"] is False
-    assert finished.summary["communication_ratio"] > 2
+    assert (finished.summary["communication_ratio"] > 2) == (method == "fedcompress")
