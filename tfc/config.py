@@ -48,6 +48,12 @@ def key(default: Any, help: str, allowed: Range | tuple[str, ...] | None = None)
 
 
 STARTS = ("seed", "own")
+IMAGE_SETS = ("mnist5k", "fashion_mnist", "cifar10", "cifar100", "pathmnist", "npz")
+AUDIO_SETS = ("speech_commands", "voxforge", "spoken_words")
+PARTITION_NAMES = ("iid", "dirichlet", "owner", "quantity")
+OOD_NAMES = ("auto", "images", "audio")
+AUGMENTATION_NAMES = ("none", "flip-crop-cutout")
+WORDS = ("ten", "twelve", "all")
 UPLINKS = ("weights", "update")
 SMALL_VALUES = ("float32", "int8")
 METHODS = ("eden", "fedavg", "fedcompress", "fedzip", "stc", "tff8bit")
@@ -60,11 +66,21 @@ _RATE = Range(0, None, open_low=True)
 class DataConfig:
     """Which data, and how they are divided among clients."""
 
-    dataset: str = key("mnist5k", "data set: mnist5k, fashion_mnist, npz", ("mnist5k", "fashion_mnist", "npz"))
+    dataset: str = key("mnist5k", "data set", (*IMAGE_SETS, *AUDIO_SETS))
     data_dir: str = key("", "folder (or NPZ file) of the data; empty for the usual places")
+    clip_seconds: float = key(0.0, "audio is padded or cropped to this length; 0: 1 s, voxforge 3 s", Range(0, 60))
+    words: str = key("twelve", "speech_commands: ten words, the same with unknown and silence, or all words", WORDS)
+    clips_per_class: int = key(0, "audio: at most so many training clips of a class; 0 for all", _COUNT_OR_ZERO)
     image_size: int = key(0, "images are padded with zeros to this height and width; 0 leaves them", _COUNT_OR_ZERO)
     channels: int = key(0, "channels are repeated to this number; 0 leaves them", _COUNT_OR_ZERO)
-    partition: str = key("iid", "how examples are divided among clients", ("iid",))
+    partition: str = key("iid", "how examples are divided among clients", PARTITION_NAMES)
+    alpha: float = key(0.5, "dirichlet: concentration; the smaller, the fewer clients hold a class", _RATE)
+    quantity_sigma: float = key(1.0, "quantity: standard deviation of the logarithm of clients' sizes", Range(0, 5))
+    growth_start: float = key(
+        1.0, "share of its training examples that a client has in round 1", Range(0, 1, open_low=True)
+    )
+    growth_rounds: int = key(0, "rounds until clients have all they will get, by equal steps", _COUNT_OR_ZERO)
+    min_examples: int = key(10, "dirichlet, owner, quantity: examples of the smallest client", _COUNT)
     num_clients: int = key(10, "number of clients", _COUNT)
     examples_per_client: int = key(0, "examples of each client; 0 divides all of them evenly", _COUNT_OR_ZERO)
     validation_fraction: float = key(0.1, "share of each client's examples for validation", Range(0, 1, open_high=True))
@@ -74,7 +90,7 @@ class DataConfig:
 class ModelConfig:
     """Which model."""
 
-    name: str = key("resnet8", "model: resnet8, resnet20, mobilenet", ("resnet8", "resnet20", "mobilenet"))
+    name: str = key("resnet8", "which model", ("resnet8", "resnet20", "mobilenet", "dscnn"))
     initial: str = key("seed", "first weights: expanded from the run's seed at both ends, or the model's own", STARTS)
     batchnorm_momentum: float = key(
         0.9, "share of the old moving average that a training step keeps", Range(0, 1, open_high=True)
@@ -90,6 +106,7 @@ class TrainingConfig:
     clustered_epochs: int = key(0, "epochs through a palette (E_c); 0: it is fitted once, afterwards", _COUNT_OR_ZERO)
     learning_rate: float = key(1e-3, "Adam's learning rate in plain epochs", _RATE)
     clustered_learning_rate: float = key(5e-4, "Adam's learning rate in clustered epochs", _RATE)
+    augmentation: str = key("none", "random changes of images in every step: flip, crop, cutout", AUGMENTATION_NAMES)
 
 
 @dataclass(frozen=True)
@@ -147,7 +164,8 @@ class ServerConfig:
     learning_rate: float = key(1e-4, "Adam's learning rate of distillation", _RATE)
     temperature: float = key(2.0, "temperature T of the softmax", _RATE)
     ood_examples: int = key(2000, "out-of-distribution examples per epoch", _COUNT)
-    ood_dir: str = key("", "folder of images to distil on; empty for procedural images")
+    ood: str = key("auto", "what to distil on; auto: audio for data sets of audio, else images", OOD_NAMES)
+    ood_dir: str = key("", "folder of images, or of WAV and FLAC files, to distil on; empty for procedural ones")
 
 
 @dataclass(frozen=True)
@@ -234,6 +252,19 @@ def from_dict(values: dict[str, Any]) -> ExperimentConfig:
             "data.validation_fraction must be more than 0 for fedcompress: its number of clusters follows the clients' "
             "validation accuracy"
         )
+    if data.growth_start < 1 and data.growth_rounds < 2:
+        raise ConfigError(
+            f"data.growth_start = {data.growth_start:g} needs data.growth_rounds of at least 2, the first round in "
+            f"which clients have everything; found {data.growth_rounds}"
+        )
+    if data.dataset in AUDIO_SETS:
+        for name, value, neutral in (
+            ("data.image_size", data.image_size, 0),
+            ("data.channels", data.channels, 0),
+            ("training.augmentation", training.augmentation, "none"),
+        ):
+            if value != neutral:
+                raise ConfigError(f"{name} = {value!r} is for images; {data.dataset} is audio")
     if data.dataset == "npz" and not data.data_dir:
         raise ConfigError("data.data_dir must name the NPZ file when data.dataset is npz")
     return config

@@ -97,11 +97,36 @@ def clusters_and_quality(runs: Sequence[FinishedRun]) -> Figure:
     return figure
 
 
+def examples_of_clients(runs: Sequence[FinishedRun]) -> Figure:
+    """Examples of each class that each client holds; runs with the same partition share a panel."""
+    names: dict[tuple[tuple[int, ...], ...], list[str]] = {}
+    for run in runs:
+        names.setdefault(run.class_counts, []).append(run.name)
+    figure = Figure(figsize=(6.4, 4.0), dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(1, len(names), squeeze=False)[0]
+    for axes, (counts, group) in zip(panels, names.items(), strict=True):
+        axes.set_title(", ".join(group), fontsize="medium", wrap=True)
+        if not counts:
+            axes.text(0.5, 0.5, "not recorded", ha="center", transform=axes.transAxes)
+            axes.set_axis_off()
+            continue
+        # The scale starts at 0, so that equal shares look equal.
+        image = axes.imshow(counts, aspect="auto", cmap="viridis", vmin=0, interpolation="nearest")
+        axes.set_xlabel("class")
+        axes.set_ylabel("client")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(MaxNLocator(integer=True))
+        figure.colorbar(image, ax=axes, label="examples, training and validation")
+    return figure
+
+
 FIGURES: dict[str, Callable[[Sequence[FinishedRun]], Figure]] = {
     "accuracy_per_megabyte": accuracy_per_megabyte,
     "accuracy_per_round": accuracy_per_round,
     "bytes_per_round": bytes_per_round,
     "clusters_and_quality": clusters_and_quality,
+    "examples_of_clients": examples_of_clients,
 }
 """Figures by file name: runs -> figure."""
 

@@ -64,6 +64,10 @@ def _ratio(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}x"
 
 
+def _mark(run: FinishedRun) -> str:
+    return " (synthetic data)" if run.summary.get("synthetic") else ""
+
+
 def comparison_table(runs: Sequence[FinishedRun]) -> Table:
     """Returns accuracy and traffic, one row per run.
 
@@ -72,7 +76,7 @@ def comparison_table(runs: Sequence[FinishedRun]) -> Table:
     """
     rows = tuple(
         (
-            run.name,
+            run.name + _mark(run),
             str(run.summary["method"]),
             str(run.summary["rounds"]),
             f"{run.summary['final_accuracy']:.4f}",
@@ -114,7 +118,7 @@ def mean_table(runs: Sequence[FinishedRun]) -> Table:
 
     rows = tuple(
         (
-            re.sub(r"-?seed\d+$", "", group[0].name) or group[0].name,
+            (re.sub(r"-?seed\d+$", "", group[0].name) or group[0].name) + _mark(group[0]),
             str(len(group)),
             f"{mean(group, 'last3_accuracy'):.4f}",
             f"{mean(group, 'uplink_bytes') / 1e6:.3f}{_formula_mark(group[0])}",

@@ -5,12 +5,15 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from tfc.codec.whole_file import written_whole
 from tfc.errors import RunError
+
+_CLIENTS = "clients.csv"
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,20 @@ class RunFolder:
         with written_whole(self.path / name) as temporary:
             temporary.write_text(content, encoding="utf-8")
 
+    def write_class_counts(self, counts: Sequence[Sequence[int]]) -> None:
+        """Writes clients.csv: one row per client, its number of examples of each class.
+
+        Args:
+            counts: One row per client, one column per class.
+        """
+        with (
+            written_whole(self.path / _CLIENTS) as temporary,
+            temporary.open("w", newline="", encoding="utf-8") as file,
+        ):
+            writer = csv.writer(file)
+            writer.writerow(["client", *(f"class_{label}" for label in range(len(counts[0])))])
+            writer.writerows([client, *row] for client, row in enumerate(counts))
+
     def add_round(self, metrics: RoundMetrics) -> None:
         """Adds a row to metrics.csv; the file is replaced as a whole, so a reader never sees half a row."""
         self._rows.append(metrics)
@@ -124,11 +141,13 @@ class FinishedRun:
         path: The folder.
         summary: Content of summary.json.
         rounds: Rows of metrics.csv.
+        class_counts: Rows of clients.csv: examples of each class of each client; empty where a run has no such file.
     """
 
     path: Path
     summary: dict[str, Any]
     rounds: tuple[RoundMetrics, ...]
+    class_counts: tuple[tuple[int, ...], ...] = ()
 
     @property
     def name(self) -> str:
@@ -173,9 +192,23 @@ def read_run(path: Path) -> FinishedRun:
                 RoundMetrics(**{name: types[name](value) for name, value in row.items()})
                 for row in csv.DictReader(file)
             )
+        counts = _read_class_counts(path / _CLIENTS)
         missing = [key for key in _SUMMARY_KEYS if key not in summary]
         if missing or not rows:
             raise KeyError(", ".join(missing) or "no rounds")
     except (ValueError, KeyError, TypeError) as error:
         raise RunError(f"{path}: damaged metrics.csv or summary.json: {error}") from error
-    return FinishedRun(path, summary, rows)
+    return FinishedRun(path, summary, rows, counts)
+
+
+def _read_class_counts(path: Path) -> tuple[tuple[int, ...], ...]:
+    if not path.is_file():
+        return ()
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))[1:]
+    if len({len(row) for row in rows}) > 1:
+        raise RunError(f"{path}: damaged: its rows differ in length")
+    try:
+        return tuple(tuple(int(count) for count in row[1:]) for row in rows)
+    except ValueError as error:
+        raise RunError(f"{path}: damaged: {error}") from error

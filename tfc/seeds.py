@@ -24,6 +24,8 @@ class Purpose(enum.IntEnum):
     OOD = 6
     CALIBRATION = 7
     ROTATION = 8
+    DATASET = 9
+    AUGMENTATION = 10
 
 
 def generator(seed: int, purpose: Purpose, *keys: int) -> np.random.Generator:

@@ -18,10 +18,13 @@ from tfc import __version__
 from tfc import config as configuration
 from tfc.codec.message_spec import float32_message_bytes
 from tfc.codec.whole_file import written_whole
-from tfc.config import ExperimentConfig
-from tfc.data.datasets import DATASETS, Dataset, resized
-from tfc.data.ood import OodFn, image_folder, procedural_images
-from tfc.data.partition import PARTITIONS, ClientExamples, client_examples
+from tfc.config import AUDIO_SETS, ExperimentConfig
+from tfc.data.dataset import Dataset, resized
+from tfc.data.datasets import DATASETS
+from tfc.data.growth import examples_in_round
+from tfc.data.ood import OodFn
+from tfc.data.ood_sources import OOD_SOURCES
+from tfc.data.partition import PARTITIONS, ClientExamples, class_counts, client_examples
 from tfc.data.pixels import to_float
 from tfc.errors import ConfigError, DataError
 from tfc.federated.client_data import client_data, client_data_type
@@ -56,7 +59,8 @@ def load_dataset(config: ExperimentConfig) -> Dataset:
         DataError: If it is missing, damaged, or can't be brought to the configured shape.
     """
     data_dir = Path(config.data.data_dir).expanduser() if config.data.data_dir else None
-    return resized(DATASETS[config.data.dataset](data_dir), config.data.image_size, config.data.channels)
+    dataset = DATASETS[config.data.dataset](data_dir, config.data)
+    return resized(dataset, config.data.image_size, config.data.channels)
 
 
 def load_clients(config: ExperimentConfig, dataset: Dataset) -> list[ClientExamples]:
@@ -65,8 +69,7 @@ def load_clients(config: ExperimentConfig, dataset: Dataset) -> list[ClientExamp
     Raises:
         DataError: If there are too few examples.
     """
-    partition = PARTITIONS[config.data.partition]
-    parts = partition(dataset.y_train, config.data.num_clients, config.data.examples_per_client, config.seed)
+    parts = PARTITIONS[config.data.partition](dataset.y_train, dataset.owners, config.data, config.seed)
     return [
         client_examples(dataset.x_train, dataset.y_train, members, config.data.validation_fraction, config.seed, client)
         for client, members in enumerate(parts)
@@ -90,12 +93,14 @@ def build_ood(config: ExperimentConfig, input_shape: tuple[int, ...]) -> OodFn:
     """Returns the configured out-of-distribution pipeline.
 
     Raises:
-        DataError: If the folder has no images.
+        DataError: If the folder has no such files, or the model's input is of another kind.
     """
     server = config.server
+    kind = server.ood if server.ood != "auto" else "audio" if config.data.dataset in AUDIO_SETS else "images"
+    source = OOD_SOURCES[kind]
     if server.ood_dir:
-        return image_folder(Path(server.ood_dir).expanduser(), server.ood_examples, server.batch_size, input_shape)
-    return procedural_images(server.ood_examples, server.batch_size, input_shape, config.seed)
+        return source.folder(Path(server.ood_dir).expanduser(), server.ood_examples, server.batch_size, input_shape)
+    return source.procedural(server.ood_examples, server.batch_size, input_shape, config.seed)
 
 
 def sampled_clients(config: ExperimentConfig, round_number: int) -> list[int]:
@@ -131,7 +136,12 @@ def _versions() -> dict[str, str]:
 
 
 def _summary(
-    config: ExperimentConfig, model: tf.keras.Model, rounds: tuple[RoundMetrics, ...], seconds: float, rss_mb: float
+    config: ExperimentConfig,
+    dataset: Dataset,
+    model: tf.keras.Model,
+    rounds: tuple[RoundMetrics, ...],
+    seconds: float,
+    rss_mb: float,
 ) -> dict[str, Any]:
     uplink = sum(row.uplink_bytes for row in rounds)
     downlink = sum(row.downlink_bytes for row in rounds)
@@ -165,6 +175,7 @@ def _summary(
         "num_clusters": rounds[-1].num_clusters,
         "uplink": UPLINK_FORMS.get(config.method, config.communication.uplink),
         "dataset": config.data.dataset,
+        "synthetic": dataset.synthetic,
         "model": config.model.name,
         "seed": config.seed,
         "versions": _versions(),
@@ -220,6 +231,8 @@ def run(
         # Only now is it certain that the run can start: a refused one leaves what is there alone.
         folder = RunFolder(out, force=force)
         folder.write_text("config.toml", configuration.to_toml(config))
+        counts = tuple(map(tuple, class_counts(clients, dataset.num_classes).tolist()))
+        folder.write_class_counts(counts)
         model = model_fn()
         cross_entropy = tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         model.compile(loss=cross_entropy, metrics=["accuracy"])
@@ -234,7 +247,12 @@ def run(
             round_started = time.monotonic()
             sampled = sampled_clients(config, round_number)
             broadcast = state.global_model_weights
-            output = process.next(state, [client_data(clients[client], client, round_number) for client in sampled])
+            data = config.data
+            present = {
+                client: examples_in_round(clients[client], round_number, data.growth_start, data.growth_rounds)
+                for client in sampled
+            }
+            output = process.next(state, [client_data(present[client], client, round_number) for client in sampled])
             state = output.state
             lengths = output.metrics["distributor"]
             shipments = ledger.ship(sampled, int(lengths["payload_bytes"]), int(lengths["key_frame_bytes"]))
@@ -259,9 +277,9 @@ def run(
     with written_whole(out / "model.keras") as temporary:
         final.save(temporary)
     _write_calibration(dataset, config.seed, CALIBRATION_EXAMPLES, out)
-    summary = _summary(config, model, folder.rounds, time.monotonic() - started, rss_mb)
+    summary = _summary(config, dataset, model, folder.rounds, time.monotonic() - started, rss_mb)
     summary["model_bytes"] = (out / "model.keras").stat().st_size
-    save_figures([FinishedRun(out, summary, folder.rounds)], out / "figures")
+    save_figures([FinishedRun(out, summary, folder.rounds, counts)], out / "figures")
     folder.write_summary(summary)
     return read_run(out)
 

@@ -80,6 +80,8 @@ def run_steps(
     variables: Sequence[tf.Variable],
     gradients: Gradients,
     learning_rate: float,
+    augment: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None,
+    first_step: Any = 0,
 ) -> None:
     """Trains with Adam, one step per row of `order`; call it inside a `tf.function`.
 
@@ -90,11 +92,16 @@ def run_steps(
         variables: What is trained.
         gradients: (inputs, classes) of one step -> one gradient per variable.
         learning_rate: Adam's.
+        augment: (inputs of a step, its number) -> inputs, a random change; None for none.
+        first_step: Number of the first step, int32 scalar.
     """
     state, update = adam(variables, learning_rate)
     for step in tf.range(tf.shape(order)[0]):
         batch = order[step]
-        state = update(state, gradients(tf.gather(x, batch), tf.gather(y, batch)))
+        inputs = tf.gather(x, batch)
+        if augment is not None:
+            inputs = augment(inputs, first_step + step)
+        state = update(state, gradients(inputs, tf.gather(y, batch)))
 
 
 def classification_gradients(model: tf.keras.Model, variables: Sequence[tf.Variable], applied: Any) -> Gradients:

@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from tfc.cli import main
 from tfc.config import load
+from tfc.run_folder import read_run
 
 
 def tfc(*words, **options):
@@ -73,7 +74,11 @@ def test_a_run_leaves_its_whole_folder(runs, tiny_settings):
     assert expected <= set(summary)
     assert summary["uplink_bytes"] == sum(int(row["uplink_bytes"]) for row in rows)
     assert summary["downlink_bytes"] == sum(int(row["downlink_bytes"]) for row in rows)
-    for name in ("accuracy_per_round", "accuracy_per_megabyte", "bytes_per_round", "clusters_and_quality"):
+    assert (run / "clients.csv").read_text().splitlines()[0] == "client,class_0,class_1,class_2,class_3"
+    assert np.sum(read_run(run).class_counts, axis=1).tolist() == [40, 40, 40]
+    for name in (
+        "accuracy_per_round", "accuracy_per_megabyte", "bytes_per_round", "clusters_and_quality", "examples_of_clients",
+    ):  # fmt: skip
         assert (run / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     # A progress bar with round, accuracy, clusters and bytes on standard error, a table on standard output.
     bar = printed["fedcompress"].stderr
@@ -133,10 +138,21 @@ def test_compare_prints_a_table_and_writes_a_self_contained_report(runs, tmp_pat
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("\n| fed") == 2 and "1.00x" in done.stdout
     html = (tmp_path / "report.html").read_text()
-    assert html.count("<img ") == 4 and html.count("data:image/svg+xml;base64,") == 4
+    assert html.count("<img ") == 5 and html.count("data:image/svg+xml;base64,") == 5
     assert not re.search(r"(src|href)=\"(?!data:)", html), "no external resources"
     assert "min_clusters = 4" in html
-    assert len(list((tmp_path / "figures").glob("*.png"))) == 4
+    assert len(list((tmp_path / "figures").glob("*.png"))) == 5
+
+
+def test_a_damaged_clients_csv_is_refused(runs, tmp_path, capsys):
+    folder, _ = runs
+    for name in ("config.toml", "metrics.csv", "summary.json"):
+        (tmp_path / name).write_bytes((folder / "fedavg" / name).read_bytes())
+    assert read_run(tmp_path).class_counts == ()  # as runs of older versions
+    for content in ("client,class_0\n0,many\n", "client,class_0\n0,1\n1,2,3\n"):
+        (tmp_path / "clients.csv").write_text(content)
+        assert main(["compare", str(tmp_path)]) == 1
+        assert "clients.csv: damaged" in capsys.readouterr().err
 
 
 def test_an_existing_run_is_kept_unless_forced(runs, tiny_settings):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfc.data.datasets import fashion_mnist, mnist5k, npz, read_idx
+from tfc.data.images import fashion_mnist, mnist5k, npz, read_idx
 from tfc.data.ood import dead_leaves, image_folder, procedural_images
 from tfc.data.partition import client_examples, iid
 from tfc.data.pixels import to_float
@@ -225,7 +225,7 @@ def test_image_folders_without_images_are_refused(tmp_path):
 
 
 def test_images_are_padded_in_the_middle_and_channels_repeated():
-    from tfc.data.datasets import Dataset, resized
+    from tfc.data.dataset import Dataset, resized
 
     x = np.arange(2 * 28 * 28, dtype=np.uint8).reshape(2, 28, 28, 1)
     dataset = Dataset("tiny", x, np.zeros(2, np.int32), x, np.zeros(2, np.int32), 2)

@@ -15,6 +15,9 @@ from tfc.models import MODELS
         ("resnet8", (28, 28, 1), 78042, 77562, 77072),
         ("resnet20", (32, 32, 3), 271098, 269722, 268336),
         ("mobilenet", (96, 64, 1), 3238538, 3216650, 3150112),
+        ("mobilenet", (98, 40, 1), 3238538, 3216650, 3150112),
+        # 10x4x64 + 4 x (3x3x64 depthwise + 64x64) + 64x10, nine BatchNorms of 64, ten biases.
+        ("dscnn", (98, 40, 1), 24202, 23050, 19584),
     ],
 )
 def test_numbers_of_parameters(name, shape, total, trainable, kernels):
@@ -36,6 +39,19 @@ def test_models_have_logits_an_embedding_and_seeded_weights(name):
         np.testing.assert_array_equal(same, other)
     different = MODELS[name]((28, 28, 1), 7, seed=4)
     assert (model.weights[0].numpy() != different.weights[0].numpy()).any()
+
+
+def test_resnet20_has_the_0_27_million_parameters_of_he_et_al():
+    """Table 6 of arXiv 1512.03385: 19 convolutions and a dense layer; type A shortcuts have none."""
+    model = MODELS["resnet20"]((32, 32, 3), 10)
+    kernels = 9 * (3 * 16 + 6 * 16**2 + 16 * 32 + 5 * 32**2 + 32 * 64 + 5 * 64**2) + 64 * 10
+    norms = 2 * (7 * 16 + 6 * 32 + 6 * 64)
+    assert kernels + norms + 10 == 269722 == sum(int(np.prod(each.shape)) for each in model.trainable_variables)
+    assert not [layer for layer in model.layers if getattr(layer, "kernel_size", None) == (1, 1)]
+
+
+def test_dscnn_is_mlperf_tinys_without_the_biases_that_batchnorm_makes_idle():
+    assert MODELS["dscnn"]((98, 40, 1), 12).count_params() == 24908 - 9 * 64
 
 
 def test_resnet20s_shortcut_subsamples_and_pads_with_zeros():

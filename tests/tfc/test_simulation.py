@@ -9,14 +9,17 @@ import tensorflow as tf
 from tfc import config
 from tfc.clustering.layout import LAYER_CHOICES
 from tfc.config import ExperimentConfig
+from tfc.data.augmentation import AUGMENTATIONS
 from tfc.data.datasets import DATASETS
+from tfc.data.ood_sources import OOD_SOURCES
 from tfc.data.partition import PARTITIONS
+from tfc.errors import DataError
 from tfc.federated.clustered_phase import CENTROID_STARTS, CLUSTERED_PHASES
 from tfc.federated.global_model import UPLINK_MODES
 from tfc.federated.process import METHODS
 from tfc.models import MODELS
 from tfc.seeds import Purpose, generator, stateless
-from tfc.simulation import sampled_clients
+from tfc.simulation import build_ood, sampled_clients
 
 
 @pytest.mark.parametrize(
@@ -26,6 +29,7 @@ from tfc.simulation import sampled_clients
         ("data.dataset", DATASETS),
         ("data.partition", PARTITIONS),
         ("model.name", MODELS),
+        ("training.augmentation", AUGMENTATIONS),
         ("clustering.layers", LAYER_CHOICES),
         ("clustering.start", CENTROID_STARTS),
         ("communication.uplink", CLUSTERED_PHASES),
@@ -35,6 +39,20 @@ from tfc.simulation import sampled_clients
 def test_every_name_that_a_configuration_allows_is_registered(key, registry):
     (allowed,) = [allowed for name, _, allowed, _ in config.describe() if name == key]
     assert set(allowed.split(", ")) == set(registry)
+
+
+def test_names_of_ood_sources_are_registered():
+    (allowed,) = [allowed for name, _, allowed, _ in config.describe() if name == "server.ood"]
+    assert set(allowed.split(", ")) == {"auto", *OOD_SOURCES}
+
+
+def test_audio_is_distilled_on_audio_and_images_on_images():
+    sound, image = (config.from_dict({"data": {"dataset": name}}) for name in ("spoken_words", "mnist5k"))
+    assert next(iter(build_ood(sound, (20, 40, 1))())).shape == (64, 20, 40, 1)
+    assert next(iter(build_ood(image, (8, 8, 3))())).shape == (64, 8, 8, 3)
+    wrong = config.from_dict({"data": {"dataset": "mnist5k"}, "server": {"ood": "audio"}})
+    with pytest.raises(DataError, match=r"features of shape \(frames, 40, 1\); the model takes 28x28x1"):
+        build_ood(wrong, (28, 28, 1))
 
 
 def experiment(per_round, seed=0):

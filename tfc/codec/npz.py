@@ -28,7 +28,8 @@ def read_arrays(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
         NpzError: If the file is missing, no archive, damaged, or lacks an array.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # Opened here: NumPy leaves a truncated archive open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             missing = [name for name in names if name not in archive]
             if missing:
                 held = ", ".join(archive.files) or "nothing"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from tfc.config import DataConfig
+from tfc.data.skew import by_owner, by_quantity, dirichlet
 from tfc.errors import DataError
 from tfc.seeds import Purpose, generator
 
@@ -54,8 +56,21 @@ def iid(labels: np.ndarray, num_clients: int, examples_per_client: int, seed: in
     return [order[client * share : (client + 1) * share] for client in range(num_clients)]
 
 
-PARTITIONS: dict[str, Callable[[np.ndarray, int, int, int], list[np.ndarray]]] = {"iid": iid}
-"""Partitions by name: (labels, num_clients, examples_per_client, seed) -> example numbers per client."""
+Partition = Callable[[np.ndarray, np.ndarray | None, DataConfig, int], list[np.ndarray]]
+
+PARTITIONS: dict[str, Partition] = {
+    "iid": lambda labels, _, data, seed: iid(labels, data.num_clients, data.examples_per_client, seed),
+    "dirichlet": lambda labels, _, data, seed: dirichlet(
+        labels, data.num_clients, data.examples_per_client, data.alpha, data.min_examples, seed
+    ),
+    "owner": lambda _, owners, data, seed: by_owner(
+        owners, data.num_clients, data.examples_per_client, data.min_examples, seed
+    ),
+    "quantity": lambda labels, _, data, seed: by_quantity(
+        labels, data.num_clients, data.examples_per_client, data.quantity_sigma, data.min_examples, seed
+    ),
+}
+"""Partitions by name: (labels, owners, configuration of the data, seed) -> example numbers per client."""
 
 
 def client_examples(
@@ -83,3 +98,21 @@ def client_examples(
             "none for training: fewer data.num_clients, or more data.examples_per_client"
         )
     return ClientExamples(x[training], y[training], x[validation], y[validation])
+
+
+def class_counts(clients: Sequence[ClientExamples], num_classes: int) -> np.ndarray:
+    """Returns how many examples of each class each client holds, for training and validation together.
+
+    Args:
+        clients: What clients hold.
+        num_classes: Number of classes.
+
+    Returns:
+        int array (clients, classes).
+    """
+    return np.stack(
+        [
+            np.bincount(np.concatenate([client.y_train, client.y_validation]), minlength=num_classes)
+            for client in clients
+        ]
+    )

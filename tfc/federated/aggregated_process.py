@@ -16,6 +16,7 @@ import tensorflow_federated as tff
 from tfc.codec import graph
 from tfc.codec.message_spec import HeldModel, float32_message_bytes
 from tfc.config import ExperimentConfig, TrainingConfig
+from tfc.data.augmentation import augmentation_of_steps
 from tfc.data.ood import OodFn
 from tfc.federated.aggregator import Aggregate
 from tfc.federated.client_data import first_context
@@ -79,7 +80,8 @@ def _client_work(
             assign(model, spec.layout, (), decoded.message.others)
             variables = model.trainable_variables
             gradients = classification_gradients(model, variables, contextlib.nullcontext)
-            run_steps(local.order, local.x, local.y, variables, gradients, training.learning_rate)
+            augment = augmentation_of_steps(training.augmentation, seed, context.round, context.client)
+            run_steps(local.order, local.x, local.y, variables, gradients, training.learning_rate, augment)
             test = self_test(model, embedding, data["validation"], local.count)
             sound = answers(context, local.count, understood, test.finite)
             _, values = read_weights(model, spec.layout)

@@ -14,6 +14,7 @@ from tfc.codec import graph
 from tfc.codec.message_spec import HeldModel, Message
 from tfc.codec.palette import Palette
 from tfc.config import TrainingConfig
+from tfc.data.augmentation import augmentation_of_steps
 from tfc.federated.client_data import first_context
 from tfc.federated.clustered_phase import CLUSTERED_PHASES
 from tfc.federated.global_model import PAYLOAD_TYPE, ModelSpec, assign, held_model, read_weights
@@ -67,7 +68,8 @@ def build_client_update(
 
             variables = model.trainable_variables
             gradients = classification_gradients(model, variables, contextlib.nullcontext)
-            run_steps(order[:plain_steps], x, y, variables, gradients, training.learning_rate)
+            augment = augmentation_of_steps(training.augmentation, seed, context.round, context.client)
+            run_steps(order[:plain_steps], x, y, variables, gradients, training.learning_rate, augment)
 
             palettes: tuple[Palette, ...] = ()
             if clustered:
@@ -81,6 +83,8 @@ def build_client_update(
                         phase.variables,
                         lambda x, y: phase.gradients_of(plain_gradients(x, y)),
                         training.clustered_learning_rate,
+                        augment,
+                        plain_steps,
                     )
                 palettes = phase.snap()
 

@@ -11,6 +11,7 @@ import tensorflow as tf
 import tensorflow_federated as tff
 
 from tfc.config import TrainingConfig
+from tfc.data.augmentation import augmentation_of_steps
 from tfc.federated.client_data import first_context
 from tfc.federated.coded_model import CodedSpec
 from tfc.federated.global_model import PAYLOAD_TYPE, assign, held_model, read_weights
@@ -53,7 +54,8 @@ def build_coded_client_update(
             assign(model, spec.model.layout, (), sent)
             variables = model.trainable_variables
             gradients = classification_gradients(model, variables, contextlib.nullcontext)
-            run_steps(local.order, local.x, local.y, variables, gradients, training.learning_rate)
+            augment = augmentation_of_steps(training.augmentation, seed, context.round, context.client)
+            run_steps(local.order, local.x, local.y, variables, gradients, training.learning_rate, augment)
             test = self_test(model, embedding, data["validation"], local.count)
             sound = answers(context, local.count, understood, test.finite)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from tfc.models.dscnn import dscnn
 from tfc.models.mobilenet import mobilenet
 from tfc.models.resnet import resnet8, resnet20
 
@@ -13,5 +14,6 @@ MODELS: dict[str, Callable[..., tf.keras.Model]] = {
     "resnet8": resnet8,
     "resnet20": resnet20,
     "mobilenet": mobilenet,
+    "dscnn": dscnn,
 }
 """Builders: (input_shape, num_classes, *, seed, batchnorm_momentum) -> Keras model."""

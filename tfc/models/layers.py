@@ -25,7 +25,9 @@ class SeededLayers:
         self._momentum = batchnorm_momentum
         self._regularizer = tf.keras.regularizers.L2(l2) if l2 else None
 
-    def conv(self, x: tf.Tensor, filters: int, kernel_size: int, strides: int) -> tf.Tensor:
+    def conv(
+        self, x: tf.Tensor, filters: int, kernel_size: int | tuple[int, int], strides: int | tuple[int, int]
+    ) -> tf.Tensor:
         """A convolution without bias, same padding."""
         return layers.Conv2D(
             filters,

@@ -1,0 +1,125 @@
+"""CIFAR-10 and CIFAR-100 from their Python pickles, read without running what a pickle may ask for."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfc.data.dataset import Dataset, checked_dataset
+from tfc.errors import DataError
+
+_HOME = "https://www.cs.toronto.edu/~kriz/cifar.html"
+_SIDE = 32
+
+
+def _bytes_of(text: str, encoding: str) -> bytes:
+    """What Python 3 writes for bytes in old pickle protocols: text in Latin-1, nothing else."""
+    if encoding not in ("latin1", "latin-1"):
+        raise pickle.UnpicklingError(f"text encoded as {encoding}")
+    return text.encode("latin1")
+
+
+_ALLOWED: dict[tuple[str, str], Callable[..., Any]] = {
+    ("numpy", "ndarray"): np.ndarray,
+    ("numpy", "dtype"): np.dtype,
+    ("numpy.core.multiarray", "_reconstruct"): np.core.multiarray._reconstruct,  # type: ignore[attr-defined]
+    ("numpy._core.multiarray", "_reconstruct"): np.core.multiarray._reconstruct,  # type: ignore[attr-defined]
+    ("_codecs", "encode"): _bytes_of,
+}
+
+
+class _ArraysOnly(pickle.Unpickler):
+    """Builds containers, numbers, bytes and NumPy arrays; a pickle that names anything else is refused."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Returns one of the few callables that an array needs."""
+        try:
+            return _ALLOWED[module, name]
+        except KeyError:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no data set needs") from None
+
+
+def read_batch(path: Path, labels_key: bytes) -> tuple[np.ndarray, np.ndarray]:
+    """Reads one file of CIFAR.
+
+    Source: Krizhevsky, "Learning Multiple Layers of Features from Tiny Images" (2009), and the data set's page: a
+    dictionary with rows of 3,072 bytes, the red plane first, and a list of classes.
+
+    Args:
+        path: The pickle.
+        labels_key: Entry of the classes: b"labels" or b"fine_labels".
+
+    Returns:
+        Images, uint8 (examples, 32, 32, 3), and classes, int64 (examples,).
+
+    Raises:
+        DataError: If the file is damaged, asks for code, or holds something else.
+    """
+    try:
+        with path.open("rb") as file:
+            batch = _ArraysOnly(file, encoding="bytes").load()
+    except Exception as error:  # a hostile pickle can raise anything
+        raise DataError(f"{path}: not a readable batch of CIFAR: {error}") from error
+    rows = batch.get(b"data") if isinstance(batch, dict) else None
+    labels = batch.get(labels_key) if isinstance(batch, dict) else None
+    if not isinstance(rows, np.ndarray) or rows.dtype != np.uint8 or rows.ndim != 2 or rows.shape[1] != 3 * _SIDE**2:
+        raise DataError(f"{path}: its entry 'data' must be uint8 of shape (examples, {3 * _SIDE**2})")
+    if not isinstance(labels, list) or not all(type(label) is int for label in labels) or len(labels) != len(rows):
+        raise DataError(f"{path}: its entry '{labels_key.decode()}' must list one whole number for each image")
+    return rows.reshape(-1, 3, _SIDE, _SIDE).transpose(0, 2, 3, 1), np.array(labels, np.int64)
+
+
+def _folder(name: str, folder_name: str, first_file: str, data_dir: Path | None) -> Path:
+    places = [data_dir, data_dir / folder_name] if data_dir else [Path("~/.keras/datasets").expanduser() / folder_name]
+    for place in places:
+        if (place / first_file).is_file():
+            return place
+    raise DataError(
+        f"{name}: {first_file} not found in {' or '.join(map(str, places))}: get the Python version from {_HOME}, "
+        "unpack it, and name its folder with --set data.data_dir=FOLDER"
+    )
+
+
+def _load(name: str, folder: Path, train: Sequence[str], test: str, labels_key: bytes, num_classes: int) -> Dataset:
+    missing = [file for file in (*train, test) if not (folder / file).is_file()]
+    if missing:
+        raise DataError(f"{folder}: {', '.join(missing)} missing; {name} is at {_HOME}")
+    batches = [read_batch(folder / file, labels_key) for file in train]
+    x_test, y_test = read_batch(folder / test, labels_key)
+    arrays = {
+        "x_train": np.concatenate([x for x, _ in batches]),
+        "y_train": np.concatenate([y for _, y in batches]),
+        "x_test": np.ascontiguousarray(x_test),
+        "y_test": y_test,
+    }
+    return checked_dataset(name, arrays, str(folder), num_classes=num_classes)
+
+
+def cifar10(data_dir: Path | None = None) -> Dataset:
+    """Loads CIFAR-10: 50,000 training and 10,000 test images of ten classes.
+
+    Args:
+        data_dir: Folder cifar-10-batches-py, or the one it is in; where None, the Keras cache.
+
+    Raises:
+        DataError: If a file is missing or damaged.
+    """
+    folder = _folder("CIFAR-10", "cifar-10-batches-py", "data_batch_1", data_dir)
+    return _load("cifar10", folder, [f"data_batch_{number}" for number in range(1, 6)], "test_batch", b"labels", 10)
+
+
+def cifar100(data_dir: Path | None = None) -> Dataset:
+    """Loads CIFAR-100 with its hundred fine classes.
+
+    Args:
+        data_dir: Folder cifar-100-python, or the one it is in; where None, the Keras cache.
+
+    Raises:
+        DataError: If a file is missing or damaged.
+    """
+    folder = _folder("CIFAR-100", "cifar-100-python", "train", data_dir)
+    return _load("cifar100", folder, ["train"], "test", b"fine_labels", 100)
