@@ -58,15 +58,20 @@ def _plain_spec(model_fn: ModelFn, config: ExperimentConfig) -> ModelSpec:
     return ModelSpec.of(model_fn, "none", 1, everyone=everyone(config), from_seed=config.model.initial == "seed")
 
 
+def _kernels(model: ModelSpec) -> tuple[int, ...]:
+    """Numbers of the weights with more than one dimension; biases and BatchNorm travel as small values."""
+    return tuple(number for number, shape in enumerate(model.layout.trainable_shapes) if len(shape) > 1)
+
+
 def stc_spec(model_fn: ModelFn, config: ExperimentConfig) -> CodedSpec:
-    """Returns STC's messages: all trainable weights as one sparse ternary vector, both ways, with error feedback.
+    """Returns STC's messages: all kernels as one sparse ternary vector, both ways, with error feedback.
 
     Args:
         model_fn: Builds the Keras model.
         config: `communication.sparsity`, `communication.small_values`, number of clients.
     """
     model = _plain_spec(model_fn, config)
-    coded = tuple(range(len(model.layout.trainable_shapes)))
+    coded = _kernels(model)
     size = sum(model.downlink.other_sizes[number] for number in coded)
     codec = SparseTernary(size, config.communication.sparsity or STC_SHARE)
     return _messages(model, config, coded, codec, codec, config.data.num_clients)
@@ -80,7 +85,7 @@ def fedzip_spec(model_fn: ModelFn, config: ExperimentConfig) -> CodedSpec:
         config: `communication.sparsity`, `communication.small_values`.
     """
     model = _plain_spec(model_fn, config)
-    coded = tuple(number for number, shape in enumerate(model.layout.trainable_shapes) if len(shape) > 1)
+    coded = _kernels(model)
     sizes = tuple(model.downlink.other_sizes[number] for number in coded)
     return _messages(model, config, coded, SparseClusters(sizes, config.communication.sparsity or FEDZIP_SHARE), None)
 
