@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import re
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from tfc.run_folder import FinishedRun
+from tfc import config as configuration
+from tfc.config import ExperimentConfig
+from tfc.errors import ConfigError
+from tfc.run_folder import FinishedRun, RoundMetrics
 
 POINTS_BELOW = 0.01
 """How far below FedAvg's accuracy the target lies: a point."""
@@ -58,11 +63,30 @@ class Arm:
         """What FedAvg sends by what was sent."""
         return self.mean("fedavg_bytes") / self.total_bytes
 
+    def per_round(self, value: Callable[[RoundMetrics], float]) -> list[float]:
+        """Returns a figure of each round, mean over seeds.
+
+        Args:
+            value: Takes it from a row of metrics.csv.
+        """
+        rounds = zip(*([value(row) for row in run.rounds] for run in self.runs), strict=False)
+        return [statistics.fmean(values) for values in rounds]
+
     @property
     def accuracies(self) -> list[float]:
         """Test accuracy after each round, mean over seeds."""
+        return self.per_round(lambda row: row.accuracy)
+
+    @property
+    def accuracy_range(self) -> list[tuple[float, float]]:
+        """Lowest and highest test accuracy of any seed after each round."""
         rounds = zip(*([row.accuracy for row in run.rounds] for run in self.runs), strict=False)
-        return [statistics.fmean(values) for values in rounds]
+        return [(min(values), max(values)) for values in rounds]
+
+    @property
+    def label(self) -> str:
+        """Its name in a legend."""
+        return self.runs[0].name if len(self.runs) == 1 else f"{self.name} ({len(self.runs)} seeds)"
 
     @property
     def bytes_so_far(self) -> list[float]:
@@ -82,9 +106,12 @@ class Arm:
         return next((sent for reached, sent in pairs if reached >= accuracy), None)
 
 
-def _settings_but_seed(run: FinishedRun) -> str:
-    lines = (run.path / "config.toml").read_text(encoding="utf-8").splitlines()
-    return "\n".join(line for line in lines if not line.startswith("seed ="))
+def _settings_but_seed(run: FinishedRun) -> ExperimentConfig | Path:
+    """What runs of one arm share. Keys that came later have their defaults in older files."""
+    try:
+        return dataclasses.replace(configuration.load(str(run.path / "config.toml")), seed=0)
+    except ConfigError:  # written by another version: an arm of its own
+        return run.path
 
 
 def group(runs: Sequence[FinishedRun]) -> list[Arm]:
@@ -96,7 +123,7 @@ def group(runs: Sequence[FinishedRun]) -> list[Arm]:
     Returns:
         Arms in the order of their first runs.
     """
-    groups: dict[str, list[FinishedRun]] = {}
+    groups: dict[ExperimentConfig | Path, list[FinishedRun]] = {}
     for run in runs:
         groups.setdefault(_settings_but_seed(run), []).append(run)
     return [

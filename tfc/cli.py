@@ -31,7 +31,7 @@ def _run(options: argparse.Namespace) -> int:
 
     experiment = config.load(options.experiment, options.set)
     _require_workstation()
-    from tfc.report import comparison_table
+    from tfc.comparison import comparison_table
     from tfc.simulation import run
 
     name = f"{Path(options.experiment).stem}-{experiment.method}-seed{experiment.seed}"
@@ -46,8 +46,8 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _replay(options: argparse.Namespace) -> int:
+    from tfc.comparison import replay_table
     from tfc.replay import replay
-    from tfc.report import replay_table
 
     if (options.round is None) != (options.model is None):
         raise RunError("--round and --model belong together")
@@ -85,30 +85,50 @@ def _presets(options: argparse.Namespace) -> int:
 
 
 def _sweep(options: argparse.Namespace) -> int:
+    from tfc.errors import ConfigError
     from tfc.sweep import parse_axis, plan, run_all
+    from tfc.sweep_file import is_sweep_file, plan_file
 
-    axes = [
-        ("method", options.methods),
-        *map(parse_axis, options.vary),
-        ("seed", list(map(str, dict.fromkeys(options.seeds)))),
-    ]
-    runs = plan(options.experiment, options.set, axes)
+    if is_sweep_file(options.experiment):
+        if options.methods or options.seeds or options.vary:
+            raise ConfigError(f"{options.experiment} is a sweep: methods, seeds and what varies are named in it")
+        runs = plan_file(Path(options.experiment), options.set)
+    else:
+        axes = [
+            ("method", options.methods or ["fedavg", "fedcompress"]),
+            *map(parse_axis, options.vary),
+            ("seed", list(map(str, dict.fromkeys(options.seeds or [0])))),
+        ]
+        runs = plan(options.experiment, options.set, axes)
+    if options.list:
+        print("\n".join(planned.name for planned in runs))
+        return 0
     _require_workstation()
-    from tfc.report import comparison_table, mean_table
+    from tfc.comparison import comparison_table, mean_table
 
     finished = run_all(runs, options.out, progress=not options.quiet)
     print(comparison_table(finished).to_markdown())
-    print("\n" + mean_table(finished).to_markdown())
+    means = mean_table(finished)
+    print(f"\n{means.to_markdown()}\n{means.note}")
     return 0
 
 
 def _compare(options: argparse.Namespace) -> int:
-    from tfc.report import comparison_table, latency_table, read_bench, write_report
+    from tfc.codec.whole_file import written_whole
+    from tfc.comparison import comparison_table, mean_table
+    from tfc.report import latency_table, read_bench, write_report
     from tfc.run_folder import read_run
 
     runs = [read_run(path) for path in options.runs]
     bench = read_bench(options.bench) if options.bench else None
+    means = mean_table(runs)
     print(comparison_table(runs).to_markdown())
+    if len(runs) > 1:
+        print(f"\n{means.to_markdown()}\n{means.note}")
+    for path, text in ((options.csv, means.to_csv()), (options.latex, means.to_latex())):
+        if path:
+            with written_whole(path) as temporary:
+                temporary.write_text(text, encoding="utf-8")
     if bench:
         print("\n" + latency_table(bench).to_markdown())
     if options.html:
@@ -180,17 +200,17 @@ def _parser() -> argparse.ArgumentParser:
         "sweep",
         "run every combination of methods, seeds and other keys, one at a time; finished runs stay",
         "tfc sweep fashion-resnet8 --seeds 0 1 2 --out runs/reference\n"
-        "  tfc sweep demo --methods fedcompress --vary communication.rate_weight=0.4,0.8 --out runs/rates",
+        "  tfc sweep demo --methods fedcompress --vary communication.rate_weight=0.4,0.8 --out runs/rates\n"
+        "  tfc sweep benchmarks/sweeps/methods-iid.toml --out runs/methods-iid",
     )
     add_experiment(sweep)
-    sweep.add_argument(
-        "--methods", nargs="+", default=["fedavg", "fedcompress"], metavar="METHOD", help="default: both"
-    )
-    sweep.add_argument("--seeds", nargs="+", type=int, default=[0], metavar="SEED", help="default: 0")
+    sweep.add_argument("--methods", nargs="+", default=[], metavar="METHOD", help="default: fedavg fedcompress")
+    sweep.add_argument("--seeds", nargs="+", type=int, default=[], metavar="SEED", help="default: 0")
     sweep.add_argument(
         "--vary", action="append", default=[], metavar="KEY=VALUE,VALUE", help="another key's values; may be repeated"
     )
     sweep.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the runs' folders")
+    sweep.add_argument("--list", action="store_true", help="list the runs' names and end")
     sweep.add_argument("--quiet", action="store_true", help="no progress bars")
     sweep.set_defaults(function=_sweep)
 
@@ -220,6 +240,8 @@ def _parser() -> argparse.ArgumentParser:
         "tfc compare runs/demo-fedavg runs/demo-fedcompress --html report.html",
     )
     compare.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a finished run")
+    compare.add_argument("--csv", type=Path, metavar="OUT", help="write the means over seeds as CSV")
+    compare.add_argument("--latex", type=Path, metavar="OUT", help="write the means over seeds as a LaTeX table")
     compare.add_argument("--bench", type=Path, metavar="JSON", help="result of 'edge bench' to show beside them")
     compare.add_argument("--html", type=Path, metavar="FILE", help="write a self-contained report")
     compare.add_argument("--figures", type=Path, metavar="DIR", help="write the figures as PNG")

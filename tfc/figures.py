@@ -12,12 +12,14 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from tfc.arms import Arm, group, pareto_front, target_accuracy
 from tfc.codec.whole_file import written_whole
 from tfc.run_folder import FinishedRun
 
 # Okabe and Ito's palette, which people with any colour vision can tell apart.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-MARKERS = "osD^vPX"
+MARKERS = "osD^vPX*"
+_PANELS = 4
 
 
 def _axes(title: str, x_label: str, y_label: str) -> tuple[Figure, Axes]:
@@ -37,26 +39,44 @@ def _styles() -> Iterable[dict[str, Any]]:
         yield {"color": colour, "marker": marker, "markersize": 4}
 
 
-def _megabytes_so_far(run: FinishedRun) -> list[float]:
-    """MB (10^6 bytes) sent in both directions until the end of each round."""
-    return [total / 1e6 for total in itertools.accumulate(row.uplink_bytes + row.downlink_bytes for row in run.rounds)]
+def _rounds(arm: Arm) -> range:
+    return range(1, len(arm.accuracies) + 1)
+
+
+def _band(axes: Axes, x: Sequence[float], arm: Arm, colour: str) -> None:
+    """What the seeds span."""
+    if len(arm.runs) > 1:
+        low, high = zip(*arm.accuracy_range, strict=True)
+        axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
 
 
 def accuracy_per_round(runs: Sequence[FinishedRun]) -> Figure:
-    """Test accuracy after each round."""
+    """Test accuracy after each round; with several seeds their mean, and what they span."""
     figure, axes = _axes("Accuracy per round", "round", "test accuracy")
-    for run, style in zip(runs, _styles(), strict=False):
-        axes.plot([row.round for row in run.rounds], [row.accuracy for row in run.rounds], label=run.name, **style)
+    for arm, style in zip(group(runs), _styles(), strict=False):
+        axes.plot(_rounds(arm), arm.accuracies, label=arm.label, **style)
+        _band(axes, _rounds(arm), arm, style["color"])
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.legend(loc="outside lower center", ncols=2, frameon=False)
     return figure
 
 
 def accuracy_per_megabyte(runs: Sequence[FinishedRun]) -> Figure:
-    """Test accuracy against all bytes sent so far; the axis of bytes is logarithmic."""
+    """Test accuracy against all bytes sent so far (logarithmic); rings: the Pareto front of accuracy and bytes."""
     figure, axes = _axes("Accuracy against traffic", "MB sent so far, both directions (log)", "test accuracy")
-    for run, style in zip(runs, _styles(), strict=False):
-        axes.plot(_megabytes_so_far(run), [row.accuracy for row in run.rounds], label=run.name, **style)
+    arms = group(runs)
+    for arm, style in zip(arms, _styles(), strict=False):
+        megabytes = [sent / 1e6 for sent in arm.bytes_so_far]
+        axes.plot(megabytes, arm.accuracies, label=arm.label, **style)
+        _band(axes, megabytes, arm, style["color"])
+    target = target_accuracy(arms)
+    if target is not None:
+        axes.axhline(target, color="#555555", linewidth=0.8, linestyle=":", label="FedAvg minus a point")
+    front = pareto_front(arms)
+    if len(arms) > 1:
+        totals, reached = [arm.total_bytes / 1e6 for arm in front], [arm.mean("last3_accuracy") for arm in front]
+        ring: dict[str, Any] = {"marker": "o", "markersize": 11, "markerfacecolor": "none", "color": "#333333"}
+        axes.plot(totals, reached, linestyle="--", label="Pareto front (last 3 rounds)", **ring)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.xaxis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "25" else "")
@@ -67,11 +87,13 @@ def accuracy_per_megabyte(runs: Sequence[FinishedRun]) -> Figure:
 def bytes_per_round(runs: Sequence[FinishedRun]) -> Figure:
     """Bytes of each direction in each round."""
     figure, axes = _axes("Traffic per round", "round", "kB per round, all clients (log)")
-    for run, style in zip(runs, _styles(), strict=False):
-        rounds = [row.round for row in run.rounds]
-        axes.plot(rounds, [row.uplink_bytes / 1e3 for row in run.rounds], label=f"{run.name}: up", **style)
-        down = [row.downlink_bytes / 1e3 for row in run.rounds]
-        axes.plot(rounds, down, label=f"{run.name}: down", linestyle="--", **style)
+    for arm, style in zip(group(runs), _styles(), strict=False):
+        up, down = (
+            arm.per_round(lambda row: row.uplink_bytes / 1e3),
+            arm.per_round(lambda row: row.downlink_bytes / 1e3),
+        )
+        axes.plot(_rounds(arm), up, label=f"{arm.label}: up", **style)
+        axes.plot(_rounds(arm), down, label=f"{arm.label}: down", linestyle="--", **style)
     axes.set_yscale("log")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.legend(loc="outside lower center", ncols=2, frameon=False)
@@ -84,13 +106,12 @@ def clusters_and_quality(runs: Sequence[FinishedRun]) -> Figure:
     clusters = axes.twinx()
     clusters.set_ylabel("clusters (dashed)")
     clusters.spines[["top"]].set_visible(False)
-    for run, style in zip(runs, _styles(), strict=False):
-        rounds = [row.round for row in run.rounds]
-        axes.plot(rounds, [row.quality_score for row in run.rounds], label=run.name, **style)
-        if any(row.num_clusters for row in run.rounds):
-            clusters.step(
-                rounds, [row.num_clusters for row in run.rounds], where="mid", linestyle="--", color=style["color"]
-            )
+    for arm, style in zip(group(runs), _styles(), strict=False):
+        scores, counts = arm.per_round(lambda row: row.quality_score), arm.per_round(lambda row: row.num_clusters)
+        if any(scores):  # some methods collect none
+            axes.plot(_rounds(arm), scores, label=arm.label, **style)
+        if any(counts):
+            clusters.step(_rounds(arm), counts, where="mid", linestyle="--", color=style["color"])
     clusters.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.legend(loc="outside lower center", ncols=2, frameon=False)
@@ -98,15 +119,16 @@ def clusters_and_quality(runs: Sequence[FinishedRun]) -> Figure:
 
 
 def examples_of_clients(runs: Sequence[FinishedRun]) -> Figure:
-    """Examples of each class that each client holds; runs with the same partition share a panel."""
+    """Examples of each class that each client holds, first seeds; runs with the same partition share a panel."""
     names: dict[tuple[tuple[int, ...], ...], list[str]] = {}
-    for run in runs:
-        names.setdefault(run.class_counts, []).append(run.name)
+    for arm in group(runs):
+        names.setdefault(arm.runs[0].class_counts, []).append(arm.runs[0].name)
+    names = dict(itertools.islice(names.items(), _PANELS))
     figure = Figure(figsize=(6.4, 4.0), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(1, len(names), squeeze=False)[0]
-    for axes, (counts, group) in zip(panels, names.items(), strict=True):
-        axes.set_title(", ".join(group), fontsize="medium", wrap=True)
+    for axes, (counts, members) in zip(panels, names.items(), strict=True):
+        axes.set_title(", ".join(members[:2]) + (", ..." if len(members) > 2 else ""), fontsize="small", wrap=True)
         if not counts:
             axes.text(0.5, 0.5, "not recorded", ha="center", transform=axes.transAxes)
             axes.set_axis_off()

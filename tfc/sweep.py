@@ -92,7 +92,8 @@ def run_all(runs: Sequence[PlannedRun], out: Path, *, progress: bool = True) -> 
     for planned in runs:
         path = out / planned.name
         if (path / "summary.json").is_file():
-            if (path / "config.toml").read_text(encoding="utf-8") != configuration.to_toml(planned.config):
+            # Loaded, not compared as texts: keys that came later have their defaults in older files.
+            if configuration.load(str(path / "config.toml")) != planned.config:
                 raise RunError(f"{path} is a finished run with other settings: choose another --out, or remove it")
         else:
             run(planned.config, path, force=True, progress=progress)

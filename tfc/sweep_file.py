@@ -111,10 +111,10 @@ def plan_file(source: Path, overrides: Sequence[str] = ()) -> list[PlannedRun]:
         for values in itertools.product(*vary.values()):
             varied = dict(zip(vary, values, strict=True))
             parts = [arm, *(f"{key.rpartition('.')[2]}{value}" for key, value in varied.items())]
-            texts = [*_flat(common), *_flat(settings), *_flat(varied)]
             for seed in seeds:
                 name = _SAFE.sub("_", "-".join([*parts, f"seed{seed}"]))
                 try:
+                    texts = [*_flat(common), *_flat(settings), *_flat(varied)]
                     config = configuration.load(preset, [*texts, *overrides, f"seed={seed}"])
                 except ConfigError as error:
                     raise ConfigError(f"{source}: arms.{arm}: {error}") from error

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from tfc.comparison import comparison_table
 from tfc.figures import examples_of_clients
-from tfc.report import comparison_table
 from tfc.run_folder import FinishedRun
 
 

@@ -1,0 +1,69 @@
+"""Tables of texts, and the forms in which they are handed on."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of texts.
+
+    Attributes:
+        title: What it shows.
+        header: Names of the columns.
+        rows: One tuple of texts per row, as long as the header.
+        note: What a reader has to know to read the numbers.
+    """
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    note: str = ""
+
+    def to_markdown(self) -> str:
+        """Returns the table in Markdown, columns aligned for a terminal."""
+        widths = [max(len(row[column]) for row in (self.header, *self.rows)) for column in range(len(self.header))]
+
+        def line(cells: Sequence[str]) -> str:
+            padded = (
+                cell.ljust(width) if column == 0 else cell.rjust(width)
+                for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
+            )
+            return "| " + " | ".join(padded) + " |"
+
+        rule = "|" + "|".join(
+            "-" * (width + 2) if column == 0 else "-" * (width + 1) + ":" for column, width in enumerate(widths)
+        )
+        return "\n".join([line(self.header), rule + "|", *map(line, self.rows)])
+
+    def to_csv(self) -> str:
+        """Returns the table as CSV, texts as they are shown."""
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(self.header)
+        writer.writerows(self.rows)
+        return out.getvalue()
+
+    def to_latex(self) -> str:
+        """Returns a LaTeX `tabular` with the rules of the package booktabs."""
+
+        def line(cells: Sequence[str]) -> str:
+            return "  " + " & ".join(map(_latex, cells)) + r" \\"
+
+        columns = "l" + "r" * (len(self.header) - 1)
+        body = [line(self.header), r"  \midrule", *map(line, self.rows)]
+        return "\n".join(
+            [rf"\begin{{tabular}}{{{columns}}}", r"  \toprule", *body, r"  \bottomrule", r"\end{tabular}", ""]
+        )
+
+
+_LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$"}
+_LATEX |= {character: f"\\{character}" for character in "&%$#_{}"}
+
+
+def _latex(text: str) -> str:
+    return "".join(_LATEX.get(character, character) for character in text)
