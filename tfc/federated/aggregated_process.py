@@ -6,7 +6,6 @@ Here nothing is encoded: what crosses the boundary are tensors, and bytes follow
 from __future__ import annotations
 
 import collections
-import contextlib
 from typing import Any
 
 import numpy as np
@@ -31,8 +30,7 @@ from tfc.federated.global_model import (
     read_weights,
 )
 from tfc.federated.joined_process import clustered_spec, everyone, initial_weights, join
-from tfc.federated.local_round import answers, embedding_model, local_examples, self_test
-from tfc.training import classification_gradients, run_steps
+from tfc.federated.local_round import answers, embedding_model, local_examples, self_test, train_plainly
 
 QUANTIZED_ABOVE = 20_000
 """`tff.learning.compression_aggregator` quantises tensors with more elements than this to 8 bits."""
@@ -78,10 +76,8 @@ def _client_work(
             context = first_context(data["context"])
             local = local_examples(data["train"], context, epochs, training.batch_size, seed)
             assign(model, spec.layout, (), decoded.message.others)
-            variables = model.trainable_variables
-            gradients = classification_gradients(model, variables, contextlib.nullcontext)
             augment = augmentation_of_steps(training.augmentation, seed, context.round, context.client)
-            run_steps(local.order, local.x, local.y, variables, gradients, training.learning_rate, augment)
+            train_plainly(model, local, None, training, augment)
             test = self_test(model, embedding, data["validation"], local.count)
             sound = answers(context, local.count, understood, test.finite)
             _, values = read_weights(model, spec.layout)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import contextlib
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from tfc.data.augmentation import augmentation_of_steps
 from tfc.federated.client_data import first_context
 from tfc.federated.clustered_phase import CLUSTERED_PHASES
 from tfc.federated.global_model import PAYLOAD_TYPE, ModelSpec, assign, held_model, read_weights
-from tfc.federated.local_round import answers, embedding_model, local_examples, self_test
+from tfc.federated.local_round import answers, embedding_model, local_examples, self_test, train_plainly
 from tfc.training import classification_gradients, run_steps
 
 
@@ -66,10 +65,8 @@ def build_client_update(
             plain_steps = tf.shape(order)[0] * plain_epochs // epochs
             assign(model, spec.layout, kernels, others)
 
-            variables = model.trainable_variables
-            gradients = classification_gradients(model, variables, contextlib.nullcontext)
             augment = augmentation_of_steps(training.augmentation, seed, context.round, context.client)
-            run_steps(order[:plain_steps], x, y, variables, gradients, training.learning_rate, augment)
+            train_plainly(model, local, plain_steps, training, augment)
 
             palettes: tuple[Palette, ...] = ()
             if clustered:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import contextlib
 from typing import Any
 
 import numpy as np
@@ -15,9 +14,8 @@ from tfc.data.augmentation import augmentation_of_steps
 from tfc.federated.client_data import first_context
 from tfc.federated.coded_model import CodedSpec
 from tfc.federated.global_model import PAYLOAD_TYPE, assign, held_model, read_weights
-from tfc.federated.local_round import answers, embedding_model, local_examples, self_test
+from tfc.federated.local_round import answers, embedding_model, local_examples, self_test, train_plainly
 from tfc.seeds import Purpose, hashed
-from tfc.training import classification_gradients, run_steps
 
 
 def build_coded_client_update(
@@ -52,10 +50,8 @@ def build_coded_client_update(
             context = first_context(data["context"])
             local = local_examples(data["train"], context, epochs, training.batch_size, seed)
             assign(model, spec.model.layout, (), sent)
-            variables = model.trainable_variables
-            gradients = classification_gradients(model, variables, contextlib.nullcontext)
             augment = augmentation_of_steps(training.augmentation, seed, context.round, context.client)
-            run_steps(local.order, local.x, local.y, variables, gradients, training.learning_rate, augment)
+            train_plainly(model, local, None, training, augment)
             test = self_test(model, embedding, data["validation"], local.count)
             sound = answers(context, local.count, understood, test.finite)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -22,6 +23,9 @@ from tfc.update_codecs.rotated import Rotated
 from tfc.update_codecs.small_values import SMALL_VALUES
 from tfc.update_codecs.sparse_clusters import SparseClusters
 from tfc.update_codecs.sparse_ternary import SparseTernary
+
+CodedSpecFn = Callable[[ModelFn, ExperimentConfig], CodedSpec]
+"""What a method's messages are: (model_fn, config) -> specification."""
 
 STC_SHARE = 0.1
 """Share of an update's values that travel under STC, each way: denser than the paper's 1/400, for short runs."""
@@ -66,6 +70,9 @@ def _kernels(model: ModelSpec) -> tuple[int, ...]:
 def stc_spec(model_fn: ModelFn, config: ExperimentConfig) -> CodedSpec:
     """Returns STC's messages: all kernels as one sparse ternary vector, both ways, with error feedback.
 
+    Source: Sattler, Wiedemann, Müller, Samek, "Robust and Communication-Efficient Federated Learning from Non-IID Data"
+    (arXiv 1903.02891), Algorithm 2.
+
     Args:
         model_fn: Builds the Keras model.
         config: `communication.sparsity`, `communication.small_values`, number of clients.
@@ -80,6 +87,9 @@ def stc_spec(model_fn: ModelFn, config: ExperimentConfig) -> CodedSpec:
 def fedzip_spec(model_fn: ModelFn, config: ExperimentConfig) -> CodedSpec:
     """Returns FedZip's messages: kernels sparse and clustered on the way up, float32 on the way down.
 
+    Source: Malekijoo et al., "FEDZIP: A Compression Framework for Communication-Efficient Federated Learning" (arXiv
+    2102.01593).
+
     Args:
         model_fn: Builds the Keras model.
         config: `communication.sparsity`, `communication.small_values`.
@@ -93,6 +103,10 @@ def fedzip_spec(model_fn: ModelFn, config: ExperimentConfig) -> CodedSpec:
 def eden_spec(model_fn: ModelFn, config: ExperimentConfig) -> CodedSpec:
     """Returns EDEN's messages: all trainable weights rotated and quantised, unbiased up, with error feedback down.
 
+    Source: Vargaftik et al., "DRIVE: One-bit Distributed Mean Estimation" (arXiv 2105.08339) and "EDEN:
+    Communication-Efficient and Robust Distributed Mean Estimation for Federated Learning" (arXiv 2108.08842), for the
+    way up. The way down is ours: the papers leave it float32.
+
     Args:
         model_fn: Builds the Keras model.
         config: `communication.uplink_bits`, `communication.downlink_bits`, `communication.small_values`.
@@ -105,7 +119,30 @@ def eden_spec(model_fn: ModelFn, config: ExperimentConfig) -> CodedSpec:
     return _messages(model, config, coded, up, Rotated(size, communication.downlink_bits, unbiased=False))
 
 
-def _build(spec: CodedSpec, model_fn: ModelFn, data_type: tff.Type, config: ExperimentConfig) -> Any:
+def build_coded(
+    spec_of: CodedSpecFn,
+    model_fn: ModelFn,
+    data_type: tff.Type,
+    config: ExperimentConfig,
+    ood_fn: OodFn | None = None,
+    *,
+    record_payloads: bool = False,
+) -> tff.learning.templates.LearningProcess:
+    """Builds a method whose updates travel in a form of their own.
+
+    Args:
+        spec_of: What its messages are: `stc_spec`, `fedzip_spec`, `eden_spec`.
+        model_fn: Builds the Keras model; logits out, a layer named `embedding`.
+        data_type: Type of one client's data, from `client_data_type`.
+        config: Training settings, the codecs' settings and seed.
+        ood_fn: Unused; every builder takes the same arguments.
+        record_payloads: Unused; these payloads can't be played again.
+
+    Returns:
+        A process with types and metrics as `build_fedavg`'s; where clients remember what coding lost, its client work's
+        state stands for their memories.
+    """
+    spec = spec_of(model_fn, config)
     # The same first weights as FedAvg and FedCompress have.
     start = clustered_spec(model_fn, config)
     first = initial_weights(start, config.seed)
@@ -132,82 +169,3 @@ def _build(spec: CodedSpec, model_fn: ModelFn, data_type: tff.Type, config: Expe
         build_coded_finalizer(spec, initial_values, config.seed),
         restart,
     )
-
-
-def build_stc(
-    model_fn: ModelFn,
-    data_type: tff.Type,
-    config: ExperimentConfig,
-    ood_fn: OodFn | None = None,
-    *,
-    record_payloads: bool = False,
-) -> tff.learning.templates.LearningProcess:
-    """Builds sparse ternary compression of both directions, with error feedback at clients and server.
-
-    Source: Sattler, Wiedemann, Müller, Samek, "Robust and Communication-Efficient Federated Learning from Non-IID Data"
-    (arXiv 1903.02891), Algorithm 2.
-
-    Args:
-        model_fn: Builds the Keras model; logits out, a layer named `embedding`.
-        data_type: Type of one client's data, from `client_data_type`.
-        config: Training settings, sparsity and seed.
-        ood_fn: Unused; every builder takes the same arguments.
-        record_payloads: Unused; these payloads can't be played again.
-
-    Returns:
-        A process with types and metrics as `build_fedavg`'s; its client work's state stands for the clients' memories.
-    """
-    return _build(stc_spec(model_fn, config), model_fn, data_type, config)
-
-
-def build_fedzip(
-    model_fn: ModelFn,
-    data_type: tff.Type,
-    config: ExperimentConfig,
-    ood_fn: OodFn | None = None,
-    *,
-    record_payloads: bool = False,
-) -> tff.learning.templates.LearningProcess:
-    """Builds FedZip: clients send the largest changes of every kernel, clustered and entropy-coded.
-
-    Source: Malekijoo et al., "FEDZIP: A Compression Framework for Communication-Efficient Federated Learning" (arXiv
-    2102.01593).
-
-    Args:
-        model_fn: Builds the Keras model; logits out, a layer named `embedding`.
-        data_type: Type of one client's data, from `client_data_type`.
-        config: Training settings, sparsity and seed.
-        ood_fn: Unused; every builder takes the same arguments.
-        record_payloads: Unused; these payloads can't be played again.
-
-    Returns:
-        A process with types and metrics as `build_fedavg`'s.
-    """
-    return _build(fedzip_spec(model_fn, config), model_fn, data_type, config)
-
-
-def build_eden(
-    model_fn: ModelFn,
-    data_type: tff.Type,
-    config: ExperimentConfig,
-    ood_fn: OodFn | None = None,
-    *,
-    record_payloads: bool = False,
-) -> tff.learning.templates.LearningProcess:
-    """Builds one-bit updates by DRIVE's rotation (more bits: EDEN's levels), broadcasts in a few bits of the same form.
-
-    Source: Vargaftik et al., "DRIVE: One-bit Distributed Mean Estimation" (arXiv 2105.08339) and "EDEN:
-    Communication-Efficient and Robust Distributed Mean Estimation for Federated Learning" (arXiv 2108.08842), for the
-    way up. The way down is ours: the papers leave it float32.
-
-    Args:
-        model_fn: Builds the Keras model; logits out, a layer named `embedding`.
-        data_type: Type of one client's data, from `client_data_type`.
-        config: Training settings, bits and seed.
-        ood_fn: Unused; every builder takes the same arguments.
-        record_payloads: Unused; these payloads can't be played again.
-
-    Returns:
-        A process with types and metrics as `build_fedavg`'s.
-    """
-    return _build(eden_spec(model_fn, config), model_fn, data_type, config)

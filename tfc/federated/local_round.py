@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 from tfc.clustering.quality import quality_score
+from tfc.config import TrainingConfig
 from tfc.data.pixels import to_float
 from tfc.federated.client_data import ClientContext, ClientFlags, gather_examples
-from tfc.training import predict, shuffled_order
+from tfc.training import classification_gradients, predict, run_steps, shuffled_order
 
 _PREDICTION_BATCH = 256
 
@@ -50,6 +52,27 @@ def local_examples(
     x = to_float(x)
     order = shuffled_order(tf.shape(y)[0], epochs, batch_size, seed, context.round, context.client)
     return LocalExamples(x, y, order)
+
+
+def train_plainly(
+    model: tf.keras.Model,
+    local: LocalExamples,
+    steps: Any,
+    training: TrainingConfig,
+    augment: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+) -> None:
+    """Trains a model's free weights on the first of a client's steps.
+
+    Args:
+        model: The model; changed.
+        local: The client's examples.
+        steps: How many steps, int32 scalar; None for all.
+        training: Learning rate.
+        augment: What `augmentation_of_steps` returned.
+    """
+    variables = model.trainable_variables
+    gradients = classification_gradients(model, variables, contextlib.nullcontext)
+    run_steps(local.order[:steps], local.x, local.y, variables, gradients, training.learning_rate, augment)
 
 
 class SelfTest(NamedTuple):

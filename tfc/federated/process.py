@@ -13,6 +13,7 @@ are in `tfc.federated.coded_process`.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -25,7 +26,7 @@ from tfc.federated import rate_controller
 from tfc.federated.aggregated_process import build_tff8bit
 from tfc.federated.aggregator import build_aggregator
 from tfc.federated.client_work import build_client_work
-from tfc.federated.coded_process import build_eden, build_fedzip, build_stc
+from tfc.federated.coded_process import build_coded, eden_spec, fedzip_spec, stc_spec
 from tfc.federated.finalizer import (
     build_averaging_finalizer,
     build_clustered_averaging_finalizer,
@@ -225,11 +226,11 @@ def build_fedcompress(
 
 
 METHODS: dict[str, Callable[..., tff.learning.templates.LearningProcess]] = {
-    "eden": build_eden,
+    "eden": functools.partial(build_coded, eden_spec),
     "fedavg": build_fedavg,
     "fedcompress": build_fedcompress,
-    "fedzip": build_fedzip,
-    "stc": build_stc,
+    "fedzip": functools.partial(build_coded, fedzip_spec),
+    "stc": functools.partial(build_coded, stc_spec),
     "tff8bit": build_tff8bit,
 }
 """Federated methods by name: (model_fn, data_type, config, ood_fn) -> LearningProcess."""
