@@ -1,0 +1,79 @@
+"""Collects the runs of a sweep into one results file, and prints its table.
+
+    tfc sweep benchmarks/sweeps/methods-iid.toml --out runs/methods-iid
+    python benchmarks/collect_runs.py benchmarks/sweeps/methods-iid.toml runs/methods-iid
+
+Every run that the sweep names must be there with the configuration that it names. `results/SWEEP.json` holds the runs'
+summaries, accuracy and bytes of each round, and the means over seeds.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from record import save
+
+from tfc import config
+from tfc.arms import group, target_accuracy
+from tfc.comparison import mean_table
+from tfc.run_folder import FinishedRun, read_run
+from tfc.sweep_file import plan_file
+
+
+def collected(sweep: Path, runs: Path) -> list[FinishedRun]:
+    """Reads all runs of a sweep and checks that they are what it names.
+
+    Raises:
+        SystemExit: If one is missing or has other settings.
+    """
+    found = []
+    for planned in plan_file(sweep):
+        run = read_run(runs / planned.name)
+        if config.load(str(run.path / "config.toml")) != planned.config:
+            raise SystemExit(f"{run.path} has other settings than {sweep} names")
+        found.append(run)
+    return found
+
+
+def per_run(run: FinishedRun) -> dict[str, Any]:
+    """Summary, accuracies and bytes of one run."""
+    return {
+        **run.summary,
+        "accuracy_of_rounds": [row.accuracy for row in run.rounds],
+        "clusters_of_rounds": [row.num_clusters for row in run.rounds],
+        "bytes_of_rounds": [row.uplink_bytes + row.downlink_bytes for row in run.rounds],
+    }
+
+
+def main() -> None:
+    """Collects, prints, writes."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sweep", type=Path)
+    parser.add_argument("runs", type=Path)
+    options = parser.parse_args()
+    runs = collected(options.sweep, options.runs)
+    arms = group(runs)
+    target = target_accuracy(arms)
+    table = mean_table(runs)
+    print(table.to_markdown())
+    means = {
+        arm.name: {
+            "seeds": len(arm.runs),
+            "last3_accuracy": round(arm.mean("last3_accuracy"), 6),
+            "deviation": arm.deviation("last3_accuracy"),
+            "uplink_bytes": arm.mean("uplink_bytes"),
+            "downlink_bytes": arm.mean("downlink_bytes"),
+            "ratio": round(arm.ratio, 4),
+            "bytes_to_target": None if target is None else arm.bytes_to(target),
+        }
+        for arm in arms
+    }
+    command = f"tfc sweep {options.sweep} --out {options.runs} && python benchmarks/collect_runs.py {options.sweep} "
+    content = {"target_accuracy": target, "means": means, "runs": {run.name: per_run(run) for run in runs}}
+    print(save(options.sweep.stem, command + str(options.runs), content))
+
+
+if __name__ == "__main__":
+    main()
