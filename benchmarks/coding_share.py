@@ -26,7 +26,7 @@ from tfc.federated.aggregator import ClientPayloads, mean_of_payloads
 from tfc.federated.client_data import client_data, client_data_type
 from tfc.federated.global_model import ModelSpec, held_model
 from tfc.federated.process import build_fedcompress, process_spec
-from tfc.simulation import build_model, build_ood, load_clients, load_dataset
+from tfc.simulation import build_ood, load_clients, load_dataset, model_builder
 from tfc.workers import local_worker
 
 
@@ -102,8 +102,7 @@ def main() -> None:
     dataset = load_dataset(experiment)
     clients = load_clients(experiment, dataset)
 
-    def model_fn() -> tf.keras.Model:
-        return build_model(experiment, dataset.input_shape, dataset.num_classes)
+    model_fn = model_builder(experiment, dataset.input_shape, dataset.num_classes)
 
     with local_worker():
         data_type = client_data_type(dataset.input_shape, dataset.x_train.dtype)

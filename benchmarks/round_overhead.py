@@ -22,7 +22,7 @@ from tfc import config
 from tfc.data.pixels import to_float
 from tfc.federated.client_data import client_data, client_data_type
 from tfc.federated.process import build_fedavg
-from tfc.simulation import build_model, load_clients, load_dataset
+from tfc.simulation import load_clients, load_dataset, model_builder
 from tfc.training import shuffled_order
 from tfc.workers import local_worker
 
@@ -68,8 +68,7 @@ def main() -> None:
     dataset = load_dataset(experiment)
     clients = load_clients(experiment, dataset)
 
-    def model_fn() -> tf.keras.Model:
-        return build_model(experiment, dataset.input_shape, dataset.num_classes)
+    model_fn = model_builder(experiment, dataset.input_shape, dataset.num_classes)
 
     with local_worker():
         process = build_fedavg(model_fn, client_data_type(dataset.input_shape, dataset.x_train.dtype), experiment)

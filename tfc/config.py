@@ -48,6 +48,8 @@ def key(default: Any, help: str, allowed: Range | tuple[str, ...] | None = None)
 
 
 STARTS = ("seed", "own")
+MODEL_NAMES = ("resnet8", "resnet20", "mobilenet", "dscnn")
+MODEL_SUFFIXES = (".keras", ".h5")
 IMAGE_SETS = ("mnist5k", "fashion_mnist", "cifar10", "cifar100", "pathmnist", "npz")
 AUDIO_SETS = ("speech_commands", "voxforge", "spoken_words")
 PARTITION_NAMES = ("iid", "dirichlet", "owner", "quantity")
@@ -90,7 +92,7 @@ class DataConfig:
 class ModelConfig:
     """Which model."""
 
-    name: str = key("resnet8", "which model", ("resnet8", "resnet20", "mobilenet", "dscnn"))
+    name: str = key("resnet8", f"{', '.join(MODEL_NAMES)}, or a Keras model's file (.keras, .h5)")
     initial: str = key("seed", "first weights: expanded from the run's seed at both ends, or the model's own", STARTS)
     batchnorm_momentum: float = key(
         0.9, "share of the old moving average that a training step keeps", Range(0, 1, open_high=True)
@@ -238,6 +240,12 @@ def from_dict(values: dict[str, Any]) -> ExperimentConfig:
         raise ConfigError(
             "server.master = false needs communication.uplink = 'weights': without a float master at the server, "
             "updates smaller than a cluster's width would be lost"
+        )
+    name = config.model.name
+    if name not in MODEL_NAMES and not name.endswith(MODEL_SUFFIXES):
+        raise ConfigError(
+            f"model.name must be one of {', '.join(MODEL_NAMES)}, or a file ({', '.join(MODEL_SUFFIXES)}); "
+            f"found {name!r}"
         )
     if training.plain_epochs + training.clustered_epochs < 1:
         raise ConfigError("training.plain_epochs + training.clustered_epochs must be at least 1; found 0")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import os
 import platform
@@ -28,10 +29,11 @@ from tfc.data.partition import PARTITIONS, ClientExamples, class_counts, client_
 from tfc.data.pixels import to_float
 from tfc.errors import ConfigError, DataError
 from tfc.federated.client_data import client_data, client_data_type
-from tfc.federated.global_model import CLIENT_SCALARS
+from tfc.federated.global_model import CLIENT_SCALARS, ModelFn
 from tfc.federated.ledger import DownlinkLedger
 from tfc.federated.process import FORMULA_BYTES, METHODS, REPLAYABLE, process_spec
 from tfc.models import MODELS
+from tfc.models.own_model import is_model_file, own_model
 from tfc.payload_recorder import PayloadRecorder
 from tfc.run_folder import FinishedRun, RoundMetrics, RunFolder, check_out, read_run
 from tfc.seeds import Purpose, generator
@@ -76,16 +78,25 @@ def load_clients(config: ExperimentConfig, dataset: Dataset) -> list[ClientExamp
     ]
 
 
-def build_model(config: ExperimentConfig, input_shape: tuple[int, ...], num_classes: int) -> tf.keras.Model:
-    """Builds the configured Keras model with its initial weights.
+def model_builder(config: ExperimentConfig, input_shape: tuple[int, ...], num_classes: int) -> ModelFn:
+    """Returns a function that builds the configured Keras model with its initial weights.
 
     Args:
-        config: Names the model; its seed decides the initial weights.
+        config: Names the model, or its file; the seed decides a named model's initial weights.
         input_shape: Shape of one input.
         num_classes: Length of the logits.
+
+    Raises:
+        ConfigError: If a model's file can't be read, or the model does not fit the data.
     """
-    return MODELS[config.model.name](
-        input_shape, num_classes, seed=config.seed, batchnorm_momentum=config.model.batchnorm_momentum
+    if is_model_file(config.model.name):
+        return own_model(Path(config.model.name).expanduser(), input_shape, num_classes)
+    return functools.partial(
+        MODELS[config.model.name],
+        input_shape,
+        num_classes,
+        seed=config.seed,
+        batchnorm_momentum=config.model.batchnorm_momentum,
     )
 
 
@@ -217,9 +228,7 @@ def run(
     clients = load_clients(config, dataset)
     ood_fn = build_ood(config, dataset.input_shape)
 
-    def model_fn() -> tf.keras.Model:
-        return build_model(config, dataset.input_shape, dataset.num_classes)
-
+    model_fn = model_builder(config, dataset.input_shape, dataset.num_classes)
     started = time.monotonic()
     bar = tqdm(total=config.rounds, desc=f"{config.method} (building)", disable=not progress, unit="round")
     with bar, local_worker() as worker:

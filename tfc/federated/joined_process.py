@@ -47,11 +47,13 @@ def clustered_spec(model_fn: ModelFn, config: ExperimentConfig) -> ModelSpec:
 
 
 def _own_weights(spec: ModelSpec) -> tff.Computation:
-    """A no-argument computation that returns (kernels, others) of a freshly built model."""
+    """A no-argument computation that returns (kernels, others) of a model built here and now."""
+    # Not in the computation's graph, where a model that was read from a file would have other weights.
+    kernels, others = tf.nest.map_structure(lambda value: value.numpy(), read_weights(spec.model_fn(), spec.layout))
 
     @tff.tensorflow.computation()
     def initial():  # type: ignore[no-untyped-def]  # noqa: ANN202
-        return read_weights(spec.model_fn(), spec.layout)
+        return tuple(map(tf.constant, kernels)), tuple(map(tf.constant, others))
 
     return initial
 
