@@ -10,10 +10,11 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DEMO := runs/demo
 TEST_WORKERS ?= 2
+DOCS := .venv-docs
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-system test-aarch64 lint format lock benchmarks clean
+.PHONY: help setup demo test test-system test-aarch64 docs lint format lock benchmarks clean
 
 help:  ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -49,7 +50,15 @@ format: $(INSTALLED)  ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-test: lint  ## lint and every test that needs pip packages only
+docs: $(DOCS)/.installed  ## build the documentation in build/site, strictly
+	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --strict --quiet
+
+$(DOCS)/.installed: requirements-docs.txt
+	$(PYTHON) -m venv $(DOCS)
+	$(DOCS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-docs.txt
+	@touch $@
+
+test: lint docs  ## lint, documentation, and every test that needs pip packages only
 	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile
 
 test-system: $(INSTALLED)  ## tests that need system programs, root or other Pythons, and those that take minutes
@@ -72,4 +81,4 @@ lock:  ## make requirements.txt anew from requirements.in
 	rm -rf $(VENV)-lock
 
 clean:  ## remove the environment and caches (runs/ stays)
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(VENV) $(DOCS) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
