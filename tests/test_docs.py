@@ -59,7 +59,7 @@ def files(template, tmp_path_factory):
         shutil.copytree(template, folder / name)
     model.save(folder / "my.keras")
     rng = np.random.default_rng(0)
-    x, y = rng.random((60, *SHAPE), np.float32), rng.integers(0, 10, 60)
+    x, y = rng.random((60, *SHAPE), np.float32), rng.integers(0, 4, 60)
     for name in ("test", "train"):
         np.savez(folder / f"{name}.npz", x=x, y=y)
     for run in ("demo/fedcompress", "mine"):
