@@ -3,13 +3,15 @@
     tfc sweep benchmarks/sweeps/methods-iid.toml --out runs/methods-iid
     python benchmarks/collect_runs.py benchmarks/sweeps/methods-iid.toml runs/methods-iid
 
-Every run that the sweep names must be there with the configuration that it names. `results/SWEEP.json` holds the runs'
-summaries, accuracy and bytes of each round, and the means over seeds.
+Every run that the sweep names must be there with the configuration that it names; with --partial, those that are there
+are taken, and the others named. `results/SWEEP.json` holds the runs' summaries, accuracy and bytes of each round, and the
+means over seeds.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -18,23 +20,43 @@ from record import save
 from tfc import config
 from tfc.arms import group, target_accuracy
 from tfc.comparison import mean_table
+from tfc.config import ExperimentConfig
 from tfc.run_folder import FinishedRun, read_run
 from tfc.sweep_file import plan_file
 
 
-def collected(sweep: Path, runs: Path) -> list[FinishedRun]:
+def essential(experiment: ExperimentConfig) -> ExperimentConfig:
+    """Leaves out what a method does not look at: FedAvg neither clusters nor codes."""
+    if experiment.method != "fedavg":
+        return experiment
+    defaults = ExperimentConfig()
+    return dataclasses.replace(
+        experiment,
+        clustering=defaults.clustering,
+        communication=defaults.communication,
+        server=defaults.server,
+    )
+
+
+def collected(sweep: Path, runs: Path, *, partial: bool) -> tuple[list[FinishedRun], list[str]]:
     """Reads all runs of a sweep and checks that they are what it names.
 
+    Returns:
+        The runs, and the names of missing ones.
+
     Raises:
-        SystemExit: If one is missing or has other settings.
+        SystemExit: If one has other settings, or is missing and must not be.
     """
-    found = []
+    found, missing = [], []
     for planned in plan_file(sweep):
+        if partial and not (runs / planned.name / "summary.json").is_file():
+            missing.append(planned.name)
+            continue
         run = read_run(runs / planned.name)
-        if config.load(str(run.path / "config.toml")) != planned.config:
+        if essential(config.load(str(run.path / "config.toml"))) != essential(planned.config):
             raise SystemExit(f"{run.path} has other settings than {sweep} names")
         found.append(run)
-    return found
+    return found, missing
 
 
 def per_run(run: FinishedRun) -> dict[str, Any]:
@@ -52,8 +74,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sweep", type=Path)
     parser.add_argument("runs", type=Path)
+    parser.add_argument("--partial", action="store_true", help="take the runs that are there")
     options = parser.parse_args()
-    runs = collected(options.sweep, options.runs)
+    runs, missing = collected(options.sweep, options.runs, partial=options.partial)
     arms = group(runs)
     target = target_accuracy(arms)
     table = mean_table(runs)
@@ -71,7 +94,12 @@ def main() -> None:
         for arm in arms
     }
     command = f"tfc sweep {options.sweep} --out {options.runs} && python benchmarks/collect_runs.py {options.sweep} "
-    content = {"target_accuracy": target, "means": means, "runs": {run.name: per_run(run) for run in runs}}
+    content = {
+        "missing": missing,
+        "target_accuracy": target,
+        "means": means,
+        "runs": {run.name: per_run(run) for run in runs},
+    }
     print(save(options.sweep.stem, command + str(options.runs), content))
 
 
