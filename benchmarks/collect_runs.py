@@ -3,9 +3,9 @@
     tfc sweep benchmarks/sweeps/methods-iid.toml --out runs/methods-iid
     python benchmarks/collect_runs.py benchmarks/sweeps/methods-iid.toml runs/methods-iid
 
-Every run that the sweep names must be there with the configuration that it names; with --partial, those that are there
-are taken, and the others named. `results/SWEEP.json` holds the runs' summaries, accuracy and bytes of each round, and the
-means over seeds.
+Every run that the sweep names must be there with the configuration that it names; with --partial, those that are
+there are taken, and the others named. `results/SWEEP.json` holds the runs' summaries, accuracy and bytes of each round,
+and the means over seeds.
 """
 
 from __future__ import annotations
