@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import shutil
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from tqdm import tqdm
 
 from tfc import __version__
 from tfc import config as configuration
+from tfc.checkpoints import Checkpoint, latest_checkpoint, write_checkpoint
 from tfc.codec.message_spec import float32_message_bytes
 from tfc.codec.whole_file import written_whole
 from tfc.config import AUDIO_SETS, ExperimentConfig
@@ -26,18 +29,23 @@ from tfc.data.ood import OodFn
 from tfc.data.ood_sources import OOD_SOURCES
 from tfc.data.partition import PARTITIONS, ClientExamples, class_counts, client_examples
 from tfc.data.pixels import to_float
-from tfc.errors import ConfigError, DataError
+from tfc.errors import ConfigError, DataError, RunInterruptedError
 from tfc.federated.client_data import client_data, client_data_type
 from tfc.federated.global_model import CLIENT_SCALARS
 from tfc.federated.ledger import DownlinkLedger
 from tfc.federated.process import FORMULA_BYTES, METHODS, REPLAYABLE, process_spec
+from tfc.interruption import Interruption
 from tfc.models import MODELS
 from tfc.payload_recorder import PayloadRecorder
-from tfc.run_folder import FinishedRun, RoundMetrics, RunFolder, check_out, read_run
+from tfc.resumption import resumes
+from tfc.run_folder import FinishedRun, RoundMetrics, RunFolder, read_run, writing
+from tfc.run_lock import RunLock
 from tfc.seeds import Purpose, generator
 from tfc.workers import WorkerProcess, local_worker
 
 _EVALUATION_BATCH = 500
+
+_CHECKPOINTS = "checkpoints"
 
 UPLINK_FORMS = {
     "eden": "rotated",
@@ -195,7 +203,7 @@ def run(
     Args:
         config: The experiment.
         out: The run's folder.
-        force: Whether an existing run there is replaced.
+        force: Whether an existing run there is replaced. Without it one that was not finished goes on.
         progress: Whether a progress bar is shown on standard error.
         record_payloads: Whether every payload is kept in the folder, for `tfc.replay`.
 
@@ -205,14 +213,27 @@ def run(
     Raises:
         TfcError: If the data, the configuration or the folder do not allow the run. Until the learning process is
             built nothing is written, and nothing replaced.
+        RunInterruptedError: If the user pressed Ctrl-C and the round that was running has ended.
     """
-    from tfc.figures import save_figures
-
-    check_out(out, force=force)
     if record_payloads and config.method not in REPLAYABLE:
         raise ConfigError(
             f"payloads of method {config.method} can't be recorded: 'tfc replay' knows {', '.join(REPLAYABLE)}"
         )
+    with RunLock(out) as lock:
+        lock.take_if_there()
+        resumes(out, config, force=force, record_payloads=record_payloads)
+        return _run(config, out, lock, force=force, progress=progress, record_payloads=record_payloads)
+
+
+def _say(text: str) -> None:
+    tqdm.write(text, file=sys.stderr)
+
+
+def _run(
+    config: ExperimentConfig, out: Path, lock: RunLock, *, force: bool, progress: bool, record_payloads: bool
+) -> FinishedRun:
+    from tfc.figures import save_figures
+
     dataset = load_dataset(config)
     clients = load_clients(config, dataset)
     ood_fn = build_ood(config, dataset.input_shape)
@@ -228,59 +249,97 @@ def run(
             process = METHODS[config.method](model_fn, data_type, config, ood_fn, record_payloads=record_payloads)
         except ValueError as error:
             raise ConfigError(str(error)) from error
+        state = process.initialize()
         # Only now is it certain that the run can start: a refused one leaves what is there alone.
-        folder = RunFolder(out, force=force)
-        folder.write_text("config.toml", configuration.to_toml(config))
+        lock.take()
+        checkpoint = None
+        if resumes(out, config, force=force, record_payloads=record_payloads):
+            checkpoint = latest_checkpoint(out / _CHECKPOINTS, state, _say)
+            _say(
+                f"{out}: goes on after round {checkpoint.round} of {config.rounds}"
+                if checkpoint
+                else f"{out}: not finished and without a checkpoint: starts with round 1"
+            )
         counts = tuple(map(tuple, class_counts(clients, dataset.num_classes).tolist()))
-        folder.write_class_counts(counts)
+        folder = RunFolder(out, checkpoint.rows if checkpoint else None)
+        with writing(out):
+            folder.write_text("config.toml", configuration.to_toml(config))
+            folder.write_class_counts(counts)
         model = model_fn()
         cross_entropy = tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         model.compile(loss=cross_entropy, metrics=["accuracy"])
         test = tf.data.Dataset.from_tensor_slices((dataset.x_test, dataset.y_test)).batch(_EVALUATION_BATCH)
         test = test.map(lambda x, y: (to_float(x), y))
         bar.set_description(config.method)
-        state = process.initialize()
-        total_bytes = 0
-        ledger = DownlinkLedger()
-        recorder = PayloadRecorder(out / "payloads", process_spec(model_fn, config)) if record_payloads else None
-        for round_number in range(1, config.rounds + 1):
-            round_started = time.monotonic()
-            sampled = sampled_clients(config, round_number)
-            broadcast = state.global_model_weights
-            data = config.data
-            present = {
-                client: examples_in_round(clients[client], round_number, data.growth_start, data.growth_rounds)
-                for client in sampled
-            }
-            output = process.next(state, [client_data(present[client], client, round_number) for client in sampled])
-            state = output.state
-            lengths = output.metrics["distributor"]
-            shipments = ledger.ship(sampled, int(lengths["payload_bytes"]), int(lengths["key_frame_bytes"]))
-            if recorder:
-                recorder.add(round_number, broadcast, shipments, output.metrics)
-            seconds = time.monotonic() - round_started
-            process.get_model_weights(state).assign_weights_to(model)
-            loss, accuracy = model.evaluate(test, verbose=0)
-            downlink_bytes = sum(shipment.length for shipment in shipments)
-            metrics = _round_metrics(round_number, accuracy, loss, output.metrics, downlink_bytes, seconds)
-            folder.add_round(metrics)
-            total_bytes += metrics.uplink_bytes + metrics.downlink_bytes
-            clusters = metrics.num_clusters or "-"
-            bar.set_postfix_str(
-                f"accuracy={accuracy:.4f}, clusters={clusters}, MB={total_bytes / 1e6:.2f}", refresh=False
+        done, ledger, broadcasts = 0, DownlinkLedger(), {}
+        if checkpoint:
+            done, state, ledger, broadcasts = (
+                checkpoint.round,
+                checkpoint.state,
+                checkpoint.ledger,
+                dict(checkpoint.broadcasts),
             )
-            bar.update()
+            started -= checkpoint.seconds
+            bar.update(done)
+        recorder = None
+        if record_payloads:
+            with writing(out):
+                recorder = PayloadRecorder(out / "payloads", process_spec(model_fn, config), done, broadcasts)
+        total_bytes = sum(row.uplink_bytes + row.downlink_bytes for row in folder.rounds)
+        process.get_model_weights(state).assign_weights_to(model)
+        with Interruption() as interruption:
+            for round_number in range(done + 1, config.rounds + 1):
+                round_started = time.monotonic()
+                sampled = sampled_clients(config, round_number)
+                broadcast = state.global_model_weights
+                data = config.data
+                present = {
+                    client: examples_in_round(clients[client], round_number, data.growth_start, data.growth_rounds)
+                    for client in sampled
+                }
+                output = process.next(state, [client_data(present[client], client, round_number) for client in sampled])
+                state = output.state
+                lengths = output.metrics["distributor"]
+                shipments = ledger.ship(sampled, int(lengths["payload_bytes"]), int(lengths["key_frame_bytes"]))
+                if recorder:
+                    with writing(out):
+                        recorder.add(round_number, broadcast, shipments, output.metrics)
+                seconds = time.monotonic() - round_started
+                process.get_model_weights(state).assign_weights_to(model)
+                loss, accuracy = model.evaluate(test, verbose=0)
+                downlink_bytes = sum(shipment.length for shipment in shipments)
+                metrics = _round_metrics(round_number, accuracy, loss, output.metrics, downlink_bytes, seconds)
+                needed = recorder.needed(ledger, config.data.num_clients) if recorder else {}
+                with writing(out):
+                    folder.add_round(metrics)
+                    elapsed = time.monotonic() - started
+                    write_checkpoint(
+                        out / _CHECKPOINTS,
+                        Checkpoint(round_number, state, ledger, folder.rounds, elapsed, needed),
+                    )
+                total_bytes += metrics.uplink_bytes + metrics.downlink_bytes
+                clusters = metrics.num_clusters or "-"
+                bar.set_postfix_str(
+                    f"accuracy={accuracy:.4f}, clusters={clusters}, MB={total_bytes / 1e6:.2f}", refresh=False
+                )
+                bar.update()
+                if interruption.requested:
+                    raise RunInterruptedError(
+                        f"{out}: round {round_number} of {config.rounds} is kept: the same command goes on after it"
+                    )
         rss_mb = _peak_rss_mb(worker)
-    # A model that was never compiled: an optimizer that never ran has no place in the file.
-    final = model_fn()
-    final.set_weights(model.get_weights())
-    with written_whole(out / "model.keras") as temporary:
-        final.save(temporary)
-    _write_calibration(dataset, config.seed, CALIBRATION_EXAMPLES, out)
-    summary = _summary(config, dataset, model, folder.rounds, time.monotonic() - started, rss_mb)
-    summary["model_bytes"] = (out / "model.keras").stat().st_size
-    save_figures([FinishedRun(out, summary, folder.rounds, counts)], out / "figures")
-    folder.write_summary(summary)
+    with writing(out):
+        # A model that was never compiled: an optimizer that never ran has no place in the file.
+        final = model_fn()
+        final.set_weights(model.get_weights())
+        with written_whole(out / "model.keras") as temporary:
+            final.save(temporary)
+        _write_calibration(dataset, config.seed, CALIBRATION_EXAMPLES, out)
+        summary = _summary(config, dataset, model, folder.rounds, time.monotonic() - started, rss_mb)
+        summary["model_bytes"] = (out / "model.keras").stat().st_size
+        save_figures([FinishedRun(out, summary, folder.rounds, counts)], out / "figures")
+        folder.write_summary(summary)
+        shutil.rmtree(out / _CHECKPOINTS)  # a finished run needs none
     return read_run(out)
 
 
