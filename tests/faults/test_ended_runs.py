@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from tfc.replay import replay
 
-MORE = ["rounds=4", "clients_per_round=2", "data.num_clients=4"]
+MORE = ["method=fedavg", "rounds=4", "clients_per_round=2", "data.num_clients=4"]
 
 
 def command(settings, out, *more):
