@@ -33,8 +33,16 @@ class RoundMetrics:
         key_frame_bytes: Length of the round's key frame, which a client that missed broadcasts may get; 0 without one.
         rate_weight: Price of a bit of the clients' next updates, in mean squares of the update.
         clients_ok: Clients whose update counted.
-        clients_failed: Clients with no examples, an update that is not finite, or no answer.
+        clients_failed: Clients whose update did not count, in all attempts at the round: the sum of the next four.
         seconds: Wall time of the round in the simulation, evaluation excluded.
+        clients_dropped: Clients that did not answer, or had no examples.
+        clients_not_finite: Clients whose update was not finite.
+        clients_corrupt: Clients whose answer arrived and was refused.
+        clients_late: Clients that trained in vain: their answer would have come after the deadline. It is not received,
+            so it is not in `uplink_bytes`.
+        attempts: Attempts at the round; bytes and simulated time are those of all.
+        simulated_seconds: What the round would take on real links and devices (`tfc.network`); 0 in files of versions
+            that did not count it, which lack the last six columns.
     """
 
     round: int
@@ -49,6 +57,12 @@ class RoundMetrics:
     clients_ok: int
     clients_failed: int
     seconds: float
+    clients_dropped: int = 0
+    clients_not_finite: int = 0
+    clients_corrupt: int = 0
+    clients_late: int = 0
+    attempts: int = 1
+    simulated_seconds: float = 0.0
 
 
 @contextlib.contextmanager

@@ -18,22 +18,22 @@ from tqdm import tqdm
 
 from tfc import __version__
 from tfc import config as configuration
+from tfc.attempts import PlayedRound, play_round
 from tfc.checkpoints import Checkpoint, latest_checkpoint, write_checkpoint
 from tfc.codec.message_spec import float32_message_bytes
 from tfc.codec.whole_file import written_whole
 from tfc.config import AUDIO_SETS, ExperimentConfig
 from tfc.data.dataset import Dataset, resized
 from tfc.data.datasets import DATASETS
-from tfc.data.growth import examples_in_round
 from tfc.data.ood import OodFn
 from tfc.data.ood_sources import OOD_SOURCES
 from tfc.data.partition import PARTITIONS, ClientExamples, class_counts, client_examples
 from tfc.data.pixels import to_float
 from tfc.errors import ConfigError, DataError, RunInterruptedError
-from tfc.federated.client_data import client_data, client_data_type
+from tfc.federated.client_data import client_data_type
 from tfc.federated.global_model import CLIENT_SCALARS
 from tfc.federated.ledger import DownlinkLedger
-from tfc.federated.process import FORMULA_BYTES, METHODS, REPLAYABLE, process_spec
+from tfc.federated.process import METHODS, counted_by_formula, process_spec, unrecordable
 from tfc.interruption import Interruption
 from tfc.models import MODELS
 from tfc.payload_recorder import PayloadRecorder
@@ -111,19 +111,6 @@ def build_ood(config: ExperimentConfig, input_shape: tuple[int, ...]) -> OodFn:
     return source.procedural(server.ood_examples, server.batch_size, input_shape, config.seed)
 
 
-def sampled_clients(config: ExperimentConfig, round_number: int) -> list[int]:
-    """Returns the clients of a round, in ascending order: a function of (seed, round) alone.
-
-    Args:
-        config: clients_per_round (0 for all), number of clients, seed.
-        round_number: From 1.
-    """
-    everyone = config.data.num_clients
-    count = config.clients_per_round or everyone
-    draw = generator(config.seed, Purpose.CLIENT_SAMPLING, round_number).permutation(everyone)
-    return sorted(int(client) for client in draw[:count])
-
-
 def _peak_rss_mb(worker: WorkerProcess) -> float:
     """Peak memory of this process and the worker, in MB (10^6 bytes)."""
 
@@ -166,19 +153,21 @@ def _summary(
 
     return {
         "method": config.method,
+        "aggregation": config.aggregation,
         "rounds": len(rounds),
         "final_accuracy": rounds[-1].accuracy,
         "last3_accuracy": round(sum(row.accuracy for row in last) / len(last), 6),
         "best_accuracy": best.accuracy,
         "uplink_bytes": uplink,
         "downlink_bytes": downlink,
-        "uplink_counted_by": "formula" if config.method in FORMULA_BYTES else "payloads",
+        "uplink_counted_by": "formula" if counted_by_formula(config) else "payloads",
         "fedavg_bytes": fedavg_uplink + fedavg_downlink,
         "communication_ratio": ratio(fedavg_uplink + fedavg_downlink, uplink + downlink),
         "uplink_ratio": ratio(fedavg_uplink, uplink),
         "downlink_ratio": ratio(fedavg_downlink, downlink),
         "parameters": int(model.count_params()),
         "seconds": round(seconds, 1),
+        "simulated_seconds": round(sum(row.simulated_seconds for row in rounds), 1),
         "peak_rss_mb": round(rss_mb, 1),
         "num_clusters": rounds[-1].num_clusters,
         "uplink": UPLINK_FORMS.get(config.method, config.communication.uplink),
@@ -215,10 +204,9 @@ def run(
             built nothing is written, and nothing replaced.
         RunInterruptedError: If the user pressed Ctrl-C and the round that was running has ended.
     """
-    if record_payloads and config.method not in REPLAYABLE:
-        raise ConfigError(
-            f"payloads of method {config.method} can't be recorded: 'tfc replay' knows {', '.join(REPLAYABLE)}"
-        )
+    refusal = unrecordable(config) if record_payloads else ""
+    if refusal:
+        raise ConfigError(f"--record-payloads does not go with {refusal}")
     with RunLock(out) as lock:
         lock.take_if_there()
         resumes(out, config, force=force, record_payloads=record_payloads)
@@ -290,25 +278,16 @@ def _run(
         with Interruption() as interruption:
             for round_number in range(done + 1, config.rounds + 1):
                 round_started = time.monotonic()
-                sampled = sampled_clients(config, round_number)
                 broadcast = state.global_model_weights
-                data = config.data
-                present = {
-                    client: examples_in_round(clients[client], round_number, data.growth_start, data.growth_rounds)
-                    for client in sampled
-                }
-                output = process.next(state, [client_data(present[client], client, round_number) for client in sampled])
-                state = output.state
-                lengths = output.metrics["distributor"]
-                shipments = ledger.ship(sampled, int(lengths["payload_bytes"]), int(lengths["key_frame_bytes"]))
+                played = play_round(config, process, state, clients, ledger, round_number)
+                state = played.state
                 if recorder:
                     with writing(out):
-                        recorder.add(round_number, broadcast, shipments, output.metrics)
+                        recorder.add(round_number, broadcast, played.shipments, played.metrics)
                 seconds = time.monotonic() - round_started
                 process.get_model_weights(state).assign_weights_to(model)
                 loss, accuracy = model.evaluate(test, verbose=0)
-                downlink_bytes = sum(shipment.length for shipment in shipments)
-                metrics = _round_metrics(round_number, accuracy, loss, output.metrics, downlink_bytes, seconds)
+                metrics = _round_metrics(round_number, accuracy, loss, played, seconds)
                 needed = recorder.needed(ledger, config.data.num_clients) if recorder else {}
                 with writing(out):
                     folder.add_round(metrics)
@@ -344,22 +323,29 @@ def _run(
 
 
 def _round_metrics(
-    round_number: int, accuracy: float, loss: float, metrics: Any, downlink_bytes: int, seconds: float
+    round_number: int, accuracy: float, loss: float, played: PlayedRound, seconds: float
 ) -> RoundMetrics:
-    finalizer, clients = metrics["finalizer"], int(metrics["distributor"]["clients"])
+    finalizer = played.metrics["finalizer"]
+    faults = (played.clients_dropped, played.clients_not_finite, played.clients_corrupt, played.clients_late)
     return RoundMetrics(
-        round=round_number,
-        accuracy=round(float(accuracy), 6),
-        loss=round(float(loss), 6),
+        round_number,
+        round(float(accuracy), 6),
+        round(float(loss), 6),
         num_clusters=int(finalizer["num_clusters"]),
         quality_score=round(float(finalizer["quality_score"]), 6),
-        uplink_bytes=int(metrics["aggregator"]["uplink_bytes"]),
-        downlink_bytes=downlink_bytes,
-        key_frame_bytes=int(metrics["distributor"]["key_frame_bytes"]),
+        uplink_bytes=played.uplink_bytes,
+        downlink_bytes=played.downlink_bytes,
+        key_frame_bytes=int(played.metrics["distributor"]["key_frame_bytes"]),
         rate_weight=round(float(finalizer["rate_weight"]), 6),
-        clients_ok=int(finalizer["clients_ok"]),
-        clients_failed=clients - int(finalizer["clients_ok"]),
+        clients_ok=played.clients_ok,
+        clients_failed=sum(faults),
         seconds=round(seconds, 3),
+        clients_dropped=faults[0],
+        clients_not_finite=faults[1],
+        clients_corrupt=faults[2],
+        clients_late=faults[3],
+        attempts=played.attempts,
+        simulated_seconds=round(played.simulated_seconds, 3),
     )
 
 
