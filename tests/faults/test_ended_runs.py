@@ -104,3 +104,25 @@ def test_interrupted_killed_damaged_and_in_use_a_run_ends_as_if_left_alone(start
     assert all(row.broadcast_equal and row.mean_equal for row in replay(run))
     assert not (run / "checkpoints").exists()
     assert not [path for path in run.rglob(".*")], "nothing temporary is left"
+
+
+@pytest.mark.slow
+def test_a_second_ctrl_c_does_not_wait_and_a_sweep_goes_on(tiny_settings, tmp_path):
+    words = [word for text in [*tiny_settings, *MORE[1:], "rounds=6"] for word in ("--set", text)]
+    sweep = [sys.executable, "-m", "tfc", "sweep", "demo", "--methods", "fedavg", *words, "--quiet", "--out", tmp_path]
+    run = tmp_path / "fedavg-seed0"
+    first = subprocess.Popen(sweep, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        wait_for(run / "checkpoints" / "round-1", first)
+        first.send_signal(signal.SIGINT)
+        assert "ending after this round; Ctrl-C again ends at once" in [first.stderr.readline() for _ in range(2)][1]
+        first.send_signal(signal.SIGINT)
+        _, error = first.communicate(timeout=60)
+    finally:
+        first.kill()
+    assert first.returncode == 130 and error.splitlines()[-1].startswith("interrupted")
+    assert not (run / "summary.json").exists()
+    again = subprocess.run(sweep, capture_output=True, text=True)
+    assert again.returncode == 0, again.stderr
+    assert f"{run}: goes on after round " in again.stderr
+    assert [row["round"] for row in metrics(run)] == [str(number) for number in range(1, 7)]
