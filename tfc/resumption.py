@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tfc import config as configuration
+from tfc.codec.whole_file import is_temporary
 from tfc.config import ExperimentConfig
 from tfc.errors import ConfigError, RunError
 from tfc.run_lock import LOCK
@@ -34,7 +35,7 @@ def differences(old: ExperimentConfig, new: ExperimentConfig) -> list[str]:
 
 def _is_empty(path: Path) -> bool:
     """Whether a folder holds nothing, or only what a run left that was killed before its first file."""
-    return all(entry.name == LOCK or entry.name.startswith(".config-") for entry in path.iterdir())
+    return path.is_dir() and all(entry.name == LOCK or is_temporary(entry) for entry in path.iterdir())
 
 
 def _require_writable(path: Path) -> None:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from tfc.codec.whole_file import written_whole
+from tfc.codec.whole_file import is_temporary, written_whole
 from tfc.errors import RunError
 from tfc.run_lock import LOCK
 
@@ -120,7 +120,7 @@ class RunFolder:
                 _clear(path)
                 return
             for leftover in path.rglob(".*"):  # what a killed process was writing
-                if leftover.is_file():
+                if is_temporary(leftover) and leftover.is_file():
                     leftover.unlink()
             self._write_metrics()
 

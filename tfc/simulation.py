@@ -318,7 +318,7 @@ def _run(
         summary["model_bytes"] = (out / "model.keras").stat().st_size
         save_figures([FinishedRun(out, summary, folder.rounds, counts)], out / "figures")
         folder.write_summary(summary)
-        shutil.rmtree(out / _CHECKPOINTS)  # a finished run needs none
+        shutil.rmtree(out / _CHECKPOINTS, ignore_errors=True)  # a finished run needs none
     return read_run(out)
 
 

@@ -5,16 +5,22 @@ import subprocess
 import sys
 
 import pytest
+from tiny_federation import model_fn
 
 from tfc import config
 from tfc.config import ExperimentConfig
 from tfc.errors import RunError
+from tfc.federated.global_model import ModelSpec
+from tfc.federated.ledger import DownlinkLedger
+from tfc.payload_recorder import PayloadRecorder
 from tfc.resumption import differences, resumes
+from tfc.run_folder import RoundMetrics, RunFolder
 from tfc.run_lock import RunLock
 
 EXPERIMENT = ExperimentConfig()
 HOLDER = """
 import pathlib, sys, time
+from tfc.run_folder import RoundMetrics, RunFolder
 from tfc.run_lock import RunLock
 with RunLock(pathlib.Path(sys.argv[1])) as lock:
     lock.take()
@@ -40,7 +46,7 @@ def test_nothing_and_next_to_nothing_start_anew(tmp_path):
     assert not decide(tmp_path)
     # What a process leaves that was killed before its first file was complete.
     (tmp_path / "run.lock").write_text("1\n")
-    (tmp_path / ".config-a1b2.toml").write_text("")
+    (tmp_path / ".config-a1b2c3_d.toml").write_text("")
     assert not decide(tmp_path)
 
 
@@ -97,3 +103,23 @@ def test_one_process_at_a_time_and_a_killed_one_holds_nothing(tmp_path):
         lock.take()
         lock.take()
     assert (tmp_path / "run.lock").read_text() == ""
+
+
+def test_what_is_half_written_is_told_from_the_users_own_hidden_files(tmp_path):
+    row = RoundMetrics(1, 0.5, 1.0, 0, 0.0, 1, 1, 0, 0.0, 2, 0, 1.0)
+    (tmp_path / "checkpoints").mkdir()
+    for name in (".metrics-a1b2c3d4.csv", "checkpoints/.round-2-abcdefg_", ".gitkeep", "notes.txt"):
+        (tmp_path / name).write_text("x")
+    assert RunFolder(tmp_path, [row]).rounds == (row,)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == [".gitkeep", "checkpoints", "metrics.csv", "notes.txt"]
+
+
+def test_a_recorder_keeps_what_a_client_may_still_be_sent(tmp_path):
+    spec = ModelSpec.of(model_fn, "none", 1, from_seed=False)
+    broadcasts = {number: bytes(100 * number) for number in range(1, 6)}
+    recorder = PayloadRecorder(tmp_path, spec, 5, broadcasts)
+    ledger = DownlinkLedger([100, 200, 300, 400, 500], {0: 5, 1: 2})
+    assert list(recorder.needed(ledger, 2)) == [3, 4, 5]
+    assert list(recorder.needed(ledger, 3)) == [1, 2, 3, 4, 5]  # client 2 never took part
+    ledger.payload_bytes[3] = 100_000  # nobody is sent a chain that is longer than the model
+    assert list(recorder.needed(ledger, 3)) == [5]

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+_TEMPORARY = re.compile(r"\..+-[a-z0-9_]{8}(\.\w+)?")
 
 
 def _flushed(path: Path) -> None:
@@ -16,6 +19,15 @@ def _flushed(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether a file's name is one that `written_whole` gives to what is not complete.
+
+    Args:
+        path: The file.
+    """
+    return bool(_TEMPORARY.fullmatch(path.name))
 
 
 @contextlib.contextmanager
