@@ -191,5 +191,5 @@ def play_round(
     found = ", ".join(str(each.clients_ok) for each in played)
     raise RunError(
         f"round {round_number}: faults.min_clients = {faults.min_clients} sound answers were not reached in "
-        f"faults.max_attempts = {faults.max_attempts} attempts (found {found}); lower the one or raise the other"
+        f"faults.max_attempts = {faults.max_attempts} attempts (found {found}); start anew (--force) with fewer or more"
     )
