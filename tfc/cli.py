@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tfc import __version__
-from tfc.errors import RunError, TfcError
+from tfc.errors import RunError, RunInterruptedError, TfcError
 
 _NEEDS_WORKSTATION = ("tensorflow", "tensorflow_federated", "tensorflow_model_optimization")
 _INSTALL = (
@@ -186,19 +186,19 @@ def _parser() -> argparse.ArgumentParser:
 
     run = add(
         "run",
-        "run one experiment",
+        "run one experiment; one that was not finished goes on after its last round",
         "tfc run fashion-resnet8 --set seed=1 --set communication.target_ratio=40 --out runs/r40",
     )
     add_experiment(run)
     run.add_argument("--out", type=Path, metavar="DIR", help="the run's folder (default: runs/PRESET-METHOD-seedN)")
-    run.add_argument("--force", action="store_true", help="replace an existing run")
+    run.add_argument("--force", action="store_true", help="start anew where a run is already, finished or not")
     run.add_argument("--quiet", action="store_true", help="no progress bar")
     run.add_argument("--record-payloads", action="store_true", help="keep every payload, for 'tfc replay'")
     run.set_defaults(function=_run)
 
     sweep = add(
         "sweep",
-        "run every combination of methods, seeds and other keys, one at a time; finished runs stay",
+        "run every combination of methods, seeds and other keys, one at a time; what was begun goes on",
         "tfc sweep fashion-resnet8 --seeds 0 1 2 --out runs/reference\n"
         "  tfc sweep demo --methods fedcompress --vary communication.rate_weight=0.4,0.8 --out runs/rates\n"
         "  tfc sweep benchmarks/sweeps/methods-iid.toml --out runs/methods-iid",
@@ -269,6 +269,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return int(options.function(options))
+    except RunInterruptedError as interruption:
+        print(f"interrupted: {interruption}", file=sys.stderr)
+        return 130
     except TfcError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

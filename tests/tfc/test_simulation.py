@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from tfc import config
+from tfc.attempts import sampled_clients
 from tfc.clustering.layout import LAYER_CHOICES
 from tfc.config import ExperimentConfig
 from tfc.data.augmentation import AUGMENTATIONS
@@ -19,7 +20,7 @@ from tfc.federated.global_model import UPLINK_MODES
 from tfc.federated.process import METHODS
 from tfc.models import MODELS
 from tfc.seeds import Purpose, generator, stateless
-from tfc.simulation import build_ood, sampled_clients
+from tfc.simulation import build_ood
 
 
 @pytest.mark.parametrize(
