@@ -32,16 +32,29 @@ def _run(options: argparse.Namespace) -> int:
     experiment = config.load(options.experiment, options.set)
     _require_workstation()
     from tfc.comparison import comparison_table
+    from tfc.remote_workers import worker_addresses
     from tfc.simulation import run
 
     name = f"{Path(options.experiment).stem}-{experiment.method}-seed{experiment.seed}"
     out = options.out or Path("runs") / name
     finished = run(
-        experiment, out, force=options.force, progress=not options.quiet, record_payloads=options.record_payloads
+        experiment,
+        out,
+        force=options.force,
+        progress=not options.quiet,
+        record_payloads=options.record_payloads,
+        workers=worker_addresses(options.workers) if options.workers is not None else (),
     )
     print(comparison_table([finished]).to_markdown())
     payloads = ", payloads/" if options.record_payloads else ""
     print(f"\n{out}/: config.toml, metrics.csv, summary.json, figures/, model.keras, calibration.npz{payloads}")
+    return 0
+
+
+def _worker(options: argparse.Namespace) -> int:
+    from tfc.worker_command import serve
+
+    serve(options.listen, options.port, options.max_concurrent_clients)
     return 0
 
 
@@ -194,7 +207,30 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--force", action="store_true", help="replace an existing run")
     run.add_argument("--quiet", action="store_true", help="no progress bar")
     run.add_argument("--record-payloads", action="store_true", help="keep every payload, for 'tfc replay'")
+    run.add_argument(
+        "--workers", metavar="HOST:PORT,...", help="divide the clients among these workers ('tfc worker' on each host)"
+    )
     run.set_defaults(function=_run)
+
+    worker = add(
+        "worker",
+        "train clients for runs of other machines, until Ctrl-C",
+        "tfc worker --port 7000                                        # on each host\n"
+        "  ssh -N -L 7001:127.0.0.1:7000 user@host                       # on the machine of the run, once per host\n"
+        "  tfc run demo --workers 127.0.0.1:7001,127.0.0.1:7002",
+    )
+    worker.add_argument("--port", type=int, required=True, metavar="N", help="TCP port; 0 for a free one")
+    worker.add_argument(
+        "--listen",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="address of this host where it is reached (default: 127.0.0.1; nobody is asked who they are: a private "
+        "network only)",
+    )
+    worker.add_argument(
+        "--max-concurrent-clients", type=int, default=0, metavar="N", help="clients at a time (default: as TFF likes)"
+    )
+    worker.set_defaults(function=_worker)
 
     sweep = add(
         "sweep",

@@ -6,6 +6,7 @@ import importlib.metadata
 import os
 import platform
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +34,9 @@ from tfc.federated.ledger import DownlinkLedger
 from tfc.federated.process import FORMULA_BYTES, METHODS, REPLAYABLE, process_spec
 from tfc.models import MODELS
 from tfc.payload_recorder import PayloadRecorder
+from tfc.remote_workers import workers_of_run
 from tfc.run_folder import FinishedRun, RoundMetrics, RunFolder, check_out, read_run
 from tfc.seeds import Purpose, generator
-from tfc.workers import WorkerProcess, local_worker
 
 _EVALUATION_BATCH = 500
 
@@ -116,8 +117,12 @@ def sampled_clients(config: ExperimentConfig, round_number: int) -> list[int]:
     return sorted(int(client) for client in draw[:count])
 
 
-def _peak_rss_mb(worker: WorkerProcess) -> float:
-    """Peak memory of this process and the worker, in MB (10^6 bytes)."""
+def peak_rss_mb(worker_pids: Sequence[int]) -> float:
+    """Peak memory of this process and of workers on this machine, in MB (10^6 bytes).
+
+    Args:
+        worker_pids: The workers' process ids.
+    """
 
     def peak(pid: int) -> int:
         try:
@@ -126,7 +131,7 @@ def _peak_rss_mb(worker: WorkerProcess) -> float:
         except (OSError, StopIteration):
             return int(psutil.Process(pid).memory_info().rss)
 
-    return (peak(os.getpid()) + peak(worker.pid)) / 1e6
+    return sum(map(peak, (os.getpid(), *worker_pids))) / 1e6
 
 
 def _versions() -> dict[str, str]:
@@ -189,6 +194,7 @@ def run(
     force: bool = False,
     progress: bool = True,
     record_payloads: bool = False,
+    workers: Sequence[str] = (),
 ) -> FinishedRun:
     """Runs one experiment from its first round to its last and writes its folder.
 
@@ -198,6 +204,7 @@ def run(
         force: Whether an existing run there is replaced.
         progress: Whether a progress bar is shown on standard error.
         record_payloads: Whether every payload is kept in the folder, for `tfc.replay`.
+        workers: `host:port` of workers on other machines; empty for one of this machine's own.
 
     Returns:
         The finished run.
@@ -222,7 +229,7 @@ def run(
 
     started = time.monotonic()
     bar = tqdm(total=config.rounds, desc=f"{config.method} (building)", disable=not progress, unit="round")
-    with bar, local_worker() as worker:
+    with bar, workers_of_run(workers, max_concurrent_clients=config.max_concurrent_clients) as worker_pids:
         data_type = client_data_type(dataset.input_shape, dataset.x_train.dtype)
         try:
             process = METHODS[config.method](model_fn, data_type, config, ood_fn, record_payloads=record_payloads)
@@ -270,7 +277,7 @@ def run(
                 f"accuracy={accuracy:.4f}, clusters={clusters}, MB={total_bytes / 1e6:.2f}", refresh=False
             )
             bar.update()
-        rss_mb = _peak_rss_mb(worker)
+        rss_mb = peak_rss_mb(worker_pids)
     # A model that was never compiled: an optimizer that never ran has no place in the file.
     final = model_fn()
     final.set_weights(model.get_weights())
