@@ -266,9 +266,7 @@ def launch(order: Order) -> int:
         return 1
 
     def end(number: int, frame: FrameType | None) -> None:
-        worker.kill()
-        worker.wait()
-        os._exit(0)
+        worker.kill()  # whoever waits for it below then goes on; waiting here would wait for a lock of the same thread
 
     signal.signal(signal.SIGTERM, end)
     while not _serves(port):
