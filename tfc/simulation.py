@@ -25,7 +25,7 @@ from tfc.data.datasets import DATASETS
 from tfc.data.growth import examples_in_round
 from tfc.data.ood import OodFn
 from tfc.data.ood_sources import OOD_SOURCES
-from tfc.data.partition import PARTITIONS, ClientExamples, class_counts, client_examples
+from tfc.data.partition import PARTITIONS, Clients
 from tfc.data.pixels import to_float
 from tfc.errors import ConfigError, DataError
 from tfc.federated.client_data import client_data, client_data_type
@@ -64,17 +64,14 @@ def load_dataset(config: ExperimentConfig) -> Dataset:
     return resized(dataset, config.data.image_size, config.data.channels)
 
 
-def load_clients(config: ExperimentConfig, dataset: Dataset) -> list[ClientExamples]:
-    """Divides the training set among clients as configured.
+def load_clients(config: ExperimentConfig, dataset: Dataset) -> Clients:
+    """Divides the training set among clients as configured; nothing is copied yet.
 
     Raises:
         DataError: If there are too few examples.
     """
     parts = PARTITIONS[config.data.partition](dataset.y_train, dataset.owners, config.data, config.seed)
-    return [
-        client_examples(dataset.x_train, dataset.y_train, members, config.data.validation_fraction, config.seed, client)
-        for client, members in enumerate(parts)
-    ]
+    return Clients(dataset.x_train, dataset.y_train, parts, config.data.validation_fraction, config.seed)
 
 
 def build_model(config: ExperimentConfig, input_shape: tuple[int, ...], num_classes: int) -> tf.keras.Model:
@@ -238,7 +235,7 @@ def run(
         # Only now is it certain that the run can start: a refused one leaves what is there alone.
         folder = RunFolder(out, force=force)
         folder.write_text("config.toml", configuration.to_toml(config))
-        counts = tuple(map(tuple, class_counts(clients, dataset.num_classes).tolist()))
+        counts = tuple(map(tuple, clients.class_counts(dataset.num_classes).tolist()))
         folder.write_class_counts(counts)
         model = model_fn()
         cross_entropy = tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
