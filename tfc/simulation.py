@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import os
 import platform
@@ -33,6 +34,7 @@ from tfc.federated.global_model import CLIENT_SCALARS
 from tfc.federated.ledger import DownlinkLedger
 from tfc.federated.process import FORMULA_BYTES, METHODS, REPLAYABLE, process_spec
 from tfc.models import MODELS
+from tfc.observation import RunObserver
 from tfc.payload_recorder import PayloadRecorder
 from tfc.remote_workers import workers_of_run
 from tfc.run_folder import FinishedRun, RoundMetrics, RunFolder, check_out, read_run
@@ -226,7 +228,11 @@ def run(
 
     started = time.monotonic()
     bar = tqdm(total=config.rounds, desc=f"{config.method} (building)", disable=not progress, unit="round")
-    with bar, workers_of_run(workers, max_concurrent_clients=config.max_concurrent_clients) as worker_pids:
+    with (
+        bar,
+        contextlib.ExitStack() as stack,
+        workers_of_run(workers, max_concurrent_clients=config.max_concurrent_clients) as worker_pids,
+    ):
         data_type = client_data_type(dataset.input_shape, dataset.x_train.dtype)
         try:
             process = METHODS[config.method](model_fn, data_type, config, ood_fn, record_payloads=record_payloads)
@@ -237,6 +243,7 @@ def run(
         folder.write_text("config.toml", configuration.to_toml(config))
         counts = tuple(map(tuple, clients.class_counts(dataset.num_classes).tolist()))
         folder.write_class_counts(counts)
+        observer = stack.enter_context(RunObserver(out, config.rounds, config.method, _versions()))
         model = model_fn()
         cross_entropy = tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         model.compile(loss=cross_entropy, metrics=["accuracy"])
@@ -268,6 +275,7 @@ def run(
             downlink_bytes = sum(shipment.length for shipment in shipments)
             metrics = _round_metrics(round_number, accuracy, loss, output.metrics, downlink_bytes, seconds)
             folder.add_round(metrics)
+            observer.add_round(metrics, state.global_model_weights)
             total_bytes += metrics.uplink_bytes + metrics.downlink_bytes
             clusters = metrics.num_clusters or "-"
             bar.set_postfix_str(

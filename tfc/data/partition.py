@@ -75,7 +75,7 @@ PARTITIONS: dict[str, Partition] = {
 
 
 class Clients(Sequence[ClientExamples]):
-    """What all clients hold, as example numbers: a client's examples are copied out of the data set when it is asked for.
+    """What all clients hold, as example numbers; a client's examples are copied when it is asked for.
 
     So memory follows the clients of a round, not their number, and the data set is there once.
     """
