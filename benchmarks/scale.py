@@ -2,10 +2,10 @@
 
     python benchmarks/scale.py [--quick] [--method fedavg] [--rounds 4] [--long 0]
 
-Each figure is of a process of its own: a client has one batch of noise (8 images for training, 1 for validation), so that
-what grows is the number of clients and the model. Recorded are the peak and the last resident memory of Python and of
-TFF's worker (VmHWM, RSS), and the median time of a round but the first. `--long 200` also runs 200 rounds of 10 clients and
-compares the peak after round 10 with the peak at the end. Times mean something on an otherwise idle machine only.
+Each figure is of a process of its own: a client has one batch of noise (8 images to train on, 1 to validate),
+so that what grows is the number of clients and the model. Recorded are the peak and the last resident memory of Python and of
+TFF's worker (VmHWM, RSS), and the median time of a round but the first. `--long 200` also runs 200 rounds of 10 clients
+and compares the peak after round 10 with the peak at the end. Times mean something on an otherwise idle machine only.
 """
 
 from __future__ import annotations
@@ -103,6 +103,11 @@ def measure(clients: int, per_round: int, model: str, method: str, rounds: int, 
         "seconds_per_round": round(statistics.median(row["seconds"] for row in rows[1:]), 2),
         **{name: round(value, 1) for name, value in rows[-1].items() if name != "seconds"},
         "peak_mb": round(peaks[-1], 1),
+        "python_and_worker_peak_mb_by_round": {
+            number: [round(rows[number - 1][f"{name}_peak_mb"], 1) for name in pids]
+            for number in (1, 2, 5, 10, 20, 50, 100, 200)
+            if number <= rounds
+        },
         "growth_after_round_10": round(peaks[-1] / peaks[min(9, len(peaks) - 1)] - 1, 4),
     }
 

@@ -74,7 +74,7 @@ class RunObserver:
             broadcast: What the server holds for the next round.
         """
         _LOG.info(
-            "round %d of %d: accuracy %.4f, loss %.4f, %s clusters, %.3f MB up, %.3f MB down, %d clients and %d failed, "
+            "round %d of %d: accuracy %.4f, loss %.4f, %s clusters, %.3f MB up, %.3f MB down, %d clients, %d failed, "
             "%.1f s",
             metrics.round,
             self._rounds,
