@@ -2,10 +2,10 @@
 
     python benchmarks/scale.py [--quick] [--method fedavg] [--rounds 4] [--long 0]
 
-Each figure is of a process of its own: a client has one batch of noise (8 images to train on, 1 to validate),
-so that what grows is the number of clients and the model. Recorded are the peak and the last resident memory of Python and of
-TFF's worker (VmHWM, RSS), and the median time of a round but the first. `--long 200` also runs 200 rounds of 10 clients
-and compares the peak after round 10 with the peak at the end. Times mean something on an otherwise idle machine only.
+Each figure is of a process of its own: a client has one batch of noise (8 images to train on, 1 to validate), so that
+what grows is the number of clients and the model. Recorded are the peak and the last resident memory of Python and of
+TFF's worker (VmHWM, RSS), and the median time of a round but the first. `--long 200` also runs 200 rounds of 10
+clients and compares the peak after round 10 with the peak at the end. Times mean something on an idle machine only.
 """
 
 from __future__ import annotations
