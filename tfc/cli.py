@@ -38,7 +38,7 @@ def _run(options: argparse.Namespace) -> int:
 
     name = f"{Path(options.experiment).stem}-{experiment.method}-seed{experiment.seed}"
     out = options.out or Path("runs") / name
-    with console_log(logging.ERROR if options.quiet else logging.INFO if options.verbose else logging.WARNING):
+    with console_log(logging.INFO if options.verbose else logging.WARNING):
         finished = run(
             experiment,
             out,
@@ -215,7 +215,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--out", type=Path, metavar="DIR", help="the run's folder (default: runs/PRESET-METHOD-seedN)")
     run.add_argument("--force", action="store_true", help="replace an existing run")
     loudness = run.add_mutually_exclusive_group()
-    loudness.add_argument("--quiet", action="store_true", help="no progress bar and no warnings")
+    loudness.add_argument("--quiet", action="store_true", help="no progress bar; warnings are shown all the same")
     loudness.add_argument("--verbose", action="store_true", help="show what goes to the run's log, a line per round")
     run.add_argument("--record-payloads", action="store_true", help="keep every payload, for 'tfc replay'")
     run.add_argument(
