@@ -32,16 +32,38 @@ def _run(options: argparse.Namespace) -> int:
     experiment = config.load(options.experiment, options.set)
     _require_workstation()
     from tfc.comparison import comparison_table
+    from tfc.remote_workers import worker_addresses
+    from tfc.run_log import console_log
     from tfc.simulation import run
 
     name = f"{Path(options.experiment).stem}-{experiment.method}-seed{experiment.seed}"
     out = options.out or Path("runs") / name
-    finished = run(
-        experiment, out, force=options.force, progress=not options.quiet, record_payloads=options.record_payloads
-    )
+    with console_log(logging.INFO if options.verbose else logging.WARNING):
+        finished = run(
+            experiment,
+            out,
+            force=options.force,
+            progress=not options.quiet,
+            record_payloads=options.record_payloads,
+            workers=worker_addresses(options.workers) if options.workers is not None else (),
+        )
     print(comparison_table([finished]).to_markdown())
     payloads = ", payloads/" if options.record_payloads else ""
     print(f"\n{out}/: config.toml, metrics.csv, summary.json, figures/, model.keras, calibration.npz{payloads}")
+    return 0
+
+
+def _status(options: argparse.Namespace) -> int:
+    from tfc.run_status import describe_status, read_status
+
+    print(describe_status(read_status(options.run)))
+    return 0
+
+
+def _worker(options: argparse.Namespace) -> int:
+    from tfc.worker_command import serve
+
+    serve(options.listen, options.port, options.max_concurrent_clients)
     return 0
 
 
@@ -192,9 +214,40 @@ def _parser() -> argparse.ArgumentParser:
     add_experiment(run)
     run.add_argument("--out", type=Path, metavar="DIR", help="the run's folder (default: runs/PRESET-METHOD-seedN)")
     run.add_argument("--force", action="store_true", help="start anew where a run is already, finished or not")
-    run.add_argument("--quiet", action="store_true", help="no progress bar")
+    loudness = run.add_mutually_exclusive_group()
+    loudness.add_argument("--quiet", action="store_true", help="no progress bar; warnings are shown all the same")
+    loudness.add_argument("--verbose", action="store_true", help="show what goes to the run's log, a line per round")
     run.add_argument("--record-payloads", action="store_true", help="keep every payload, for 'tfc replay'")
+    run.add_argument(
+        "--workers", metavar="HOST:PORT,...", help="divide the clients among these workers ('tfc worker' on each host)"
+    )
     run.set_defaults(function=_run)
+
+    status = add(
+        "status", "say how far a run is, whether it is alive, and how long it will take", "tfc status runs/mine"
+    )
+    status.add_argument("run", type=Path, metavar="RUN", help="folder of a run, finished or not")
+    status.set_defaults(function=_status)
+
+    worker = add(
+        "worker",
+        "train clients for runs of other machines, until Ctrl-C",
+        "tfc worker --port 7000                                        # on each host\n"
+        "  ssh -N -L 7001:127.0.0.1:7000 user@host                       # on the machine of the run, once per host\n"
+        "  tfc run demo --workers 127.0.0.1:7001,127.0.0.1:7002",
+    )
+    worker.add_argument("--port", type=int, required=True, metavar="N", help="TCP port; 0 for a free one")
+    worker.add_argument(
+        "--listen",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="address of this host where it is reached (default: 127.0.0.1; nobody is asked who they are: a private "
+        "network only)",
+    )
+    worker.add_argument(
+        "--max-concurrent-clients", type=int, default=0, metavar="N", help="clients at a time (default: as TFF likes)"
+    )
+    worker.set_defaults(function=_worker)
 
     sweep = add(
         "sweep",

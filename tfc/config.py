@@ -212,6 +212,9 @@ class ExperimentConfig:
     )
     clients_per_round: int = key(0, "clients sampled each round; 0 for all", _COUNT_OR_ZERO)
     seed: int = key(0, "seed of everything random", Range(0, 2**31 - 1))
+    max_concurrent_clients: int = key(
+        0, "clients that train at the same time; 0 for as many as TFF likes", _COUNT_OR_ZERO
+    )
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)

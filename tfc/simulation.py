@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.metadata
 import os
@@ -9,6 +10,7 @@ import platform
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,7 @@ from tfc.data.dataset import Dataset, resized
 from tfc.data.datasets import DATASETS
 from tfc.data.ood import OodFn
 from tfc.data.ood_sources import OOD_SOURCES
-from tfc.data.partition import PARTITIONS, ClientExamples, class_counts, client_examples
+from tfc.data.partition import PARTITIONS, Clients
 from tfc.data.pixels import to_float
 from tfc.errors import ConfigError, DataError, RunInterruptedError
 from tfc.federated.client_data import client_data_type
@@ -38,12 +40,13 @@ from tfc.federated.process import METHODS, counted_by_formula, process_spec, unr
 from tfc.interruption import Interruption
 from tfc.models import MODELS
 from tfc.models.own_model import is_model_file, own_model
+from tfc.observation import RunObserver
 from tfc.payload_recorder import PayloadRecorder
+from tfc.remote_workers import workers_of_run
 from tfc.resumption import resumes
 from tfc.run_folder import FinishedRun, RoundMetrics, RunFolder, read_run, writing
 from tfc.run_lock import RunLock
 from tfc.seeds import Purpose, generator
-from tfc.workers import WorkerProcess, local_worker
 
 _EVALUATION_BATCH = 500
 
@@ -73,17 +76,14 @@ def load_dataset(config: ExperimentConfig) -> Dataset:
     return resized(dataset, config.data.image_size, config.data.channels)
 
 
-def load_clients(config: ExperimentConfig, dataset: Dataset) -> list[ClientExamples]:
-    """Divides the training set among clients as configured.
+def load_clients(config: ExperimentConfig, dataset: Dataset) -> Clients:
+    """Divides the training set among clients as configured; nothing is copied yet.
 
     Raises:
         DataError: If there are too few examples.
     """
     parts = PARTITIONS[config.data.partition](dataset.y_train, dataset.owners, config.data, config.seed)
-    return [
-        client_examples(dataset.x_train, dataset.y_train, members, config.data.validation_fraction, config.seed, client)
-        for client, members in enumerate(parts)
-    ]
+    return Clients(dataset.x_train, dataset.y_train, parts, config.data.validation_fraction, config.seed)
 
 
 def model_builder(config: ExperimentConfig, input_shape: tuple[int, ...], num_classes: int) -> ModelFn:
@@ -122,8 +122,12 @@ def build_ood(config: ExperimentConfig, input_shape: tuple[int, ...]) -> OodFn:
     return source.procedural(server.ood_examples, server.batch_size, input_shape, config.seed)
 
 
-def _peak_rss_mb(worker: WorkerProcess) -> float:
-    """Peak memory of this process and the worker, in MB (10^6 bytes)."""
+def peak_rss_mb(worker_pids: Sequence[int]) -> float:
+    """Peak memory of this process and of workers on this machine, in MB (10^6 bytes).
+
+    Args:
+        worker_pids: The workers' process ids.
+    """
 
     def peak(pid: int) -> int:
         try:
@@ -132,7 +136,7 @@ def _peak_rss_mb(worker: WorkerProcess) -> float:
         except (OSError, StopIteration):
             return int(psutil.Process(pid).memory_info().rss)
 
-    return (peak(os.getpid()) + peak(worker.pid)) / 1e6
+    return sum(map(peak, (os.getpid(), *worker_pids))) / 1e6
 
 
 def _versions() -> dict[str, str]:
@@ -197,6 +201,7 @@ def run(
     force: bool = False,
     progress: bool = True,
     record_payloads: bool = False,
+    workers: Sequence[str] = (),
 ) -> FinishedRun:
     """Runs one experiment from its first round to its last and writes its folder.
 
@@ -206,6 +211,7 @@ def run(
         force: Whether an existing run there is replaced. Without it one that was not finished goes on.
         progress: Whether a progress bar is shown on standard error.
         record_payloads: Whether every payload is kept in the folder, for `tfc.replay`.
+        workers: `host:port` of workers on other machines; empty for one of this machine's own.
 
     Returns:
         The finished run.
@@ -221,7 +227,7 @@ def run(
     with RunLock(out) as lock:
         lock.take_if_there()
         resumes(out, config, force=force, record_payloads=record_payloads)
-        return _run(config, out, lock, force=force, progress=progress, record_payloads=record_payloads)
+        return _run(config, out, lock, force=force, progress=progress, record_payloads=record_payloads, workers=workers)
 
 
 def _say(text: str) -> None:
@@ -229,7 +235,14 @@ def _say(text: str) -> None:
 
 
 def _run(
-    config: ExperimentConfig, out: Path, lock: RunLock, *, force: bool, progress: bool, record_payloads: bool
+    config: ExperimentConfig,
+    out: Path,
+    lock: RunLock,
+    *,
+    force: bool,
+    progress: bool,
+    record_payloads: bool,
+    workers: Sequence[str],
 ) -> FinishedRun:
     from tfc.figures import save_figures
 
@@ -240,7 +253,11 @@ def _run(
     model_fn = model_builder(config, dataset.input_shape, dataset.num_classes)
     started = time.monotonic()
     bar = tqdm(total=config.rounds, desc=f"{config.method} (building)", disable=not progress, unit="round")
-    with bar, local_worker() as worker:
+    with (
+        bar,
+        contextlib.ExitStack() as stack,
+        workers_of_run(workers, max_concurrent_clients=config.max_concurrent_clients) as worker_pids,
+    ):
         data_type = client_data_type(dataset.input_shape, dataset.x_train.dtype)
         try:
             process = METHODS[config.method](model_fn, data_type, config, ood_fn, record_payloads=record_payloads)
@@ -257,11 +274,12 @@ def _run(
                 if checkpoint
                 else f"{out}: not finished and without a checkpoint: starts with round 1"
             )
-        counts = tuple(map(tuple, class_counts(clients, dataset.num_classes).tolist()))
+        counts = tuple(map(tuple, clients.class_counts(dataset.num_classes).tolist()))
         folder = RunFolder(out, checkpoint.rows if checkpoint else None)
         with writing(out):
             folder.write_text("config.toml", configuration.to_toml(config))
             folder.write_class_counts(counts)
+        observer = stack.enter_context(RunObserver(out, config.rounds, config.method, _versions()))
         model = model_fn()
         cross_entropy = tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         model.compile(loss=cross_entropy, metrics=["accuracy"])
@@ -305,6 +323,7 @@ def _run(
                         out / _CHECKPOINTS,
                         Checkpoint(round_number, state, ledger, folder.rounds, elapsed, needed),
                     )
+                observer.add_round(metrics, state.global_model_weights)
                 total_bytes += metrics.uplink_bytes + metrics.downlink_bytes
                 clusters = metrics.num_clusters or "-"
                 bar.set_postfix_str(
@@ -315,7 +334,7 @@ def _run(
                     raise RunInterruptedError(
                         f"{out}: round {round_number} of {config.rounds} is kept: the same command goes on after it"
                     )
-        rss_mb = _peak_rss_mb(worker)
+        rss_mb = peak_rss_mb(worker_pids)
     with writing(out):
         # A model that was never compiled: an optimizer that never ran has no place in the file.
         final = model_fn()
