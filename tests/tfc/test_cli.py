@@ -136,7 +136,7 @@ def test_compare_prints_a_table_and_writes_a_self_contained_report(runs, tmp_pat
     outputs = ["--html", tmp_path / "report.html", "--figures", tmp_path / "figures"]
     done = tfc("compare", folder / "fedavg", folder / "fedcompress", *outputs)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("\n| fed") == 2 and "1.00x" in done.stdout
+    assert done.stdout.count("\n| fed") == 4 and "1.00x" in done.stdout
     html = (tmp_path / "report.html").read_text()
     assert html.count("<img ") == 5 and html.count("data:image/svg+xml;base64,") == 5
     assert not re.search(r"(src|href)=\"(?!data:)", html), "no external resources"
