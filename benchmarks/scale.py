@@ -49,10 +49,11 @@ def status_mb(pid: int, key: str) -> float:
 def measure(clients: int, per_round: int, model: str, method: str, rounds: int, concurrent: int) -> dict[str, Any]:
     """Runs some rounds in this process."""
     from tfc import config
+    from tfc.attempts import sampled_clients
     from tfc.data.partition import Clients, iid
+    from tfc.experiment import build_ood, model_builder
     from tfc.federated.client_data import client_data, client_data_type
     from tfc.federated.process import METHODS
-    from tfc.simulation import build_model, build_ood, sampled_clients
     from tfc.workers import local_worker
 
     size, channels = (96, 3) if model == "mobilenet" else (32, 3)
@@ -71,10 +72,11 @@ def measure(clients: int, per_round: int, model: str, method: str, rounds: int, 
     x = rng.integers(0, 256, (clients * EACH, *shape), np.uint8)
     y = rng.integers(0, 10, clients * EACH).astype(np.int32)
     held = Clients(x, y, iid(y, clients, EACH, 0), 1 / EACH, 0)
+    model_fn = model_builder(experiment, shape, 10)
     rows = []
     with local_worker(max_concurrent_clients=concurrent) as worker:
         process = METHODS[method](
-            lambda: build_model(experiment, shape, 10),
+            model_fn,
             client_data_type(shape, np.uint8),
             experiment,
             build_ood(experiment, shape),
@@ -97,7 +99,7 @@ def measure(clients: int, per_round: int, model: str, method: str, rounds: int, 
         "clients": clients,
         "clients_per_round": per_round,
         "model": model,
-        "parameters": build_model(experiment, shape, 10).count_params(),
+        "parameters": model_fn().count_params(),
         "data_mb": round(x.nbytes / 1e6, 1),
         "rounds": rounds,
         "seconds_per_round": round(statistics.median(row["seconds"] for row in rows[1:]), 2),

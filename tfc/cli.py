@@ -168,7 +168,7 @@ def _data(options: argparse.Namespace) -> int:
 
     experiment = config.load(options.experiment, options.set)
     _require_workstation()
-    from tfc.simulation import write_device_data
+    from tfc.device_data import write_device_data
 
     for path in write_device_data(experiment, options.out, options.calibration_examples):
         print(path)

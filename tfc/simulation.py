@@ -3,195 +3,39 @@
 from __future__ import annotations
 
 import contextlib
-import functools
-import importlib.metadata
-import os
-import platform
 import shutil
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import psutil
 import tensorflow as tf
 from tqdm import tqdm
 
-from tfc import __version__
 from tfc import config as configuration
 from tfc.attempts import PlayedRound, play_round
 from tfc.checkpoints import Checkpoint, latest_checkpoint, write_checkpoint
-from tfc.codec.message_spec import float32_message_bytes
 from tfc.codec.whole_file import written_whole
-from tfc.config import AUDIO_SETS, ExperimentConfig
-from tfc.data.dataset import Dataset, resized
-from tfc.data.datasets import DATASETS
-from tfc.data.ood import OodFn
-from tfc.data.ood_sources import OOD_SOURCES
-from tfc.data.partition import PARTITIONS, Clients
+from tfc.config import ExperimentConfig
 from tfc.data.pixels import to_float
-from tfc.errors import ConfigError, DataError, RunInterruptedError
+from tfc.device_data import CALIBRATION_EXAMPLES, write_calibration
+from tfc.errors import ConfigError, RunInterruptedError
+from tfc.experiment import build_ood, load_clients, load_dataset, model_builder
 from tfc.federated.client_data import client_data_type
-from tfc.federated.global_model import CLIENT_SCALARS, ModelFn
 from tfc.federated.ledger import DownlinkLedger
-from tfc.federated.process import METHODS, counted_by_formula, process_spec, unrecordable
+from tfc.federated.process import METHODS, process_spec, unrecordable
 from tfc.interruption import Interruption
-from tfc.models import MODELS
-from tfc.models.own_model import is_model_file, own_model
 from tfc.observation import RunObserver
 from tfc.payload_recorder import PayloadRecorder
 from tfc.remote_workers import workers_of_run
 from tfc.resumption import resumes
 from tfc.run_folder import FinishedRun, RoundMetrics, RunFolder, read_run, writing
 from tfc.run_lock import RunLock
-from tfc.seeds import Purpose, generator
+from tfc.run_summary import peak_rss_mb, summarise, versions
 
 _EVALUATION_BATCH = 500
 
 _CHECKPOINTS = "checkpoints"
-
-UPLINK_FORMS = {
-    "eden": "rotated",
-    "fedavg": "float32",
-    "fedzip": "sparse clusters",
-    "stc": "sparse ternary",
-    "tff8bit": "8 bit",
-}
-"""What clients send, by method; for FedCompress a setting."""
-
-CALIBRATION_EXAMPLES = 256
-"""Inputs of the representative data set that a run leaves beside its model."""
-
-
-def load_dataset(config: ExperimentConfig) -> Dataset:
-    """Loads the configured data set, images padded and channels repeated as configured.
-
-    Raises:
-        DataError: If it is missing, damaged, or can't be brought to the configured shape.
-    """
-    data_dir = Path(config.data.data_dir).expanduser() if config.data.data_dir else None
-    dataset = DATASETS[config.data.dataset](data_dir, config.data)
-    return resized(dataset, config.data.image_size, config.data.channels)
-
-
-def load_clients(config: ExperimentConfig, dataset: Dataset) -> Clients:
-    """Divides the training set among clients as configured; nothing is copied yet.
-
-    Raises:
-        DataError: If there are too few examples.
-    """
-    parts = PARTITIONS[config.data.partition](dataset.y_train, dataset.owners, config.data, config.seed)
-    return Clients(dataset.x_train, dataset.y_train, parts, config.data.validation_fraction, config.seed)
-
-
-def model_builder(config: ExperimentConfig, input_shape: tuple[int, ...], num_classes: int) -> ModelFn:
-    """Returns a function that builds the configured Keras model with its initial weights.
-
-    Args:
-        config: Names the model, or its file; the seed decides a named model's initial weights.
-        input_shape: Shape of one input.
-        num_classes: Length of the logits.
-
-    Raises:
-        ConfigError: If a model's file can't be read, or the model does not fit the data.
-    """
-    if is_model_file(config.model.name):
-        return own_model(Path(config.model.name).expanduser(), input_shape, num_classes)
-    return functools.partial(
-        MODELS[config.model.name],
-        input_shape,
-        num_classes,
-        seed=config.seed,
-        batchnorm_momentum=config.model.batchnorm_momentum,
-    )
-
-
-def build_ood(config: ExperimentConfig, input_shape: tuple[int, ...]) -> OodFn:
-    """Returns the configured out-of-distribution pipeline.
-
-    Raises:
-        DataError: If the folder has no such files, or the model's input is of another kind.
-    """
-    server = config.server
-    kind = server.ood if server.ood != "auto" else "audio" if config.data.dataset in AUDIO_SETS else "images"
-    source = OOD_SOURCES[kind]
-    if server.ood_dir:
-        return source.folder(Path(server.ood_dir).expanduser(), server.ood_examples, server.batch_size, input_shape)
-    return source.procedural(server.ood_examples, server.batch_size, input_shape, config.seed)
-
-
-def peak_rss_mb(worker_pids: Sequence[int]) -> float:
-    """Peak memory of this process and of workers on this machine, in MB (10^6 bytes).
-
-    Args:
-        worker_pids: The workers' process ids.
-    """
-
-    def peak(pid: int) -> int:
-        try:
-            status = Path(f"/proc/{pid}/status").read_text()
-            return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM"))
-        except (OSError, StopIteration):
-            return int(psutil.Process(pid).memory_info().rss)
-
-    return sum(map(peak, (os.getpid(), *worker_pids))) / 1e6
-
-
-def _versions() -> dict[str, str]:
-    names = ["tensorflow", "tensorflow-federated", "tensorflow-model-optimization", "numpy"]
-    packages = {name: importlib.metadata.version(name) for name in names}
-    return {"python": platform.python_version(), **packages, "fedcompress": __version__}
-
-
-def _summary(
-    config: ExperimentConfig,
-    dataset: Dataset,
-    model: tf.keras.Model,
-    rounds: tuple[RoundMetrics, ...],
-    seconds: float,
-    rss_mb: float,
-) -> dict[str, Any]:
-    uplink = sum(row.uplink_bytes for row in rounds)
-    downlink = sum(row.downlink_bytes for row in rounds)
-    # What FedAvg would send: every parameter as float32, both directions, for the same clients and rounds.
-    clients = sum(row.clients_ok + row.clients_failed for row in rounds)
-    answers = sum(row.clients_ok for row in rounds)
-    fedavg_downlink = clients * float32_message_bytes(model.count_params(), 0)
-    fedavg_uplink = answers * float32_message_bytes(model.count_params(), CLIENT_SCALARS)
-    best = max(rounds, key=lambda row: row.accuracy)
-    last = rounds[-3:]
-
-    def ratio(reference: int, sent: int) -> float | None:
-        return round(reference / sent, 4) if sent else None
-
-    return {
-        "method": config.method,
-        "aggregation": config.aggregation,
-        "rounds": len(rounds),
-        "final_accuracy": rounds[-1].accuracy,
-        "last3_accuracy": round(sum(row.accuracy for row in last) / len(last), 6),
-        "best_accuracy": best.accuracy,
-        "uplink_bytes": uplink,
-        "downlink_bytes": downlink,
-        "uplink_counted_by": "formula" if counted_by_formula(config) else "payloads",
-        "fedavg_bytes": fedavg_uplink + fedavg_downlink,
-        "communication_ratio": ratio(fedavg_uplink + fedavg_downlink, uplink + downlink),
-        "uplink_ratio": ratio(fedavg_uplink, uplink),
-        "downlink_ratio": ratio(fedavg_downlink, downlink),
-        "parameters": int(model.count_params()),
-        "seconds": round(seconds, 1),
-        "simulated_seconds": round(sum(row.simulated_seconds for row in rounds), 1),
-        "peak_rss_mb": round(rss_mb, 1),
-        "num_clusters": rounds[-1].num_clusters,
-        "uplink": UPLINK_FORMS.get(config.method, config.communication.uplink),
-        "dataset": config.data.dataset,
-        "synthetic": dataset.synthetic,
-        "model": config.model.name,
-        "seed": config.seed,
-        "versions": _versions(),
-    }
 
 
 def run(
@@ -279,7 +123,7 @@ def _run(
         with writing(out):
             folder.write_text("config.toml", configuration.to_toml(config))
             folder.write_class_counts(counts)
-        observer = stack.enter_context(RunObserver(out, config.rounds, config.method, _versions()))
+        observer = stack.enter_context(RunObserver(out, config.rounds, config.method, versions()))
         model = model_fn()
         cross_entropy = tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         model.compile(loss=cross_entropy, metrics=["accuracy"])
@@ -341,11 +185,11 @@ def _run(
         final.set_weights(model.get_weights())
         with written_whole(out / "model.keras") as temporary:
             final.save(temporary)
-        _write_calibration(dataset, config.seed, CALIBRATION_EXAMPLES, out)
-        summary = _summary(config, dataset, model, folder.rounds, time.monotonic() - started, rss_mb)
+        write_calibration(dataset, config.seed, CALIBRATION_EXAMPLES, out)
+        summary = summarise(config, dataset, model, folder.rounds, time.monotonic() - started, rss_mb)
         summary["model_bytes"] = (out / "model.keras").stat().st_size
         save_figures([FinishedRun(out, summary, folder.rounds, counts)], out / "figures")
-        folder.write_summary(summary)
+        folder.writesummarise(summary)
         shutil.rmtree(out / _CHECKPOINTS, ignore_errors=True)  # a finished run needs none
     return read_run(out)
 
@@ -375,40 +219,3 @@ def _round_metrics(
         attempts=played.attempts,
         simulated_seconds=round(played.simulated_seconds, 3),
     )
-
-
-def write_device_data(
-    config: ExperimentConfig, out: Path, calibration_examples: int = CALIBRATION_EXAMPLES
-) -> list[Path]:
-    """Writes what export and benchmark need: calibration.npz from training data, test.npz from the test set.
-
-    Args:
-        config: Names the data set.
-        out: Folder for the two files.
-        calibration_examples: Training inputs in calibration.npz (the representative data set of quantisation).
-
-    Returns:
-        The two paths. calibration.npz holds x; test.npz holds x and y; x is float32 as the models take it.
-
-    Raises:
-        DataError: If the data set is missing, or has fewer examples than asked for.
-    """
-    dataset = load_dataset(config)
-    if not 1 <= calibration_examples <= len(dataset.x_train):
-        raise DataError(
-            f"--calibration-examples must be between 1 and {len(dataset.x_train)}; found {calibration_examples}"
-        )
-    _write_calibration(dataset, config.seed, calibration_examples, out)
-    with written_whole(out / "test.npz") as temporary:
-        np.savez_compressed(temporary, x=to_float(tf.constant(dataset.x_test)).numpy(), y=dataset.y_test)
-    return [out / _CALIBRATION, out / "test.npz"]
-
-
-_CALIBRATION = "calibration.npz"
-
-
-def _write_calibration(dataset: Dataset, seed: int, count: int, out: Path) -> None:
-    """Writes inputs of clients to the folder, as many as there are up to `count`: a simulation may look at them."""
-    chosen = generator(seed, Purpose.CALIBRATION).permutation(len(dataset.x_train))[:count]
-    with written_whole(out / _CALIBRATION) as temporary:
-        np.savez_compressed(temporary, x=to_float(tf.constant(dataset.x_train[np.sort(chosen)])).numpy())
