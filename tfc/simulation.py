@@ -189,7 +189,7 @@ def _run(
         summary = summarise(config, dataset, model, folder.rounds, time.monotonic() - started, rss_mb)
         summary["model_bytes"] = (out / "model.keras").stat().st_size
         save_figures([FinishedRun(out, summary, folder.rounds, counts)], out / "figures")
-        folder.writesummarise(summary)
+        folder.write_summary(summary)
         shutil.rmtree(out / _CHECKPOINTS, ignore_errors=True)  # a finished run needs none
     return read_run(out)
 
