@@ -29,7 +29,6 @@ from tfc.seeds import Purpose, generator, stateless
         ("method", METHODS),
         ("data.dataset", DATASETS),
         ("data.partition", PARTITIONS),
-        ("model.name", MODELS),
         ("training.augmentation", AUGMENTATIONS),
         ("clustering.layers", LAYER_CHOICES),
         ("clustering.start", CENTROID_STARTS),
@@ -40,6 +39,10 @@ from tfc.seeds import Purpose, generator, stateless
 def test_every_name_that_a_configuration_allows_is_registered(key, registry):
     (allowed,) = [allowed for name, _, allowed, _ in config.describe() if name == key]
     assert set(allowed.split(", ")) == set(registry)
+
+
+def test_every_model_that_a_configuration_names_is_registered():
+    assert set(config.MODEL_NAMES) == set(MODELS)
 
 
 def test_names_of_ood_sources_are_registered():
