@@ -28,7 +28,7 @@ tbody th { font-weight: 600; } thead th { border-bottom: 2px solid #555; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; font-size: .9rem; } dd { margin: 0;
   overflow-wrap: anywhere; }
 .key span { display: inline-block; width: .8em; height: .8em; margin: 0 .3em 0 1em; }
-@media (max-width: 40rem) { figure.wide { overflow-x: auto; } figure.wide svg { min-width: 30rem; } }
+@media (max-width: 40rem) { figure.wide { overflow-x: auto; } figure.wide svg { min-width: 42rem; } }
 """
 
 
