@@ -64,7 +64,7 @@ test: lint docs  ## lint, documentation, and every test that needs pip packages 
 test-system: $(INSTALLED)  ## tests that need system programs, root or other Pythons, and those that take minutes
 	$(BIN)/python -m pytest -m "system or slow"
 
-test-aarch64: $(INSTALLED)  ## the device side in a Debian arm64 userland under qemu (root; half an hour)
+test-aarch64: $(INSTALLED)  ## the device side in a Debian arm64 userland under qemu (root; about 5 minutes)
 	$(BIN)/python -m pytest -m aarch64
 
 benchmarks: $(INSTALLED)  ## repeat the speed figures of docs/results.md (about 5 minutes, machine otherwise idle)

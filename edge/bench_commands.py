@@ -7,12 +7,15 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edge.errors import EdgeError
 from edge.interpreters import KERNELS
 from edge.runtime import RUNTIMES
 from tfc.codec.whole_file import written_whole
+
+if TYPE_CHECKING:  # a report is not always wanted
+    from edge.bench_report import Profiles
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
@@ -81,7 +84,7 @@ def _named_for(path: Path, host: str, hosts: Sequence[str]) -> Path:
     return path.with_name(f"{path.stem}-{safe}{path.suffix}")
 
 
-def _write(result: dict[str, Any], options: argparse.Namespace, host: str, profiles: dict[str, Any]) -> None:
+def _write(result: dict[str, Any], options: argparse.Namespace, host: str, profiles: Profiles) -> None:
     from edge.bench_report import to_html
     from edge.bench_table import to_csv
 
@@ -101,16 +104,18 @@ def _bench(options: argparse.Namespace) -> int:
 
     if options.host and options.benchmark_model:
         raise EdgeError("--benchmark-model runs on this machine: not together with --host")
-    profiles = {}
+    profiles: Profiles = []
     if options.benchmark_model:
         # First: a tool that doesn't work is known at once.
         settings = _settings(options)
-        profiles = {path.name: profile(options.benchmark_model, path, settings) for path in options.files}
-    results = [_there(options, host) for host in options.host] if options.host else [_here(options)]
-    for host, result in zip(options.host or [""], results, strict=True):
-        _write(result, options, host, profiles)
-        print(format_bench(result))
-    for name, operators in profiles.items():
+        profiles = [(path.name, profile(options.benchmark_model, path, settings)) for path in options.files]
+    results = []
+    for host in options.host or [""]:
+        results.append(_there(options, host) if host else _here(options))
+        # Now: a machine that fails takes nothing from those before it.
+        _write(results[-1], options, host, profiles)
+        print(format_bench(results[-1]))
+    for name, operators in profiles:
         print(f"\n{name}, per operator\n{format_profile(operators)}")
     if len(results) > 1:
         print("\n" + format_comparison(results))

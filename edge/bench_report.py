@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
-from pathlib import Path
 from typing import Any
 
 from edge.bench_table import BENCH_HEADER, bench_notes, bench_rows, device_name, milliseconds
 from edge.operator_profile import OperatorTime
 from edge.svg import COLOURS, Bar, Point, bars, scatter
-from tfc.codec.whole_file import written_whole
+
+Profiles = Sequence[tuple[str, Sequence[OperatorTime]]]
+"""Files' names, and the times of their operators."""
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; margin: 0 auto; max-width: 74rem;
@@ -27,7 +28,7 @@ tbody th { font-weight: 600; } thead th { border-bottom: 2px solid #555; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; font-size: .9rem; } dd { margin: 0;
   overflow-wrap: anywhere; }
 .key span { display: inline-block; width: .8em; height: .8em; margin: 0 .3em 0 1em; }
-@media (max-width: 40rem) { figure.wide { overflow-x: auto; } figure.wide svg { min-width: 30rem; } }
+@media (max-width: 40rem) { figure.wide { overflow-x: auto; } figure.wide svg { min-width: 42rem; } }
 """
 
 
@@ -148,12 +149,12 @@ def _profile(name: str, operators: Sequence[OperatorTime]) -> str:
     )
 
 
-def to_html(result: dict[str, Any], profiles: dict[str, list[OperatorTime]] | None = None) -> str:
+def to_html(result: dict[str, Any], profiles: Profiles = ()) -> str:
     """Returns the report of a measurement.
 
     Args:
         result: What `edge.bench.bench` returned.
-        profiles: Operators' times by file name, from TensorFlow's benchmark tool.
+        profiles: Files' names and operators' times, from TensorFlow's benchmark tool.
     """
     notes = "".join(
         f'<p class="{"warn" if note.startswith(("warning", "incomplete", "not measured")) else "note"}">'
@@ -164,7 +165,7 @@ def to_html(result: dict[str, Any], profiles: dict[str, list[OperatorTime]] | No
     if not figures:
         figures = '<p class="note">Accuracy: not measured (no --data).</p>'
     latency = _figure(latency_figure(result), "Median latency; the line reaches from the 10th to the 90th percentile.")
-    operators = "".join(_profile(name, times) for name, times in (profiles or {}).items())
+    operators = "".join(_profile(name, times) for name, times in profiles)
     title = f"Model files on {device_name(result)}"
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
@@ -174,15 +175,3 @@ def to_html(result: dict[str, Any], profiles: dict[str, list[OperatorTime]] | No
         f"<h2>Latency</h2>{_key(_groups(result))}{latency}<h2>Accuracy</h2>{figures}{operators}"
         f"<h2>How it was measured</h2>{_environment(result)}</main></body></html>\n"
     )
-
-
-def write_html(result: dict[str, Any], out: Path, profiles: dict[str, list[OperatorTime]] | None = None) -> None:
-    """Writes the report; the file is replaced whole.
-
-    Args:
-        result: What `edge.bench.bench` returned.
-        out: The HTML file.
-        profiles: Operators' times by file name.
-    """
-    with written_whole(out) as temporary:
-        temporary.write_text(to_html(result, profiles), encoding="utf-8")

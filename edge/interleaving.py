@@ -89,13 +89,14 @@ def interleaved_latencies(
         try:
             # The first run of a turn is not counted: the caches still hold the file before.
             found = {position: runners[position].run(1 + runs_per_slice[position])[1:] for position in order}
+            for position, values in found.items():
+                samples[position].append(values)
+            progress("latency", (number + 1) / settings.slices)
         except KeyboardInterrupt:
-            if not number:
+            finished = min(map(len, samples))
+            if not finished:
                 raise
-            return samples, False
-        for position, values in found.items():
-            samples[position].append(values)
-        progress("latency", (number + 1) / settings.slices)
+            return [slices[:finished] for slices in samples], False
     return samples, True
 
 

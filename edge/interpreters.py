@@ -19,7 +19,7 @@ KERNELS = {
     "reference": "BUILTIN_REF",
 }
 """What computes, and the interpreters' name for it: the default delegate (XNNPACK) where it can and the optimised
-kernels elsewhere; these kernels alone; the plain C++ ones, which compute alike on every processor."""
+kernels elsewhere; these kernels alone; the plain C++ ones, whose integers are the same on every processor."""
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,7 @@ class _Connection:
         if shutil.which(self._words[0]) is None:
             raise EdgeError(f"--ssh {settings.ssh}: no such program; install OpenSSH's client (openssh-client)")
 
-    def run(self, command: str, what: str, content: bytes = b"", allowed: Sequence[int] = (0,)) -> str:
+    def run(self, command: str, what: str, content: bytes = b"") -> str:
         """Runs a shell command there; returns what it prints.
 
         Raises:
@@ -103,7 +103,7 @@ class _Connection:
         errors = done.stderr.decode(errors="replace")
         if done.returncode == _CONNECTION_FAILED:
             raise EdgeError(f"{self.host}: no connection: {_last_line(errors)}")
-        if done.returncode not in allowed:
+        if done.returncode:
             raise EdgeError(f"{self.host}: {what}: {_last_line(errors).removeprefix('error: ')}")
         return done.stdout.decode(errors="replace")
 

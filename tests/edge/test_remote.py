@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 from programs import needs_root, program
 
+from edge.bench import bench
 from edge.cli import main
 from edge.errors import EdgeError
+from edge.interleaving import BenchSettings
 from edge.remote import remote_names
 
 QUICK = ["--min-runs", "20", "--min-seconds", "0"]
@@ -115,6 +117,23 @@ def test_bad_words_are_refused_before_anything_is_copied(words, message, exporte
     assert main(["bench", str(exported / "model-int8.tflite"), *words]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ") and message in line
+
+
+def test_a_machine_that_fails_takes_nothing_from_those_before_it(exported, tmp_path, monkeypatch, capsys):
+    file = exported / "model-int8.tflite"
+    measured = bench([file], settings=BenchSettings(min_runs=20, min_seconds=0, slices=2))
+
+    def bench_on(host, *_, **__):
+        if host == "pi@second":
+            raise EdgeError(f"{host}: no connection: timed out")
+        return {**measured, "host": host}
+
+    monkeypatch.setattr("edge.remote.bench_on", bench_on)
+    words = ["bench", str(file), "--host", "pi@first", "--host", "pi@second", "--json", str(tmp_path / "b.json")]
+    assert main(words) == 1
+    assert capsys.readouterr().err == "error: pi@second: no connection: timed out\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["b-pi-first.json"]
+    assert json.loads((tmp_path / "b-pi-first.json").read_text())["host"] == "pi@first"
 
 
 def test_files_of_one_folder_stay_together():
