@@ -127,8 +127,10 @@ def _sweep(options: argparse.Namespace) -> int:
         return 0
     _require_workstation()
     from tfc.comparison import comparison_table, mean_table
+    from tfc.run_log import console_log
 
-    finished = run_all(runs, options.out, progress=not options.quiet)
+    with console_log(logging.INFO if options.verbose else logging.WARNING):
+        finished = run_all(runs, options.out, progress=not options.quiet)
     print(comparison_table(finished).to_markdown())
     means = mean_table(finished)
     print(f"\n{means.to_markdown()}\n{means.note}")
@@ -206,6 +208,11 @@ def _parser() -> argparse.ArgumentParser:
             help="change a key (see 'tfc presets --keys'); may be repeated",
         )
 
+    def add_loudness(command: argparse.ArgumentParser) -> None:
+        loudness = command.add_mutually_exclusive_group()
+        loudness.add_argument("--quiet", action="store_true", help="no progress bar; warnings are shown all the same")
+        loudness.add_argument("--verbose", action="store_true", help="show what goes to runs' logs, a line per round")
+
     run = add(
         "run",
         "run one experiment; one that was not finished goes on after its last round",
@@ -214,9 +221,7 @@ def _parser() -> argparse.ArgumentParser:
     add_experiment(run)
     run.add_argument("--out", type=Path, metavar="DIR", help="the run's folder (default: runs/PRESET-METHOD-seedN)")
     run.add_argument("--force", action="store_true", help="start anew where a run is already, finished or not")
-    loudness = run.add_mutually_exclusive_group()
-    loudness.add_argument("--quiet", action="store_true", help="no progress bar; warnings are shown all the same")
-    loudness.add_argument("--verbose", action="store_true", help="show what goes to the run's log, a line per round")
+    add_loudness(run)
     run.add_argument("--record-payloads", action="store_true", help="keep every payload, for 'tfc replay'")
     run.add_argument(
         "--workers", metavar="HOST:PORT,...", help="divide the clients among these workers ('tfc worker' on each host)"
@@ -264,7 +269,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     sweep.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the runs' folders")
     sweep.add_argument("--list", action="store_true", help="list the runs' names and end")
-    sweep.add_argument("--quiet", action="store_true", help="no progress bars")
+    add_loudness(sweep)
     sweep.set_defaults(function=_sweep)
 
     replay = add(

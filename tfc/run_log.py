@@ -26,21 +26,31 @@ class _ConsoleHandler(logging.Handler):
         tqdm.write(self.format(record), file=sys.stderr)
 
 
+class _Onward(logging.Handler):
+    """Hands on to the root logger's handlers what they would have got without the run's own level."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        logging.getLogger().callHandlers(record)
+
+
 @contextlib.contextmanager
-def _handled_by(handler: logging.Handler, level: int) -> Iterator[None]:
+def _handled_by(handler: logging.Handler, level: int, *, onward: bool) -> Iterator[None]:
     handler.setLevel(level)
-    loggers = [logging.getLogger(name) for name in _LOGGERS]
-    before = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.addHandler(handler)
-        logger.setLevel(min(level, logger.getEffectiveLevel()))
-    try:
+    with contextlib.ExitStack() as before:
+        for logger in map(logging.getLogger, _LOGGERS):
+            before.callback(logger.setLevel, logger.level)
+            before.callback(setattr, logger, "propagate", logger.propagate)
+            handlers = [handler]
+            # A library may have set up the root logger: without this every round's line would be on the console, twice.
+            if onward and logger.propagate:
+                handlers.append(_Onward(logger.getEffectiveLevel()))
+            logger.setLevel(min(level, logger.getEffectiveLevel()))
+            logger.propagate = False
+            for each in handlers:
+                logger.addHandler(each)
+                before.callback(logger.removeHandler, each)
+        before.callback(handler.close)
         yield
-    finally:
-        for logger, old in zip(loggers, before, strict=True):
-            logger.removeHandler(handler)
-            logger.setLevel(old)
-        handler.close()
 
 
 @contextlib.contextmanager
@@ -52,7 +62,7 @@ def console_log(level: int) -> Iterator[None]:
     """
     handler = _ConsoleHandler()
     handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
-    with _handled_by(handler, level):
+    with _handled_by(handler, level, onward=False):
         yield
 
 
@@ -67,7 +77,7 @@ def log_file(folder: Path) -> Iterator[None]:
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", TIME_FORMAT))
     logging.captureWarnings(True)
     try:
-        with _handled_by(handler, logging.INFO):
+        with _handled_by(handler, logging.INFO, onward=True):
             yield
     finally:
         logging.captureWarnings(False)

@@ -80,6 +80,21 @@ def test_the_console_shows_what_was_asked_for_and_the_file_everything(tmp_path, 
     assert len((tmp_path / "run.log").read_text().splitlines()) == 2
 
 
+def test_handlers_of_the_root_logger_get_what_they_would_get_without_a_run(tmp_path):
+    shown = []
+    handler = logging.Handler()
+    handler.emit = lambda record: shown.append(record.getMessage())
+    logging.getLogger().addHandler(handler)
+    try:
+        with log_file(tmp_path):
+            logging.getLogger("tfc.x").info("round done")
+            logging.getLogger("tfc.x").warning("slow")
+        logging.getLogger("tfc.x").warning("after the run")
+    finally:
+        logging.getLogger().removeHandler(handler)
+    assert shown == ["slow", "after the run"]
+
+
 def make_run(path, process, *, rounds=4, done=2):
     path.mkdir()
     (path / "config.toml").write_text(f"rounds = {rounds}\n")
