@@ -22,11 +22,11 @@ from record import interleaved_ms, paired_ratio, save
 from tfc import config
 from tfc.codec import graph
 from tfc.codec.message_spec import HeldModel
+from tfc.experiment import build_ood, load_clients, load_dataset, model_builder
 from tfc.federated.aggregator import ClientPayloads, mean_of_payloads
 from tfc.federated.client_data import client_data, client_data_type
 from tfc.federated.global_model import ModelSpec, held_model
 from tfc.federated.process import build_fedcompress, process_spec
-from tfc.simulation import build_ood, load_clients, load_dataset, model_builder
 from tfc.workers import local_worker
 
 

@@ -38,9 +38,9 @@ from edge.runtime import TfliteModel, find_runtime
 from edge.table_expansion import expand_tables
 from edge.verification import VerifySettings, verify
 from tfc import config
+from tfc.device_data import write_device_data
 from tfc.payload_files import rounds_in
 from tfc.round_model import write_round_model
-from tfc.simulation import write_device_data
 
 VARIANTS = ("f32", "wo8", "int8", "lut", "packed")
 

@@ -20,9 +20,9 @@ from record import interleaved_ms, paired_ratio, save
 
 from tfc import config
 from tfc.data.pixels import to_float
+from tfc.experiment import load_clients, load_dataset, model_builder
 from tfc.federated.client_data import client_data, client_data_type
 from tfc.federated.process import build_fedavg
-from tfc.simulation import load_clients, load_dataset, model_builder
 from tfc.training import shuffled_order
 from tfc.workers import local_worker
 

@@ -80,6 +80,7 @@ def type_command(command, template, monkeypatch):
     from edge.cli import _parser as edge_parser
     from edge.cli import main as edge
     from tfc import simulation
+    from tfc.cli import _parser as tfc_parser
     from tfc.cli import main as tfc
     from tfc.run_folder import read_run
 
@@ -90,6 +91,9 @@ def type_command(command, template, monkeypatch):
     )
     if "--host" in words:  # tested with a real server in test_remote.py
         edge_parser().parse_args(words)
+        return 0
+    if words[0] == "worker":  # serves until Ctrl-C; tested in test_several_machines.py
+        tfc_parser().parse_args(words)
         return 0
 
     def copied(config, out, **options):

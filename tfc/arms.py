@@ -1,4 +1,4 @@
-"""Runs that differ in nothing but their seed, taken together; and how many bytes it takes to get somewhere."""
+"""Runs that differ in nothing but their seed, taken together; how many bytes and hours it takes to get somewhere."""
 
 from __future__ import annotations
 
@@ -54,6 +54,11 @@ class Arm:
         return str(self.runs[0].summary["method"])
 
     @property
+    def is_baseline(self) -> bool:
+        """Whether it is plain FedAvg, which others are measured by."""
+        return self.method == "fedavg" and self.runs[0].summary.get("aggregation", "mean") == "mean"
+
+    @property
     def total_bytes(self) -> float:
         """Bytes of both directions, mean over seeds."""
         return self.mean("uplink_bytes") + self.mean("downlink_bytes")
@@ -91,9 +96,20 @@ class Arm:
     @property
     def bytes_so_far(self) -> list[float]:
         """Bytes of both directions until the end of each round, mean over seeds."""
-        totals = (
-            itertools.accumulate(row.uplink_bytes + row.downlink_bytes for row in run.rounds) for run in self.runs
-        )
+        return self._so_far(lambda row: row.uplink_bytes + row.downlink_bytes)
+
+    @property
+    def hours_so_far(self) -> list[float]:
+        """Simulated hours until the end of each round, mean over seeds."""
+        return self._so_far(lambda row: row.simulated_seconds / 3600)
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether simulated time was counted: older versions did not."""
+        return all(row.simulated_seconds > 0 for run in self.runs for row in run.rounds)
+
+    def _so_far(self, value: Callable[[RoundMetrics], float]) -> list[float]:
+        totals = (itertools.accumulate(value(row) for row in run.rounds) for run in self.runs)
         return [statistics.fmean(values) for values in zip(*totals, strict=False)]
 
     def bytes_to(self, accuracy: float) -> float | None:
@@ -102,8 +118,19 @@ class Arm:
         Args:
             accuracy: Share of right answers.
         """
-        pairs = zip(self.accuracies, self.bytes_so_far, strict=True)
-        return next((sent for reached, sent in pairs if reached >= accuracy), None)
+        return self._first(self.bytes_so_far, accuracy)
+
+    def hours_to(self, accuracy: float) -> float | None:
+        """Returns the simulated hours until the mean curve reaches an accuracy; None where it never does.
+
+        Args:
+            accuracy: Share of right answers.
+        """
+        return self._first(self.hours_so_far, accuracy)
+
+    def _first(self, so_far: Sequence[float], accuracy: float) -> float | None:
+        pairs = zip(self.accuracies, so_far, strict=True)
+        return next((amount for reached, amount in pairs if reached >= accuracy), None)
 
 
 def _settings_but_seed(run: FinishedRun) -> ExperimentConfig | Path:
@@ -132,6 +159,16 @@ def group(runs: Sequence[FinishedRun]) -> list[Arm]:
     ]
 
 
+def baseline(arms: Sequence[Arm]) -> Arm | None:
+    """Returns the row that the others are measured by; None unless exactly one of them is plain FedAvg.
+
+    Args:
+        arms: The rows of one comparison.
+    """
+    found = [arm for arm in arms if arm.is_baseline]
+    return found[0] if len(found) == 1 else None
+
+
 def target_accuracy(arms: Sequence[Arm]) -> float | None:
     """Returns FedAvg's accuracy (mean of its last three rounds and of its seeds) minus a point.
 
@@ -141,8 +178,22 @@ def target_accuracy(arms: Sequence[Arm]) -> float | None:
     Returns:
         None unless exactly one of them is FedAvg's.
     """
-    baselines = [arm for arm in arms if arm.method == "fedavg"]
-    return baselines[0].mean("last3_accuracy") - POINTS_BELOW if len(baselines) == 1 else None
+    found = baseline(arms)
+    return found.mean("last3_accuracy") - POINTS_BELOW if found else None
+
+
+def times_sooner(arm: Arm, arms: Sequence[Arm]) -> float | None:
+    """Returns FedAvg's simulated time to its accuracy minus a point by an arm's; None where one never gets there.
+
+    Args:
+        arm: One row of a comparison.
+        arms: All of them.
+    """
+    reference, accuracy = baseline(arms), target_accuracy(arms)
+    if reference is None or accuracy is None or not (arm.is_timed and reference.is_timed):
+        return None
+    own, other = arm.hours_to(accuracy), reference.hours_to(accuracy)
+    return None if own is None or other is None else other / own
 
 
 def ranked(arms: Sequence[Arm], accuracy: float) -> list[Arm]:

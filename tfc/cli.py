@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tfc import __version__
-from tfc.errors import RunError, TfcError
+from tfc.errors import RunError, RunInterruptedError, TfcError
 
 _NEEDS_WORKSTATION = ("tensorflow", "tensorflow_federated", "tensorflow_model_optimization")
 _INSTALL = (
@@ -32,16 +32,38 @@ def _run(options: argparse.Namespace) -> int:
     experiment = config.load(options.experiment, options.set)
     _require_workstation()
     from tfc.comparison import comparison_table
+    from tfc.remote_workers import worker_addresses
+    from tfc.run_log import console_log
     from tfc.simulation import run
 
     name = f"{Path(options.experiment).stem}-{experiment.method}-seed{experiment.seed}"
     out = options.out or Path("runs") / name
-    finished = run(
-        experiment, out, force=options.force, progress=not options.quiet, record_payloads=options.record_payloads
-    )
+    with console_log(logging.INFO if options.verbose else logging.WARNING):
+        finished = run(
+            experiment,
+            out,
+            force=options.force,
+            progress=not options.quiet,
+            record_payloads=options.record_payloads,
+            workers=worker_addresses(options.workers) if options.workers is not None else (),
+        )
     print(comparison_table([finished]).to_markdown())
     payloads = ", payloads/" if options.record_payloads else ""
     print(f"\n{out}/: config.toml, metrics.csv, summary.json, figures/, model.keras, calibration.npz{payloads}")
+    return 0
+
+
+def _status(options: argparse.Namespace) -> int:
+    from tfc.run_status import describe_status, read_status
+
+    print(describe_status(read_status(options.run)))
+    return 0
+
+
+def _worker(options: argparse.Namespace) -> int:
+    from tfc.worker_command import serve
+
+    serve(options.listen, options.port, options.max_concurrent_clients)
     return 0
 
 
@@ -105,8 +127,10 @@ def _sweep(options: argparse.Namespace) -> int:
         return 0
     _require_workstation()
     from tfc.comparison import comparison_table, mean_table
+    from tfc.run_log import console_log
 
-    finished = run_all(runs, options.out, progress=not options.quiet)
+    with console_log(logging.INFO if options.verbose else logging.WARNING):
+        finished = run_all(runs, options.out, progress=not options.quiet)
     print(comparison_table(finished).to_markdown())
     means = mean_table(finished)
     print(f"\n{means.to_markdown()}\n{means.note}")
@@ -146,7 +170,7 @@ def _data(options: argparse.Namespace) -> int:
 
     experiment = config.load(options.experiment, options.set)
     _require_workstation()
-    from tfc.simulation import write_device_data
+    from tfc.device_data import write_device_data
 
     for path in write_device_data(experiment, options.out, options.calibration_examples):
         print(path)
@@ -184,21 +208,55 @@ def _parser() -> argparse.ArgumentParser:
             help="change a key (see 'tfc presets --keys'); may be repeated",
         )
 
+    def add_loudness(command: argparse.ArgumentParser) -> None:
+        loudness = command.add_mutually_exclusive_group()
+        loudness.add_argument("--quiet", action="store_true", help="no progress bar; warnings are shown all the same")
+        loudness.add_argument("--verbose", action="store_true", help="show what goes to runs' logs, a line per round")
+
     run = add(
         "run",
-        "run one experiment",
+        "run one experiment; one that was not finished goes on after its last round",
         "tfc run fashion-resnet8 --set seed=1 --set communication.target_ratio=40 --out runs/r40",
     )
     add_experiment(run)
     run.add_argument("--out", type=Path, metavar="DIR", help="the run's folder (default: runs/PRESET-METHOD-seedN)")
-    run.add_argument("--force", action="store_true", help="replace an existing run")
-    run.add_argument("--quiet", action="store_true", help="no progress bar")
+    run.add_argument("--force", action="store_true", help="start anew where a run is already, finished or not")
+    add_loudness(run)
     run.add_argument("--record-payloads", action="store_true", help="keep every payload, for 'tfc replay'")
+    run.add_argument(
+        "--workers", metavar="HOST:PORT,...", help="divide the clients among these workers ('tfc worker' on each host)"
+    )
     run.set_defaults(function=_run)
+
+    status = add(
+        "status", "say how far a run is, whether it is alive, and how long it will take", "tfc status runs/mine"
+    )
+    status.add_argument("run", type=Path, metavar="RUN", help="folder of a run, finished or not")
+    status.set_defaults(function=_status)
+
+    worker = add(
+        "worker",
+        "train clients for runs of other machines, until Ctrl-C",
+        "tfc worker --port 7000                                        # on each host\n"
+        "  ssh -N -L 7001:127.0.0.1:7000 user@host                       # on the machine of the run, once per host\n"
+        "  tfc run demo --workers 127.0.0.1:7001,127.0.0.1:7002",
+    )
+    worker.add_argument("--port", type=int, required=True, metavar="N", help="TCP port; 0 for a free one")
+    worker.add_argument(
+        "--listen",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="address of this host where it is reached (default: 127.0.0.1; nobody is asked who they are: a private "
+        "network only)",
+    )
+    worker.add_argument(
+        "--max-concurrent-clients", type=int, default=0, metavar="N", help="clients at a time (default: as TFF likes)"
+    )
+    worker.set_defaults(function=_worker)
 
     sweep = add(
         "sweep",
-        "run every combination of methods, seeds and other keys, one at a time; finished runs stay",
+        "run every combination of methods, seeds and other keys, one at a time; what was begun goes on",
         "tfc sweep fashion-resnet8 --seeds 0 1 2 --out runs/reference\n"
         "  tfc sweep demo --methods fedcompress --vary communication.rate_weight=0.4,0.8 --out runs/rates\n"
         "  tfc sweep benchmarks/sweeps/methods-iid.toml --out runs/methods-iid",
@@ -211,7 +269,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     sweep.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the runs' folders")
     sweep.add_argument("--list", action="store_true", help="list the runs' names and end")
-    sweep.add_argument("--quiet", action="store_true", help="no progress bars")
+    add_loudness(sweep)
     sweep.set_defaults(function=_sweep)
 
     replay = add(
@@ -269,6 +327,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return int(options.function(options))
+    except RunInterruptedError as interruption:
+        print(f"interrupted: {interruption}", file=sys.stderr)
+        return 130
     except TfcError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tfc.arms import group, ranked, target_accuracy
+from tfc.arms import Arm, group, ranked, target_accuracy, times_sooner
 from tfc.replay import ReplayedRound
 from tfc.run_folder import FinishedRun
 from tfc.table import Table
@@ -56,6 +56,13 @@ def comparison_table(runs: Sequence[FinishedRun]) -> Table:
     )
 
 
+def _hours(arm: Arm, arms: Sequence[Arm], target: float) -> tuple[str, str]:
+    """Cells of an arm's simulated time to the target."""
+    needed, factor = arm.hours_to(target) if arm.is_timed else None, times_sooner(arm, arms)
+    missing = "not reached" if arm.is_timed else "not counted"
+    return (missing if needed is None else f"{needed:.3f}", _ratio(factor))
+
+
 def mean_table(runs: Sequence[FinishedRun]) -> Table:
     """Returns means over seeds: one row per set of runs that differ in nothing but their seed.
 
@@ -83,14 +90,15 @@ def mean_table(runs: Sequence[FinishedRun]) -> Table:
         ]
         if target is not None:
             needed = arm.bytes_to(target)
-            cells.append("not reached" if needed is None else f"{needed / 1e6:.3f}")
+            cells += ["not reached" if needed is None else f"{needed / 1e6:.3f}", *_hours(arm, arms, target)]
         rows.append(tuple(cells))
     note = "Mean and standard deviation over seeds."
     if target is not None:
-        header.append(f"MB to {target:.4f}")
+        header += [f"MB to {target:.4f}", f"h to {target:.4f}", "sooner"]
         note += (
             f" MB to {target:.4f}: both directions, until the mean accuracy of a round first reaches FedAvg's minus a "
-            "point; fewest first."
+            "point; fewest first. h: simulated hours on the links and devices of [network]; sooner: FedAvg's hours to "
+            "it by these."
         )
     return Table("Means over seeds", tuple(header), tuple(rows), note)
 

@@ -58,6 +58,7 @@ AUGMENTATION_NAMES = ("none", "flip-crop-cutout")
 WORDS = ("ten", "twelve", "all")
 UPLINKS = ("weights", "update")
 SMALL_VALUES = ("float32", "int8")
+AGGREGATION_NAMES = ("mean", "robust", "dp")
 METHODS = ("eden", "fedavg", "fedcompress", "fedzip", "stc", "tff8bit")
 _COUNT = Range(1)
 _COUNT_OR_ZERO = Range(0)
@@ -167,7 +168,37 @@ class ServerConfig:
     temperature: float = key(2.0, "temperature T of the softmax", _RATE)
     ood_examples: int = key(2000, "out-of-distribution examples per epoch", _COUNT)
     ood: str = key("auto", "what to distil on; auto: audio for data sets of audio, else images", OOD_NAMES)
+    update_norm_bound: float = key(
+        0.0, "a client's change is scaled down to this L2 norm; 0: it counts as it is", Range(0)
+    )
+    noise_multiplier: float = key(
+        0.3, "aggregation dp: standard deviation of the noise in units of server.update_norm_bound", Range(0)
+    )
     ood_dir: str = key("", "folder of images, or of WAV and FLAC files, to distil on; empty for procedural ones")
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Links and devices of the clients, for simulated time: it changes no result unless there is a deadline."""
+
+    uplink_mbps: float = key(5.0, "a client's uplink, 10^6 bits per second", _RATE)
+    downlink_mbps: float = key(20.0, "a client's downlink, 10^6 bits per second", _RATE)
+    examples_per_second: float = key(200.0, "training speed of the median client", _RATE)
+    speed_spread: float = key(0.5, "standard deviation of the logarithm of clients' speeds", Range(0, 5))
+
+
+@dataclass(frozen=True)
+class FaultsConfig:
+    """What goes wrong, drawn anew for every client in every attempt of every round."""
+
+    dropout: float = key(0.0, "probability that a client vanishes", Range(0, 1))
+    not_finite: float = key(0.0, "probability that a client's update is not finite", Range(0, 1))
+    corrupt: float = key(0.0, "probability that a client's answer is damaged on its way", Range(0, 1))
+    deadline_seconds: float = key(0.0, "answers later than this (simulated) do not count; 0: all do", Range(0))
+    min_clients: int = key(0, "a round with fewer sound answers is repeated with other clients", _COUNT_OR_ZERO)
+    max_attempts: int = key(3, "attempts at a round before the run ends with an error", _COUNT)
+    poisoned_clients: int = key(0, "number of clients that always send a harmful update", _COUNT_OR_ZERO)
+    poison_scale: float = key(-10.0, "what poisoned clients multiply the change of their weights by", Range(-1e6, 1e6))
 
 
 @dataclass(frozen=True)
@@ -176,14 +207,22 @@ class ExperimentConfig:
 
     method: str = key("fedcompress", f"federated method: {', '.join(METHODS)}", METHODS)
     rounds: int = key(12, "number of rounds", _COUNT)
+    aggregation: str = key(
+        "mean", "how fedavg joins updates: as payloads, or by an aggregator of TFF's", AGGREGATION_NAMES
+    )
     clients_per_round: int = key(0, "clients sampled each round; 0 for all", _COUNT_OR_ZERO)
     seed: int = key(0, "seed of everything random", Range(0, 2**31 - 1))
+    max_concurrent_clients: int = key(
+        0, "clients that train at the same time; 0 for as many as TFF likes", _COUNT_OR_ZERO
+    )
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     clustering: ClusteringConfig = field(default_factory=ClusteringConfig)
     communication: CommunicationConfig = field(default_factory=CommunicationConfig)
     server: ServerConfig = field(default_factory=ServerConfig)
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    faults: FaultsConfig = field(default_factory=FaultsConfig)
 
 
 def _checked_value(path: str, value: Any, expected: Any, allowed: Range | tuple[str, ...] | None) -> Any:
@@ -255,6 +294,7 @@ def from_dict(values: dict[str, Any]) -> ExperimentConfig:
         raise ConfigError(
             f"clients_per_round must be at most data.num_clients = {data.num_clients}; found {config.clients_per_round}"
         )
+    _check_faults(config)
     if config.method == "fedcompress" and data.validation_fraction == 0:
         raise ConfigError(
             "data.validation_fraction must be more than 0 for fedcompress: its number of clusters follows the clients' "
@@ -276,6 +316,24 @@ def from_dict(values: dict[str, Any]) -> ExperimentConfig:
     if data.dataset == "npz" and not data.data_dir:
         raise ConfigError("data.data_dir must name the NPZ file when data.dataset is npz")
     return config
+
+
+def _check_faults(config: ExperimentConfig) -> None:
+    """Refuses faults that can't be, and ways to bear them that don't fit the method."""
+    most = config.clients_per_round or config.data.num_clients
+    for name, value, limit, what in (
+        ("faults.min_clients", config.faults.min_clients, most, "the clients of a round"),
+        ("faults.poisoned_clients", config.faults.poisoned_clients, config.data.num_clients, "data.num_clients"),
+    ):
+        if value > limit:
+            raise ConfigError(f"{name} must be at most {what} = {limit}; found {value}")
+    if config.aggregation != "mean" and config.method != "fedavg":
+        raise ConfigError(
+            f"aggregation = {config.aggregation!r} needs method = 'fedavg': it joins float32 updates, and those of "
+            f"{config.method} are coded"
+        )
+    if config.aggregation == "dp" and not config.server.update_norm_bound:
+        raise ConfigError("aggregation = 'dp' needs server.update_norm_bound: the noise is in units of it; found 0")
 
 
 def _check_fedcompress(config: ExperimentConfig) -> None:

@@ -17,5 +17,9 @@ class RunError(TfcError):
     """A run cannot start, or cannot go on."""
 
 
+class RunInterruptedError(TfcError):
+    """The user ended a run between two rounds; it can go on."""
+
+
 class WorkerError(TfcError):
     """TFF's worker process did not start, or ended before its time."""

@@ -84,6 +84,28 @@ def accuracy_per_megabyte(runs: Sequence[FinishedRun]) -> Figure:
     return figure
 
 
+def accuracy_per_hour(runs: Sequence[FinishedRun]) -> Figure:
+    """Test accuracy against simulated hours on the links and devices that the runs are configured for (logarithmic)."""
+    figure, axes = _axes("Accuracy against simulated time", "simulated hours so far (log)", "test accuracy")
+    arms = group(runs)
+    timed = [arm for arm in arms if arm.is_timed]
+    if not timed:
+        axes.text(0.5, 0.5, "not recorded", ha="center", transform=axes.transAxes)
+        axes.set_axis_off()
+        return figure
+    for arm, style in zip(timed, _styles(), strict=False):
+        axes.plot(arm.hours_so_far, arm.accuracies, label=arm.label, **style)
+        _band(axes, arm.hours_so_far, arm, style["color"])
+    target = target_accuracy(arms)
+    if target is not None:
+        axes.axhline(target, color="#555555", linewidth=0.8, linestyle=":", label="FedAvg minus a point")
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.xaxis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "25" else "")
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    return figure
+
+
 def bytes_per_round(runs: Sequence[FinishedRun]) -> Figure:
     """Bytes of each direction in each round."""
     figure, axes = _axes("Traffic per round", "round", "kB per round, all clients (log)")
@@ -144,6 +166,7 @@ def examples_of_clients(runs: Sequence[FinishedRun]) -> Figure:
 
 
 FIGURES: dict[str, Callable[[Sequence[FinishedRun]], Figure]] = {
+    "accuracy_per_hour": accuracy_per_hour,
     "accuracy_per_megabyte": accuracy_per_megabyte,
     "accuracy_per_round": accuracy_per_round,
     "bytes_per_round": bytes_per_round,

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,6 +108,18 @@ def rounds_in(folder: Path) -> list[Path]:
     """
     complete = [path for path in folder.glob("round-*") if (path / "digests.json").is_file()]
     return sorted(complete, key=lambda path: int(path.name.split("-")[1]))
+
+
+def drop_rounds_after(folder: Path, round_number: int) -> None:
+    """Removes the payloads of rounds that a run will repeat.
+
+    Args:
+        folder: The run's folder of payloads.
+        round_number: Last round that stays.
+    """
+    for place in folder.glob("round-*"):
+        if int(place.name.split("-")[1]) > round_number:
+            shutil.rmtree(place)
 
 
 def read_round(place: Path) -> RoundPayloads:

@@ -2,30 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tfc.codec.message_spec import float32_message_bytes
 from tfc.federated.global_model import ModelSpec
-from tfc.federated.ledger import Shipment
-from tfc.payload_files import RoundPayloads, broadcast_digest, digest, write_round, write_spec
+from tfc.federated.ledger import DownlinkLedger, Shipment
+from tfc.payload_files import RoundPayloads, broadcast_digest, digest, drop_rounds_after, write_round, write_spec
 
 
 class PayloadRecorder:
     """Writes every payload of a run, round by round, and digests of what the server made of them."""
 
-    def __init__(self, folder: Path, spec: ModelSpec) -> None:
+    def __init__(
+        self, folder: Path, spec: ModelSpec, after: int = 0, broadcasts: Mapping[int, bytes] | None = None
+    ) -> None:
         """Writes what both ends know beforehand.
 
         Args:
             folder: The run's folder of payloads.
             spec: The model.
+            after: Round after which the run goes on; payloads of later rounds are removed.
+            broadcasts: What `needed` returned then.
         """
         self._folder = folder
-        self._broadcasts: dict[int, bytes] = {}
+        sizes = (*spec.downlink.kernel_sizes, *spec.downlink.other_sizes)
+        # No form of a model is twice as long as float32, and a little for models of next to nothing.
+        self._longest_key_frame = 2 * float32_message_bytes(sum(sizes), 0) + 4096
+        self._broadcasts = dict(broadcasts or {})
+        drop_rounds_after(folder, after)
         write_spec(folder, spec.downlink, spec.uplink)
+
+    def needed(self, ledger: DownlinkLedger, num_clients: int) -> dict[int, bytes]:
+        """Returns the broadcasts that a later round may still send to a client that missed them, by round.
+
+        A client that would need more bytes of them than a key frame takes gets the key frame.
+
+        Args:
+            ledger: Who holds which broadcast.
+            num_clients: Number of clients in all.
+        """
+        oldest = min(ledger.last_held.get(client, 0) for client in range(num_clients))
+        lengths = ledger.payload_bytes
+        return {
+            number: payload
+            for number, payload in self._broadcasts.items()
+            if number > oldest and sum(lengths[number - 1 :]) <= self._longest_key_frame
+        }
 
     def add(self, round_number: int, broadcast: Any, shipments: Sequence[Shipment], metrics: Any) -> None:
         """Writes a round.

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import shutil
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from tfc.codec.whole_file import written_whole
+from tfc.codec.whole_file import is_temporary, written_whole
 from tfc.errors import RunError
+from tfc.run_lock import LOCK
 
 _CLIENTS = "clients.csv"
 
@@ -31,8 +33,16 @@ class RoundMetrics:
         key_frame_bytes: Length of the round's key frame, which a client that missed broadcasts may get; 0 without one.
         rate_weight: Price of a bit of the clients' next updates, in mean squares of the update.
         clients_ok: Clients whose update counted.
-        clients_failed: Clients with no examples, an update that is not finite, or no answer.
+        clients_failed: Clients whose update did not count, in all attempts at the round: the sum of the next four.
         seconds: Wall time of the round in the simulation, evaluation excluded.
+        clients_dropped: Clients that did not answer, or had no examples.
+        clients_not_finite: Clients whose update was not finite.
+        clients_corrupt: Clients whose answer arrived and was refused.
+        clients_late: Clients that trained in vain: their answer would have come after the deadline. It is not received,
+            so it is not in `uplink_bytes`.
+        attempts: Attempts at the round; bytes and simulated time are those of all.
+        simulated_seconds: What the round would take on real links and devices (`tfc.network`); 0 in files of versions
+            that did not count it, which lack the last six columns.
     """
 
     round: int
@@ -47,23 +57,41 @@ class RoundMetrics:
     clients_ok: int
     clients_failed: int
     seconds: float
+    clients_dropped: int = 0
+    clients_not_finite: int = 0
+    clients_corrupt: int = 0
+    clients_late: int = 0
+    attempts: int = 1
+    simulated_seconds: float = 0.0
 
 
-def check_out(path: Path, *, force: bool) -> None:
-    """Refuses a place for a run before any work is done for it.
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turns the failure to write a run's file into one error; what was finished before stays.
 
     Args:
         path: The run's folder.
-        force: Whether an existing run there may be replaced.
 
     Raises:
-        RunError: If something is there already and `force` is false, or it is no run.
+        RunError: In place of OSError: names the file and the reason.
     """
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        if not force:
-            raise RunError(f"{path} already exists: choose another --out, or replace it with --force")
-        if not (path / "config.toml").is_file():
-            raise RunError(f"{path} is not a run (it has no config.toml): --force will not remove it")
+    try:
+        yield
+    except OSError as error:
+        raise RunError(
+            f"{error.filename or path}: cannot be written: {error.strerror or error}; the same command goes on after "
+            "the last round that was kept"
+        ) from error
+
+
+def _clear(path: Path) -> None:
+    """Removes an old run; its config.toml last, so that the rest can still be told for a run's."""
+    entries = sorted(path.iterdir(), key=lambda entry: entry.name == "config.toml")
+    for entry in entries:
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        elif entry.name != LOCK:
+            entry.unlink()
 
 
 class RunFolder:
@@ -73,25 +101,28 @@ class RunFolder:
         path: The folder.
     """
 
-    def __init__(self, path: Path, *, force: bool = False) -> None:
-        """Creates the folder.
+    def __init__(self, path: Path, rows: Sequence[RoundMetrics] | None = None) -> None:
+        """Creates the folder, or goes on with it.
 
         Args:
             path: Where; its parents are created.
-            force: Whether an existing run there is removed first.
+            rows: Rows of metrics.csv that a run that goes on has so far; what the file has beyond them is dropped.
+                Where None, the run starts, and an old one there is removed.
 
         Raises:
-            RunError: If something is there already and `force` is false or it is no run, or nothing can be written.
+            RunError: If nothing can be written.
         """
         self.path = path
-        try:
-            check_out(path, force=force)
-            if path.exists():
-                shutil.rmtree(path)
+        self._rows: list[RoundMetrics] = list(rows or ())
+        with writing(path):
             path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise RunError(f"{path}: cannot be written: {error.strerror or error}") from error
-        self._rows: list[RoundMetrics] = []
+            if rows is None:
+                _clear(path)
+                return
+            for leftover in path.rglob(".*"):  # what a killed process was writing
+                if is_temporary(leftover) and leftover.is_file():
+                    leftover.unlink()
+            self._write_metrics()
 
     def write_text(self, name: str, content: str) -> None:
         """Writes a text file of the run, whole or not at all."""
@@ -115,11 +146,14 @@ class RunFolder:
     def add_round(self, metrics: RoundMetrics) -> None:
         """Adds a row to metrics.csv; the file is replaced as a whole, so a reader never sees half a row."""
         self._rows.append(metrics)
+        self._write_metrics()
+
+    def _write_metrics(self) -> None:
         with (
             written_whole(self.path / "metrics.csv") as temporary,
             temporary.open("w", newline="", encoding="utf-8") as file,
         ):
-            writer = csv.DictWriter(file, list(asdict(metrics)))
+            writer = csv.DictWriter(file, [column.name for column in fields(RoundMetrics)])
             writer.writeheader()
             writer.writerows(asdict(row) for row in self._rows)
 

@@ -26,6 +26,8 @@ class Purpose(enum.IntEnum):
     ROTATION = 8
     DATASET = 9
     AUGMENTATION = 10
+    FAULTS = 11
+    SPEED = 12
 
 
 def generator(seed: int, purpose: Purpose, *keys: int) -> np.random.Generator:

@@ -1,4 +1,4 @@
-"""Several runs, one at a time: every combination of some keys' values. Runs that are finished stay."""
+"""Several runs, one at a time: every combination of some keys' values. What was begun goes on."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from tfc import config as configuration
 from tfc.config import ExperimentConfig
 from tfc.errors import ConfigError, RunError
+from tfc.resumption import differences
 from tfc.run_folder import FinishedRun, read_run
 
 
@@ -73,7 +74,7 @@ def plan(source: str, overrides: Sequence[str], axes: Sequence[tuple[str, Sequen
 
 
 def run_all(runs: Sequence[PlannedRun], out: Path, *, progress: bool = True) -> list[FinishedRun]:
-    """Runs what is not finished, one at a time.
+    """Runs what is not finished, one at a time; what was begun goes on.
 
     Args:
         runs: From `plan`.
@@ -84,7 +85,7 @@ def run_all(runs: Sequence[PlannedRun], out: Path, *, progress: bool = True) -> 
         All runs.
 
     Raises:
-        RunError: If a folder holds a finished run with other settings.
+        RunError: If a folder holds a run with other settings.
         TfcError: If a run can't be made.
     """
     from tfc.simulation import run
@@ -93,8 +94,12 @@ def run_all(runs: Sequence[PlannedRun], out: Path, *, progress: bool = True) -> 
         path = out / planned.name
         if (path / "summary.json").is_file():
             # Loaded, not compared as texts: keys that came later have their defaults in older files.
-            if configuration.load(str(path / "config.toml")) != planned.config:
-                raise RunError(f"{path} is a finished run with other settings: choose another --out, or remove it")
+            changed = differences(configuration.load(str(path / "config.toml")), planned.config)
+            if changed:
+                raise RunError(
+                    f"{path} is a finished run with other settings: {'; '.join(changed)}: choose another --out, or "
+                    "remove it"
+                )
         else:
-            run(planned.config, path, force=True, progress=progress)
+            run(planned.config, path, progress=progress)
     return [read_run(out / planned.name) for planned in runs]

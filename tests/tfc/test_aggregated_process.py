@@ -1,5 +1,7 @@
 """Float32 updates through TFF's own aggregators."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -7,10 +9,11 @@ import tensorflow_federated as tff
 from tiny_federation import DATA_TYPE, assert_equal, data_of, examples, model_fn, settings
 
 from tfc.codec.message_spec import float32_message_bytes
-from tfc.federated.aggregated_process import build_aggregated, build_tff8bit, quantized_bytes
+from tfc.config import AGGREGATION_NAMES
+from tfc.federated.aggregated_process import AGGREGATIONS, build_aggregated, build_tff8bit, quantized_bytes
 from tfc.federated.client_data import ClientFlags
 from tfc.federated.global_model import CLIENT_SCALARS
-from tfc.federated.process import METHODS
+from tfc.federated.process import METHODS, counted_by_formula
 
 CLIENTS = [examples(1, 24), examples(2, 16)]
 
@@ -42,22 +45,21 @@ def test_the_plain_mean_is_fedavg_and_nobodys_answer_changes_nothing(fedavg):
     assert metrics["finalizer"]["clients_ok"] == metrics["aggregator"]["uplink_bytes"] == 0
 
 
-@pytest.mark.parametrize(
-    "factory",
-    [
-        lambda: tff.learning.robust_aggregator(zeroing=False),
-        lambda: tff.aggregators.DifferentiallyPrivateFactory.gaussian_fixed(
-            noise_multiplier=1e-4, clients_per_round=2, clip=0.5
-        ),
-    ],
-    ids=["robust", "private"],
-)
-def test_other_aggregators_bound_what_a_client_can_do(fedavg, factory):
-    found, _ = weights_after(build_aggregated(model_fn, DATA_TYPE, settings(), factory()))
-    # The first bound of robust_aggregator is 1; the private one adds clipped changes and divides by the clients.
+def test_names_of_aggregations_are_registered():
+    assert set(AGGREGATION_NAMES) == {"mean", *AGGREGATIONS}
+
+
+@pytest.mark.parametrize("name", sorted(AGGREGATIONS))
+def test_aggregations_by_name_bound_what_a_client_can_do(fedavg, name):
+    tables = {"data": {"num_clients": 2}, "server": {"update_norm_bound": 0.5, "noise_multiplier": 1e-4}}
+    config = dataclasses.replace(settings(**tables), method="fedavg", aggregation=name)
+    found, metrics = weights_after(METHODS["fedavg"](model_fn, DATA_TYPE, config))
+    assert counted_by_formula(config) and not counted_by_formula(settings())
+    parameters = model_fn().count_params()
+    assert metrics["aggregator"]["uplink_bytes"] == 2 * float32_message_bytes(parameters, CLIENT_SCALARS)
     pairs = zip(tf.nest.flatten(found), tf.nest.flatten(fedavg[0]), strict=True)
     moved = np.sqrt(sum(np.square(a - b).sum() for a, b in pairs))
-    assert 0.05 < moved < 1.01
+    assert 0.05 < moved < 0.51
 
 
 def test_tffs_quantisation_is_close_to_fedavg_and_counted_by_formula(fedavg):

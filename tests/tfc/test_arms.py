@@ -9,11 +9,11 @@ from dataclasses import replace
 import pytest
 
 from tfc import config
-from tfc.arms import group, pareto_front, ranked, target_accuracy
+from tfc.arms import group, pareto_front, ranked, target_accuracy, times_sooner
 from tfc.cli import main
 from tfc.comparison import mean_table
 from tfc.errors import ConfigError
-from tfc.figures import accuracy_per_megabyte
+from tfc.figures import accuracy_per_hour, accuracy_per_megabyte
 from tfc.run_folder import RoundMetrics, RunFolder, read_run
 from tfc.sweep_file import is_sweep_file, plan_file
 from tfc.table import Table
@@ -33,18 +33,21 @@ server.compression = true
 """
 
 
-def finished(folder, name, accuracies, bytes_per_round, seed=0, **settings):
+def finished(folder, name, accuracies, bytes_per_round, seed=0, hours=0.0, **settings):
     """A run with these accuracies and bytes, half of them up."""
     experiment = replace(config.load("demo", [f"{key}={value}" for key, value in settings.items()]), seed=seed)
     run = RunFolder(folder / name)
     run.write_text("config.toml", config.to_toml(experiment))
     half = bytes_per_round // 2
     for number, accuracy in enumerate(accuracies, 1):
-        run.add_round(RoundMetrics(number, accuracy, 1.0, 0, 0.0, half, half, 0, 0.0, 3, 0, 1.0))
+        run.add_round(
+            RoundMetrics(number, accuracy, 1.0, 0, 0.0, half, half, 0, 0.0, 3, 0, 1.0, simulated_seconds=3600 * hours)
+        )
     sent = half * len(accuracies)
     run.write_summary(
         {
             "method": experiment.method,
+            "aggregation": experiment.aggregation,
             "rounds": len(accuracies),
             "final_accuracy": accuracies[-1],
             "last3_accuracy": statistics.fmean(accuracies[-3:]),
@@ -89,6 +92,36 @@ def test_seeds_make_one_arm_and_the_target_is_fedavgs(runs):
     assert [arm.name for arm in pareto_front(arms)] == ["thrifty", "fedavg"]
 
 
+def test_simulated_time_is_compared_at_fedavgs_accuracy(tmp_path):
+    timed = [
+        finished(tmp_path, "fedavg", [0.5, 0.81, 0.81, 0.81], 200_000, hours=2.0, method="fedavg"),
+        finished(tmp_path, "robust", [0.5, 0.6, 0.7, 0.8], 200_000, hours=2.0, method="fedavg", aggregation="robust"),
+        finished(tmp_path, "quick", [0.4, 0.70, 0.80, 0.80], 20_000, hours=0.5),
+        finished(tmp_path, "weak", [0.3, 0.40, 0.50, 0.60], 30_000, hours=0.1, **{"training.batch_size": 8}),
+        finished(tmp_path, "old", [0.3, 0.90, 0.90, 0.90], 30_000, **{"training.batch_size": 9}),
+    ]
+    arms = group(timed)
+    fedavg, robust, quick, weak, old = arms
+    assert quick.hours_so_far == pytest.approx([0.5, 1.0, 1.5, 2.0])
+    assert (quick.hours_to(0.8), weak.hours_to(0.8)) == (pytest.approx(1.5), None)
+    assert [times_sooner(arm, arms) for arm in (fedavg, robust, quick, weak, old)] == [
+        1.0, pytest.approx(0.5), pytest.approx(4 / 1.5), None, None,
+    ]  # fmt: skip
+    assert times_sooner(quick, arms[1:]) is None
+    cells = {row[0]: row[-2:] for row in mean_table(timed).rows}
+    assert cells["quick"] == ("1.500", "2.67x") and cells["weak"] == ("not reached", "-")
+    lines = {line.get_label(): line for line in accuracy_per_hour(timed).axes[0].get_lines()}
+    assert list(lines["quick"].get_xdata()) == pytest.approx([0.5, 1.0, 1.5, 2.0]) and "old" not in lines
+    assert accuracy_per_hour(timed[4:]).axes[0].get_lines() == []
+
+
+def test_older_metrics_without_newer_columns_are_read(runs):
+    path = runs[0].path / "metrics.csv"
+    rows = [line.split(",") for line in path.read_text().splitlines()]
+    path.write_text("\n".join(",".join(row[:12]) for row in rows) + "\n")
+    assert rows[0][11] == "seconds" and read_run(runs[0].path).rounds == runs[0].rounds
+
+
 def test_older_files_without_newer_keys_are_the_same_arm(runs):
     path = runs[1].path / "config.toml"
     path.write_text("\n".join(line for line in path.read_text().splitlines() if not line.startswith("sparsity")))
@@ -99,8 +132,9 @@ def test_older_files_without_newer_keys_are_the_same_arm(runs):
 
 def test_the_table_ranks_and_says_what_is_not_reached(runs):
     table = mean_table(runs)
-    assert table.header[-1] == "MB to 0.7900"
-    assert [(row[0], row[-1]) for row in table.rows] == [
+    assert table.header[-3:] == ("MB to 0.7900", "h to 0.7900", "sooner")
+    assert {row[-2:] for row in table.rows} == {("not counted", "-")}
+    assert [(row[0], row[-3]) for row in table.rows] == [
         ("thrifty", "0.060"),
         ("fedavg", "0.400"),
         ("weak", "not reached"),
@@ -116,7 +150,7 @@ def test_compare_writes_csv_and_latex(runs, tmp_path, capsys):
     rows = list(csv.DictReader(io.StringIO((tmp_path / "t.csv").read_text())))
     assert [row["runs"] for row in rows] == ["thrifty", "fedavg", "weak"]
     lines = (tmp_path / "t.tex").read_text().splitlines()
-    assert lines[0] == r"\begin{tabular}{lrrrrrr}" and lines[5].startswith(r"  fedavg & 2 & 0.8000 $\pm$ 0.0141 & ")
+    assert lines[0] == r"\begin{tabular}{lrrrrrrrr}" and lines[5].startswith(r"  fedavg & 2 & 0.8000 $\pm$ 0.0141 & ")
     assert all(line.endswith(r"\\") for line in lines if "&" in line)
 
 

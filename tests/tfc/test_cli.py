@@ -61,6 +61,7 @@ def test_a_run_leaves_its_whole_folder(runs, tiny_settings):
     assert list(rows[0]) == [
         "round", "accuracy", "loss", "num_clusters", "quality_score", "uplink_bytes", "downlink_bytes",
         "key_frame_bytes", "rate_weight", "clients_ok", "clients_failed", "seconds",
+        "clients_dropped", "clients_not_finite", "clients_corrupt", "clients_late", "attempts", "simulated_seconds",
     ]  # fmt: skip
     assert [row["round"] for row in rows] == ["1", "2", "3"]
     assert [row["num_clusters"] for row in rows] == ["4", "8", "8"]
@@ -77,6 +78,7 @@ def test_a_run_leaves_its_whole_folder(runs, tiny_settings):
     assert (run / "clients.csv").read_text().splitlines()[0] == "client,class_0,class_1,class_2,class_3"
     assert np.sum(read_run(run).class_counts, axis=1).tolist() == [40, 40, 40]
     for name in (
+        "accuracy_per_hour",
         "accuracy_per_round", "accuracy_per_megabyte", "bytes_per_round", "clusters_and_quality", "examples_of_clients",
     ):  # fmt: skip
         assert (run / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
@@ -138,10 +140,10 @@ def test_compare_prints_a_table_and_writes_a_self_contained_report(runs, tmp_pat
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("\n| fed") == 4 and "1.00x" in done.stdout
     html = (tmp_path / "report.html").read_text()
-    assert html.count("<img ") == 5 and html.count("data:image/svg+xml;base64,") == 5
+    assert html.count("<img ") == 6 and html.count("data:image/svg+xml;base64,") == 6
     assert not re.search(r"(src|href)=\"(?!data:)", html), "no external resources"
     assert "min_clusters = 4" in html
-    assert len(list((tmp_path / "figures").glob("*.png"))) == 5
+    assert len(list((tmp_path / "figures").glob("*.png"))) == 6
 
 
 def test_a_damaged_clients_csv_is_refused(runs, tmp_path, capsys):

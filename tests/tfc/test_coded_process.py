@@ -174,6 +174,6 @@ def test_recording_payloads_is_refused_with_one_line(tiny_settings, tmp_path):
     from tfc import config
     from tfc.simulation import run
 
-    with pytest.raises(ConfigError, match="payloads of method stc can't be recorded: 'tfc replay' knows fedavg"):
+    with pytest.raises(ConfigError, match="--record-payloads does not go with method stc: 'tfc replay' knows fedavg"):
         run(config.load("demo", [*tiny_settings, "method=stc"]), tmp_path / "run", record_payloads=True)
     assert not (tmp_path / "run").exists()

@@ -1,6 +1,7 @@
 """Loaders, partition and out-of-distribution images."""
 
 import gzip
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import tensorflow as tf
 
 from tfc.data.images import fashion_mnist, mnist5k, npz, read_idx
 from tfc.data.ood import dead_leaves, image_folder, procedural_images
-from tfc.data.partition import client_examples, iid
+from tfc.data.partition import Clients, iid, split_members
 from tfc.data.pixels import to_float
 from tfc.errors import DataError
 
@@ -145,7 +146,7 @@ def test_archives_with_a_damaged_inside_are_refused(tmp_path):
 
 def test_clients_without_training_examples_are_refused():
     with pytest.raises(DataError, match=r"client 3 has 1 examples, and data\.validation_fraction=0\.1 leaves none"):
-        client_examples(np.zeros((5, 2)), np.zeros(5), np.array([4]), 0.1, seed=0, client=3)
+        split_members(np.array([4]), 0.1, seed=0, client=3)
 
 
 def test_a_file_that_is_no_npz_is_refused(tmp_path):
@@ -174,10 +175,23 @@ def test_more_clients_than_examples_are_refused(clients, each):
 
 def test_a_clients_examples_are_split_without_loss():
     x, y = np.arange(60).reshape(30, 2), np.arange(30)
-    client = client_examples(x, y, np.arange(5, 25), 0.12, seed=0, client=3)
+    (client,) = Clients(x, y, [np.arange(5, 25)], 0.12, seed=0)
     assert len(client.y_validation) == 3  # 2.4 rounded up
     np.testing.assert_array_equal(np.sort(np.concatenate([client.y_train, client.y_validation])), np.arange(5, 25))
     np.testing.assert_array_equal(client.x_train[:, 0], 2 * client.y_train)
+
+
+def test_clients_take_memory_when_they_are_asked_for():
+    x, y = np.zeros((1000, 64, 64), np.uint8), np.arange(1000)
+    tracemalloc.start()
+    clients = Clients(x, y, np.split(np.arange(1000), 100), 0.1, seed=0)
+    held, _ = tracemalloc.get_traced_memory()
+    assert len(clients) == 100 and clients[7].x_train.shape == (9, 64, 64) and len(clients[:3]) == 3
+    after, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < 0.05 * x.nbytes and after < 0.05 * x.nbytes
+    with pytest.raises(IndexError):
+        clients[100]
 
 
 def test_pixels():

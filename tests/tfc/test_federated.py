@@ -176,13 +176,26 @@ def nan_inputs(client):
         client_data(nan_inputs(examples(1)), 0, 1),
         client_data(dataclasses.replace(examples(1), x_validation=np.full((6, *SHAPE), np.nan, np.float32)), 0, 1),
         client_data(examples(1), 0, 1, ClientFlags.DROPOUT),
+        client_data(examples(1), 0, 1, scale=float("nan")),
+        client_data(examples(1), 0, 1, most_bytes=20),
     ],
-    ids=["no examples", "not finite", "validation not finite", "dropout"],
+    ids=["no examples", "not finite", "validation not finite", "dropout", "made not finite", "late"],
 )
 def test_a_client_that_does_not_count_sends_nothing(clustered, client_update, data):
     held, payload = broadcast_of(clustered, 5)
     outcome = client_update(payload, held, data)
-    assert (len(outcome["payload"]), outcome["weight"], outcome["failed"]) == (0, 0, 1)
+    assert (len(outcome["payload"]), outcome["weight"], outcome["failed"], sum(outcome["by_fault"])) == (0, 0, 1, 1)
+
+
+def test_an_answer_that_is_damaged_on_its_way_differs_in_one_byte(clustered, client_update):
+    held, payload = broadcast_of(clustered, 5)
+    sound = client_update(payload, held, client_data(examples(1), 0, 1))["payload"]
+    # To the last byte it is in time.
+    damaged = client_data(examples(1), 0, 1, ClientFlags.CORRUPT, most_bytes=len(sound))
+    outcome = client_update(payload, held, damaged)
+    assert np.count_nonzero(outcome["payload"] != sound) == 1 and outcome["failed"] == 0
+    with pytest.raises(ValueError):
+        numpy_codec.decode(bytes(outcome["payload"]), clustered.uplink, held)
 
 
 def test_a_client_with_less_than_a_batch_or_without_validation_still_counts(clustered, client_update):

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from tfc import config
+from tfc.attempts import sampled_clients
 from tfc.clustering.layout import LAYER_CHOICES
 from tfc.config import ExperimentConfig
 from tfc.data.augmentation import AUGMENTATIONS
@@ -14,12 +15,12 @@ from tfc.data.datasets import DATASETS
 from tfc.data.ood_sources import OOD_SOURCES
 from tfc.data.partition import PARTITIONS
 from tfc.errors import DataError
+from tfc.experiment import build_ood
 from tfc.federated.clustered_phase import CENTROID_STARTS, CLUSTERED_PHASES
 from tfc.federated.global_model import UPLINK_MODES
 from tfc.federated.process import METHODS
 from tfc.models import MODELS
 from tfc.seeds import Purpose, generator, stateless
-from tfc.simulation import build_ood, sampled_clients
 
 
 @pytest.mark.parametrize(

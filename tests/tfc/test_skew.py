@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfc.config import DataConfig
-from tfc.data.partition import PARTITIONS, ClientExamples, class_counts
+from tfc.data.partition import PARTITIONS, Clients
 from tfc.errors import DataError
 
 LABELS = np.arange(1200) % 6
@@ -102,9 +102,6 @@ def test_more_than_there_is_is_refused(name):
 
 
 def test_class_counts_hold_training_and_validation():
-    x = np.zeros((3, 1))
-    clients = [
-        ClientExamples(x, np.array([0, 2, 2]), x[:1], np.array([1])),
-        ClientExamples(x, LABELS[:3], x[:0], LABELS[:0]),
-    ]
-    np.testing.assert_array_equal(class_counts(clients, 4), [[1, 1, 2, 0], [1, 1, 1, 0]])
+    y = np.array([0, 2, 2, 1, 0, 1, 2])
+    clients = Clients(np.zeros((7, 1)), y, [np.arange(4), np.arange(4, 7)], 0.25, seed=0)
+    np.testing.assert_array_equal(clients.class_counts(4), [[1, 1, 2, 0], [1, 1, 1, 0]])

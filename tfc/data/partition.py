@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -73,18 +74,66 @@ PARTITIONS: dict[str, Partition] = {
 """Partitions by name: (labels, owners, configuration of the data, seed) -> example numbers per client."""
 
 
-def client_examples(
-    x: np.ndarray, y: np.ndarray, members: np.ndarray, validation_fraction: float, seed: int, client: int
-) -> ClientExamples:
-    """Splits one client's examples into a training and a validation part.
+class Clients(Sequence[ClientExamples]):
+    """What all clients hold, as example numbers; a client's examples are copied when it is asked for.
+
+    So memory follows the clients of a round, not their number, and the data set is there once.
+    """
+
+    def __init__(
+        self, x: np.ndarray, y: np.ndarray, parts: Sequence[np.ndarray], validation_fraction: float, seed: int
+    ) -> None:
+        """Splits each client's examples into a training and a validation part.
+
+        Args:
+            x: All training inputs, shape (examples, *input_shape).
+            y: All training classes, int32, shape (examples,).
+            parts: Example numbers of each client.
+            validation_fraction: Share for validation, rounded up to whole examples.
+            seed: Seed of the run.
+
+        Raises:
+            DataError: If no example is left for training.
+        """
+        self._x, self._y = x, y
+        self._parts = [
+            split_members(members, validation_fraction, seed, client) for client, members in enumerate(parts)
+        ]
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+    def __getitem__(self, client: Any) -> Any:
+        if isinstance(client, slice):
+            return [self[number] for number in range(*client.indices(len(self)))]
+        training, validation = self._parts[client]
+        return ClientExamples(self._x[training], self._y[training], self._x[validation], self._y[validation])
+
+    def class_counts(self, num_classes: int) -> np.ndarray:
+        """Returns how many examples of each class each client holds, for training and validation together.
+
+        Args:
+            num_classes: Number of classes.
+
+        Returns:
+            int array (clients, classes).
+        """
+        return np.stack([np.bincount(self._y[np.concatenate(part)], minlength=num_classes) for part in self._parts])
+
+
+def split_members(
+    members: np.ndarray, validation_fraction: float, seed: int, client: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Splits one client's example numbers into a training and a validation part, each in random order.
 
     Args:
-        x: All training inputs.
-        y: All training classes.
         members: The client's example numbers.
         validation_fraction: Share for validation, rounded up to whole examples.
         seed: Seed of the run.
         client: Number of the client.
+
+    Returns:
+        Numbers for training, and numbers for validation.
 
     Raises:
         DataError: If no example is left for training.
@@ -97,22 +146,4 @@ def client_examples(
             f"client {client} has {len(members)} examples, and data.validation_fraction={validation_fraction:g} leaves "
             "none for training: fewer data.num_clients, or more data.examples_per_client"
         )
-    return ClientExamples(x[training], y[training], x[validation], y[validation])
-
-
-def class_counts(clients: Sequence[ClientExamples], num_classes: int) -> np.ndarray:
-    """Returns how many examples of each class each client holds, for training and validation together.
-
-    Args:
-        clients: What clients hold.
-        num_classes: Number of classes.
-
-    Returns:
-        int array (clients, classes).
-    """
-    return np.stack(
-        [
-            np.bincount(np.concatenate([client.y_train, client.y_validation]), minlength=num_classes)
-            for client in clients
-        ]
-    )
+    return training, validation

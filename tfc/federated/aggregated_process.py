@@ -6,6 +6,7 @@ Here nothing is encoded: what crosses the boundary are tensors, and bytes follow
 from __future__ import annotations
 
 import collections
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,14 @@ from tfc.federated.global_model import (
     read_weights,
 )
 from tfc.federated.joined_process import clustered_spec, everyone, initial_weights, join
-from tfc.federated.local_round import answers, embedding_model, local_examples, self_test, train_plainly
+from tfc.federated.local_round import (
+    FAULT_KINDS,
+    arrival,
+    embedding_model,
+    local_examples,
+    self_test,
+    train_plainly,
+)
 
 QUANTIZED_ABOVE = 20_000
 """`tff.learning.compression_aggregator` quantises tensors with more elements than this to 8 bits."""
@@ -57,7 +65,7 @@ def _update_type(spec: ModelSpec) -> tff.Type:
 
 
 def _client_work(
-    spec: ModelSpec, data_type: tff.Type, training: TrainingConfig, seed: int
+    spec: ModelSpec, data_type: tff.Type, training: TrainingConfig, seed: int, client_bytes: int
 ) -> tff.learning.templates.ClientWorkProcess:
     """Clients' plain training; `result={<update=<float32[...],...>,update_weight=float32>}@CLIENTS`.
 
@@ -77,14 +85,16 @@ def _client_work(
             local = local_examples(data["train"], context, epochs, training.batch_size, seed)
             assign(model, spec.layout, (), decoded.message.others)
             augment = augmentation_of_steps(training.augmentation, seed, context.round, context.client)
-            train_plainly(model, local, None, training, augment)
+            train_plainly(model, local, None, training, augment, context.scale)
             test = self_test(model, embedding, data["validation"], local.count)
-            sound = answers(context, local.count, understood, test.finite)
+            found = arrival(context, local.count, understood, test.finite, client_bytes)
+            # Tensors don't get damaged: an answer that would be is refused at once.
+            sound = found.accepted
             _, values = read_weights(model, spec.layout)
             update = tuple(
                 tf.where(sound, new - old, 0.0) for new, old in zip(values, decoded.message.others, strict=True)
             )
-            return update, tf.where(sound, test.scalars[0], 0.0), tf.where(sound, 0, 1)
+            return update, tf.where(sound, test.scalars[0], 0.0), found.by_fault
 
         return work(payload, held_model(base), data)
 
@@ -92,9 +102,9 @@ def _client_work(
     def to_client_result(outcome):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
         return tff.learning.templates.ClientResult(update=outcome[0], update_weight=outcome[1])
 
-    @tff.tensorflow.computation(np.int32)
-    def measure(failed):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-        return collections.OrderedDict(clients_failed=failed)
+    @tff.tensorflow.computation(tff.TensorType(np.int32, (len(FAULT_KINDS),)))
+    def measure(by_fault):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        return collections.OrderedDict(clients_failed=tf.reduce_sum(by_fault), clients_by_fault=by_fault)
 
     @tff.federated_computation()
     def initialize():  # type: ignore[no-untyped-def]  # noqa: ANN202
@@ -107,8 +117,8 @@ def _client_work(
     )
     def next_(state, received, data):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
         outcome = tff.federated_map(client_update, (received[0], received[1], data))
-        failed = tff.federated_map(measure, tff.federated_sum(outcome[2]))
-        return tff.templates.MeasuredProcessOutput(state, tff.federated_map(to_client_result, outcome), failed)
+        by_fault = tff.federated_map(measure, tff.federated_sum(outcome[2]))
+        return tff.templates.MeasuredProcessOutput(state, tff.federated_map(to_client_result, outcome), by_fault)
 
     return tff.learning.templates.ClientWorkProcess(initialize, next_)
 
@@ -153,7 +163,12 @@ def _finalizer(spec: ModelSpec) -> tff.learning.templates.FinalizerProcess:
         update, clients = tuple(aggregated[0]), aggregated[1]
         usable = (clients > 0) & all_finite(update)
         old = tuple(broadcast.model.others)
-        values = tuple(tf.where(usable, before + change, before) for before, change in zip(old, update, strict=True))
+        # Noise, or a bound on each weight's change, must not make a variance negative.
+        changed = tuple(
+            tf.maximum(before + change, 0.0) if variance else before + change
+            for before, change, variance in zip(old, update, spec.relative_others, strict=True)
+        )
+        values = tuple(tf.where(usable, new, before) for new, before in zip(changed, old, strict=True))
         zero = tf.constant(0.0)
         mean = Aggregate((), values, zero, zero, tf.cast(clients, tf.float32), clients)
         new = spec.broadcast(tf.constant(0), (), values, tf.zeros([0]), None)
@@ -217,11 +232,48 @@ def build_aggregated(
     return join(
         spec,
         initial_model,
-        _client_work(spec, data_type, config.training, config.seed),
+        _client_work(spec, data_type, config.training, config.seed, client_bytes),
         _counting(factory, _update_type(spec), client_bytes),
         _finalizer(spec),
         restart,
     )
+
+
+AGGREGATIONS: dict[str, Callable[[ExperimentConfig], Factory]] = {
+    "robust": lambda config: tff.learning.robust_aggregator(),
+    "dp": lambda config: tff.aggregators.DifferentiallyPrivateFactory.gaussian_fixed(
+        noise_multiplier=config.server.noise_multiplier,
+        clients_per_round=config.clients_per_round or config.data.num_clients,
+        clip=config.server.update_norm_bound,
+    ),
+}
+"""TFF's aggregators by name: config -> factory.
+
+`robust` zeroes and clips updates by bounds that adapt (Andrew et al., arXiv 1905.03871); `dp` clips them and adds
+Gaussian noise to their unweighted sum (McMahan et al., arXiv 1710.06963), with a fixed number of clients as divisor.
+"""
+
+
+def _bounded(config: ExperimentConfig, factory: Factory) -> Factory:
+    """The factory behind a bound on the norm of each client's change, where one is set."""
+    bound = config.server.update_norm_bound
+    return tff.aggregators.clipping_factory(bound, factory) if bound and config.aggregation != "dp" else factory
+
+
+def build_through_aggregator(
+    model_fn: ModelFn, data_type: tff.Type, config: ExperimentConfig
+) -> tff.learning.templates.LearningProcess:
+    """Builds federated averaging through the aggregator that `aggregation` names.
+
+    Args:
+        model_fn: Builds the Keras model; logits out, a layer named `embedding`.
+        data_type: Type of one client's data, from `client_data_type`.
+        config: `aggregation`, training settings and seed.
+
+    Returns:
+        As `build_aggregated`.
+    """
+    return build_aggregated(model_fn, data_type, config, _bounded(config, AGGREGATIONS[config.aggregation](config)))
 
 
 def build_tff8bit(
@@ -248,5 +300,5 @@ def build_tff8bit(
         As `build_aggregated`.
     """
     sizes = ModelSpec.of(model_fn, "none", 1, from_seed=False).downlink.other_sizes
-    factory = tff.learning.compression_aggregator(zeroing=False, clipping=False)
+    factory = _bounded(config, tff.learning.compression_aggregator(zeroing=False, clipping=False))
     return build_aggregated(model_fn, data_type, config, factory, client_bytes=quantized_bytes(sizes))

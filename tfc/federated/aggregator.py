@@ -59,7 +59,7 @@ def build_aggregator(*, record_payloads: bool = False) -> tff.templates.Aggregat
     """Builds the process that collects payloads.
 
     Type signature of `next`: `(<state=<>@SERVER, payload={uint8[?]}@CLIENTS, weight={float32}@CLIENTS> ->
-    <state=<>@SERVER, result=ClientPayloads@SERVER, measurements=<uplink_bytes=int64>@SERVER>)`.
+    <state=<>@SERVER, result=ClientPayloads@SERVER, measurements=<uplink_bytes=int64,lengths=int32[?]>@SERVER>)`.
 
     Accumulating and merging only concatenate: they can't see what the server holds, and without it a payload can't be
     decoded. `mean_of_payloads` does that where the broadcast is, in the finalizer.
@@ -91,7 +91,9 @@ def build_aggregator(*, record_payloads: bool = False) -> tff.templates.Aggregat
 
     @tff.tensorflow.computation(PAYLOADS_TYPE)
     def measure(collected):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-        measurements = collections.OrderedDict(uplink_bytes=tf.size(collected.data, out_type=tf.int64))
+        measurements = collections.OrderedDict(
+            uplink_bytes=tf.size(collected.data, out_type=tf.int64), lengths=collected.lengths
+        )
         if record_payloads:
             measurements["payloads"] = collected
         return measurements
@@ -133,7 +135,31 @@ DecodeAnswer = Callable[[tf.Tensor], tuple[Sequence[tf.Tensor], tf.Tensor, tf.Te
 """A payload -> the client's model, one float32 tensor per weight; its four scalars; whether the payload is sound."""
 
 
-def mean_of_answers(shapes: Sequence[tuple[int, ...]], decode: DecodeAnswer, collected: ClientPayloads) -> Aggregate:
+def bounded(model: Sequence[tf.Tensor], base: Sequence[tf.Tensor], bound: float) -> tuple[tf.Tensor, ...]:
+    """Scales a client's change down to a bound: the L2 norm of all its weights' changes together.
+
+    Source: Sun et al., "Can You Really Backdoor Federated Learning?" (arXiv 1911.07963), norm thresholding.
+
+    Args:
+        model: The client's model, float32 tensors.
+        base: What it started from, likewise.
+        bound: Largest norm; more than 0.
+    """
+    changes = [new - old for new, old in zip(model, base, strict=True)]
+    norm = tf.sqrt(tf.add_n([tf.reduce_sum(tf.square(change)) for change in changes]))
+    return tuple(
+        tf.where(norm > bound, old + change * (bound / norm), new)
+        for new, old, change in zip(model, base, changes, strict=True)
+    )
+
+
+def mean_of_answers(
+    shapes: Sequence[tuple[int, ...]],
+    decode: DecodeAnswer,
+    collected: ClientPayloads,
+    base: Sequence[tf.Tensor] = (),
+    norm_bound: float = 0.0,
+) -> Aggregate:
     """Decodes the clients' payloads and averages what they say; call it inside a `tf.function`.
 
     A payload that is damaged, or has no weight, does not count.
@@ -142,6 +168,8 @@ def mean_of_answers(shapes: Sequence[tuple[int, ...]], decode: DecodeAnswer, col
         shapes: Shapes of the model's weights.
         decode: Decodes a payload, whatever it holds.
         collected: The payloads.
+        base: The model that the clients started from; needed with a bound.
+        norm_bound: Largest L2 norm of a client's change; 0 for no bound.
 
     Returns:
         The means, all weights as `others`.
@@ -159,6 +187,8 @@ def mean_of_answers(shapes: Sequence[tuple[int, ...]], decode: DecodeAnswer, col
         tf.autograph.experimental.set_loop_options(parallel_iterations=1)
         start = ends[number] - collected.lengths[number]
         model, told, sound = decode(collected.data[start : ends[number]])
+        if norm_bound:
+            model = bounded(model, base, norm_bound)
         # What the payload itself says it weighs; the weight beside it only tells an answer from none.
         examples = told[0]
         counts = sound & (collected.weights[number] > 0) & (examples > 0) & _plausible(told)
@@ -175,13 +205,17 @@ def mean_of_answers(shapes: Sequence[tuple[int, ...]], decode: DecodeAnswer, col
     return Aggregate((), means, scores[0], scores[1], weight, clients)
 
 
-def mean_of_payloads(spec: ModelSpec, held: HeldModel, collected: ClientPayloads) -> Aggregate:
+def mean_of_payloads(
+    spec: ModelSpec, held: HeldModel, collected: ClientPayloads, base: Sequence[tf.Tensor] = (), norm_bound: float = 0.0
+) -> Aggregate:
     """Averages the clients' models as `mean_of_answers` does.
 
     Args:
         spec: The model.
         held: The broadcast that the clients answered.
         collected: Their payloads.
+        base: The broadcast's kernels, then all its other weights; needed with a bound.
+        norm_bound: Largest L2 norm of a client's change; 0 for no bound.
     """
     sent = dequantized_kernels(held.palettes)
     given = held if spec.palettized_broadcast else None
@@ -195,6 +229,6 @@ def mean_of_payloads(spec: ModelSpec, held: HeldModel, collected: ClientPayloads
             kernels = tuple(before + change for before, change in zip(sent, kernels, strict=True))
         return (*kernels, *message.others), message.scalars, sound
 
-    mean = mean_of_answers((*spec.layout.kernel_shapes, *spec.layout.other_shapes), decode, collected)
+    mean = mean_of_answers((*spec.layout.kernel_shapes, *spec.layout.other_shapes), decode, collected, base, norm_bound)
     count = len(spec.layout.kernel_shapes)
     return mean._replace(kernels=mean.others[:count], others=mean.others[count:])

@@ -12,6 +12,9 @@ import tensorflow_federated as tff
 
 from tfc.data.partition import ClientExamples
 
+NO_LIMIT = 2**31 - 1
+"""Stands for no limit where bytes are int32."""
+
 
 class ClientFlags(enum.IntFlag):
     """What else is said of a client in a round."""
@@ -19,6 +22,8 @@ class ClientFlags(enum.IntFlag):
     NONE = 0
     DROPOUT = 1
     """The client vanishes in this round: it trains, but its answer does not arrive."""
+    CORRUPT = 2
+    """A byte of the client's answer changes on its way."""
 
 
 class ClientContext(NamedTuple):
@@ -28,23 +33,29 @@ class ClientContext(NamedTuple):
         client: int32 scalar, number of the client.
         round: int32 scalar, number of the round, from 1.
         flags: int32 scalar, `ClientFlags`.
+        scale: float32 scalar, what the change that the client learned is multiplied by; 1 for an honest one.
+        most_bytes: int32 scalar, length of the longest answer that arrives in time.
     """
 
     client: Any
     round: Any
     flags: Any
+    scale: Any
+    most_bytes: Any
 
 
-def _context_element(client: Any, round_: Any, flags: Any) -> collections.OrderedDict[str, Any]:
+def _context_element(
+    client: Any, round_: Any, flags: Any, scale: Any, most_bytes: Any
+) -> collections.OrderedDict[str, Any]:
     # TFF hands elements of sequences to the worker with their fields in alphabetical order: names survive it, the
     # positions of a NamedTuple don't.
-    return collections.OrderedDict(client=client, flags=flags, round=round_)
+    return collections.OrderedDict(client=client, flags=flags, most_bytes=most_bytes, round=round_, scale=scale)
 
 
 def client_data_type(input_shape: tuple[int, ...], input_dtype: Any) -> tff.Type:
     """Returns the type of one client's data: a structure of sequences.
 
-    `<train={<x=dtype[?,...],y=int32[?]>}*, validation={<x,y>}*, context={<client,round,flags>}*>`: examples come in
+    `<train={<x=dtype[?,...],y=int32[?]>}*, validation={<x,y>}*, context={<client,flags,...>}*>`: examples come in
     batches of any size, the context as a sequence of one.
 
     Args:
@@ -57,12 +68,20 @@ def client_data_type(input_shape: tuple[int, ...], input_dtype: Any) -> tff.Type
         )
     )
     scalar = tff.TensorType(np.int32)
-    context = tff.SequenceType(tff.to_type(_context_element(scalar, scalar, scalar)))
+    context = tff.SequenceType(
+        tff.to_type(_context_element(scalar, scalar, scalar, tff.TensorType(np.float32), scalar))
+    )
     return tff.to_type(collections.OrderedDict(train=examples, validation=examples, context=context))
 
 
 def client_data(
-    examples: ClientExamples, client: int, round_number: int, flags: ClientFlags = ClientFlags.NONE
+    examples: ClientExamples,
+    client: int,
+    round_number: int,
+    flags: ClientFlags = ClientFlags.NONE,
+    *,
+    scale: float = 1.0,
+    most_bytes: int = NO_LIMIT,
 ) -> collections.OrderedDict[str, list[Any]]:
     """Returns one client's data for one round, of `client_data_type`.
 
@@ -71,10 +90,14 @@ def client_data(
         client: Number of the client.
         round_number: Number of the round, from 1.
         flags: What else is said of the client.
+        scale: What the change that it learns is multiplied by.
+        most_bytes: Length of the longest answer that arrives in time.
     """
     train = collections.OrderedDict(x=examples.x_train, y=examples.y_train)
     validation = collections.OrderedDict(x=examples.x_validation, y=examples.y_validation)
-    context = _context_element(np.int32(client), np.int32(round_number), np.int32(flags))
+    context = _context_element(
+        np.int32(client), np.int32(round_number), np.int32(flags), np.float32(scale), np.int32(most_bytes)
+    )
     return collections.OrderedDict(train=[train], validation=[validation], context=[context])
 
 
@@ -92,10 +115,11 @@ def gather_examples(batches: tf.data.Dataset) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def first_context(contexts: tf.data.Dataset) -> ClientContext:
-    """Returns the context of a client; zeros where the sequence is empty.
+    """Returns the context of a client; an honest one's with zeros where the sequence is empty.
 
     Args:
         contexts: A sequence of one `ClientContext`.
     """
     zero = tf.constant(0)
-    return contexts.reduce(ClientContext(zero, zero, zero), lambda _, new: ClientContext(**new))
+    start = ClientContext(zero, zero, zero, tf.constant(1.0), tf.constant(NO_LIMIT))
+    return contexts.reduce(start, lambda _, new: ClientContext(**new))

@@ -17,7 +17,15 @@ from tfc.data.augmentation import augmentation_of_steps
 from tfc.federated.client_data import first_context
 from tfc.federated.clustered_phase import CLUSTERED_PHASES
 from tfc.federated.global_model import PAYLOAD_TYPE, ModelSpec, assign, held_model, read_weights
-from tfc.federated.local_round import answers, embedding_model, local_examples, self_test, train_plainly
+from tfc.federated.local_round import (
+    FAULT_KINDS,
+    arrival,
+    embedding_model,
+    local_examples,
+    payload_on_arrival,
+    self_test,
+    train_plainly,
+)
 from tfc.training import classification_gradients, run_steps
 
 
@@ -27,9 +35,9 @@ def build_client_update(
     """Builds what one client computes in one round.
 
     Type signature: `(<payload=uint8[?], base=HeldModel, data=<train,validation,context>> -> <payload=uint8[?],
-    weight=float32,failed=int32>)`. A client that can't decode the broadcast, has no examples, whose update is not
-    finite, or that drops out answers with an empty payload, weight 0 and failed = 1. Its answer is coded given the
-    broadcast.
+    weight=float32,failed=int32,by_fault=int32[3]>)`. A client that can't decode the broadcast, has no examples, whose
+    update is not finite, that drops out or is too late answers with an empty payload, weight 0 and failed = 1. Its
+    answer is coded given the broadcast.
 
     Without clustered kernels in `spec`, all epochs are plain (FedAvg).
 
@@ -66,7 +74,7 @@ def build_client_update(
             assign(model, spec.layout, kernels, others)
 
             augment = augmentation_of_steps(training.augmentation, seed, context.round, context.client)
-            train_plainly(model, local, plain_steps, training, augment)
+            train_plainly(model, local, plain_steps, training, augment, context.scale)
 
             palettes: tuple[Palette, ...] = ()
             if clustered:
@@ -87,15 +95,16 @@ def build_client_update(
 
             test = self_test(model, embedding, data["validation"], local.count, phase.centroids)
             _, others = read_weights(model, spec.layout)
-            sound = answers(context, local.count, understood, test.finite)
             slots = spec.update_levels if spec.palettizes_update else broadcast.num_clusters
             answer_message = Message(tf.convert_to_tensor(slots), palettes, others, test.scalars)
             given = decoded.held if clustered and spec.palettized_broadcast else None
             answer = graph.encode(answer_message, spec.uplink, given, update=spec.palettizes_update)
+            found = arrival(context, local.count, understood, test.finite, tf.size(answer))
             return collections.OrderedDict(
-                payload=tf.where(sound, answer, 0)[: tf.where(sound, tf.size(answer), 0)],
-                weight=tf.where(sound, test.scalars[0], 0.0),
-                failed=tf.where(sound, 0, 1),
+                payload=payload_on_arrival(answer, found, context, seed),
+                weight=tf.where(found.sent, test.scalars[0], 0.0),
+                failed=tf.where(found.sent, 0, 1),
+                by_fault=found.by_fault,
             )
 
         return work(payload, held_model(base), data)
@@ -110,7 +119,8 @@ def build_client_work(
 
     Type signature of `next`: `(<state=<>@SERVER, received={<uint8[?],base>}@CLIENTS,
     data={<train,validation,context>}@CLIENTS> -> <state=<>@SERVER,
-    result={<update=uint8[?],update_weight=float32>}@CLIENTS, measurements=<clients_failed=int32>@SERVER>)`.
+    result={<update=uint8[?],update_weight=float32>}@CLIENTS, measurements=<clients_failed=int32,
+    clients_by_fault=int32[3]>@SERVER>)`.
 
     Args:
         spec: The model.
@@ -125,9 +135,9 @@ def build_client_work(
     def to_client_result(outcome):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
         return tff.learning.templates.ClientResult(update=outcome["payload"], update_weight=outcome["weight"])
 
-    @tff.tensorflow.computation(np.int32)
-    def measure(failed):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-        return collections.OrderedDict(clients_failed=failed)
+    @tff.tensorflow.computation(tff.TensorType(np.int32, (len(FAULT_KINDS),)))
+    def measure(by_fault):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        return collections.OrderedDict(clients_failed=tf.reduce_sum(by_fault), clients_by_fault=by_fault)
 
     @tff.federated_computation()
     def initialize():  # type: ignore[no-untyped-def]  # noqa: ANN202
@@ -140,9 +150,9 @@ def build_client_work(
     )
     def next_(state, received, data):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
         outcome = tff.federated_map(client_update, (received[0], received[1], data))
-        failed = tff.federated_sum(outcome.failed)
+        by_fault = tff.federated_sum(outcome.by_fault)
         return tff.templates.MeasuredProcessOutput(
-            state, tff.federated_map(to_client_result, outcome), tff.federated_map(measure, failed)
+            state, tff.federated_map(to_client_result, outcome), tff.federated_map(measure, by_fault)
         )
 
     return tff.learning.templates.ClientWorkProcess(initialize, next_)

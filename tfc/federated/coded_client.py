@@ -14,7 +14,15 @@ from tfc.data.augmentation import augmentation_of_steps
 from tfc.federated.client_data import first_context
 from tfc.federated.coded_model import CodedSpec
 from tfc.federated.global_model import PAYLOAD_TYPE, assign, held_model, read_weights
-from tfc.federated.local_round import answers, embedding_model, local_examples, self_test, train_plainly
+from tfc.federated.local_round import (
+    FAULT_KINDS,
+    arrival,
+    embedding_model,
+    local_examples,
+    payload_on_arrival,
+    self_test,
+    train_plainly,
+)
 from tfc.seeds import Purpose, hashed
 
 
@@ -24,9 +32,10 @@ def build_coded_client_update(
     """Builds what one client computes in one round.
 
     Type signature: `(<payload=uint8[?], base=HeldModel, memory=float32[clients,size],
-    data=<train,validation,context>> -> <payload=uint8[?], weight=float32, failed=int32, client=int32,
-    lost=float32[size]>)`.
-    A client that fails (see `build_client_update`) answers with an empty payload and remembers what it did before.
+    data=<train,validation,context>> -> <payload=uint8[?], weight=float32, failed=int32, by_fault=int32[3],
+    client=int32, lost=float32[size]>)`.
+    A client that fails (see `build_client_update`) answers with an empty payload and remembers what it did before, as
+    one does whose answer is damaged on its way.
 
     What a client's codec loses is added to its next update (error feedback) where the specification says so. `memory`
     holds a row per client and stands for the clients' own memories; no client looks at another's row.
@@ -51,9 +60,8 @@ def build_coded_client_update(
             local = local_examples(data["train"], context, epochs, training.batch_size, seed)
             assign(model, spec.model.layout, (), sent)
             augment = augmentation_of_steps(training.augmentation, seed, context.round, context.client)
-            train_plainly(model, local, None, training, augment)
+            train_plainly(model, local, None, training, augment, context.scale)
             test = self_test(model, embedding, data["validation"], local.count)
-            sound = answers(context, local.count, understood, test.finite)
 
             _, values = read_weights(model, spec.model.layout)
             before, _ = spec.uplink.divide(sent)
@@ -64,14 +72,16 @@ def build_coded_client_update(
             held = spec.holding(sent)
             key = hashed(seed, Purpose.ROTATION, context.round, context.client)
             answer = spec.uplink.encode_update(changes, rest, test.scalars, held, key)
+            found = arrival(context, local.count, understood, test.finite, tf.size(answer))
             lost = old
             if spec.num_clients:
                 told, _, _ = spec.uplink.decode(answer, held)
-                lost = tf.where(sound, changes - (spec.uplink.divide(told)[0] - before), old)
+                lost = tf.where(found.accepted, changes - (spec.uplink.divide(told)[0] - before), old)
             return collections.OrderedDict(
-                payload=tf.where(sound, answer, 0)[: tf.where(sound, tf.size(answer), 0)],
-                weight=tf.where(sound, test.scalars[0], 0.0),
-                failed=tf.where(sound, 0, 1),
+                payload=payload_on_arrival(answer, found, context, seed),
+                weight=tf.where(found.sent, test.scalars[0], 0.0),
+                failed=tf.where(found.sent, 0, 1),
+                by_fault=found.by_fault,
                 client=context.client,
                 lost=lost,
             )
@@ -88,7 +98,8 @@ def build_coded_client_work(
 
     Type signature of `next`: `(<state=float32[clients,size]@SERVER, received={<uint8[?],base>}@CLIENTS,
     data={<train,validation,context>}@CLIENTS> -> <state=float32[clients,size]@SERVER,
-    result={<update=uint8[?],update_weight=float32>}@CLIENTS, measurements=<clients_failed=int32>@SERVER>)`.
+    result={<update=uint8[?],update_weight=float32>}@CLIENTS, measurements=<clients_failed=int32,
+    clients_by_fault=int32[3]>@SERVER>)`.
 
     TFF's clients keep nothing between rounds. The state stands for their memories, one row per client, and travels
     within the simulation only: it is not counted, as the held broadcast is not.
@@ -134,9 +145,9 @@ def build_coded_client_work(
     def to_client_result(outcome):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
         return tff.learning.templates.ClientResult(update=outcome["payload"], update_weight=outcome["weight"])
 
-    @tff.tensorflow.computation(np.int32)
-    def measure(failed):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-        return collections.OrderedDict(clients_failed=failed)
+    @tff.tensorflow.computation(tff.TensorType(np.int32, (len(FAULT_KINDS),)))
+    def measure(by_fault):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        return collections.OrderedDict(clients_failed=tf.reduce_sum(by_fault), clients_by_fault=by_fault)
 
     @tff.federated_computation()
     def initialize():  # type: ignore[no-untyped-def]  # noqa: ANN202
@@ -154,7 +165,7 @@ def build_coded_client_work(
         return tff.templates.MeasuredProcessOutput(
             tff.federated_map(remembered, (state, rows)),
             tff.federated_map(to_client_result, outcome),
-            tff.federated_map(measure, tff.federated_sum(outcome.failed)),
+            tff.federated_map(measure, tff.federated_sum(outcome.by_fault)),
         )
 
     return tff.learning.templates.ClientWorkProcess(initialize, next_)

@@ -33,7 +33,7 @@ class CodedState(NamedTuple):
 
 
 def build_coded_finalizer(
-    spec: CodedSpec, initial_values: tff.Computation, seed: int
+    spec: CodedSpec, initial_values: tff.Computation, seed: int, norm_bound: float = 0.0
 ) -> tff.learning.templates.FinalizerProcess:
     """Builds the finalizer of methods with coded updates.
 
@@ -49,6 +49,7 @@ def build_coded_finalizer(
         spec: The model and its messages.
         initial_values: No-argument TFF computation that returns the first weights.
         seed: Seed of the run.
+        norm_bound: Largest L2 norm of a client's decoded change; 0 for no bound.
     """
     master_type = tff.TensorType(np.float32, (spec.master_size,))
     state_type = tff.to_type(CodedState(tff.TensorType(np.int32), master_type))
@@ -62,7 +63,11 @@ def build_coded_finalizer(
         @tf.function
         def next_round(state: CodedState, model: HeldModel, collected: ClientPayloads) -> Any:
             mean = mean_of_answers(
-                spec.model.layout.other_shapes, lambda payload: spec.uplink.decode(payload, model), collected
+                spec.model.layout.other_shapes,
+                lambda payload: spec.uplink.decode(payload, model),
+                collected,
+                model.others,
+                norm_bound,
             )
             usable = (mean.weight > 0) & all_finite(mean.others)
             values = tuple(tf.where(usable, new, before) for new, before in zip(mean.others, model.others, strict=True))

@@ -166,6 +166,6 @@ def build_coded(
         initial_model,
         build_coded_client_work(spec, data_type, config.training, config.seed),
         build_aggregator(),
-        build_coded_finalizer(spec, initial_values, config.seed),
+        build_coded_finalizer(spec, initial_values, config.seed, config.server.update_norm_bound),
         restart,
     )

@@ -56,7 +56,7 @@ def measurements_of(
 
 
 def build_averaging_finalizer(
-    spec: ModelSpec, *, record_payloads: bool = False
+    spec: ModelSpec, *, norm_bound: float = 0.0, record_payloads: bool = False
 ) -> tff.learning.templates.FinalizerProcess:
     """Builds FedAvg's finalizer: the mean of the clients' models is the new model; without clients, the old one stays.
 
@@ -66,6 +66,7 @@ def build_averaging_finalizer(
 
     Args:
         spec: The model; it has no clustered kernels.
+        norm_bound: Largest L2 norm of a client's change; 0 for no bound.
         record_payloads: Whether the measurements also hold `average=<kernels,others>`, what the payloads amount to.
     """
 
@@ -74,7 +75,7 @@ def build_averaging_finalizer(
         @tf.function
         def next_round(old: tuple[tf.Tensor, ...], collected: ClientPayloads) -> Any:
             nothing = HeldModel(tf.constant(0), (), (), ())
-            aggregate = mean_of_payloads(spec, nothing, collected)
+            aggregate = mean_of_payloads(spec, nothing, collected, old, norm_bound)
             others = tuple(
                 tf.where(aggregate.weight > 0, new, before) for before, new in zip(old, aggregate.others, strict=True)
             )
@@ -109,7 +110,7 @@ def all_finite(tensors: Any) -> tf.Tensor:
 
 
 def build_clustered_averaging_finalizer(
-    spec: ModelSpec, clustering: ClusteringConfig, *, record_payloads: bool = False
+    spec: ModelSpec, clustering: ClusteringConfig, *, norm_bound: float = 0.0, record_payloads: bool = False
 ) -> tff.learning.templates.FinalizerProcess:
     """Builds the finalizer of FedCompress without server-side compression: the mean goes down as float32.
 
@@ -120,6 +121,7 @@ def build_clustered_averaging_finalizer(
     Args:
         spec: The model; its broadcasts are not palettized.
         clustering: The controller's settings.
+        norm_bound: Largest L2 norm of a client's change; 0 for no bound.
         record_payloads: Whether the measurements also hold `average=<kernels,others>`, what the payloads amount to.
     """
 
@@ -131,9 +133,9 @@ def build_clustered_averaging_finalizer(
     def average(state, broadcast, collected):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
         @tf.function
         def next_round(state: ControllerState, model: HeldModel, collected: ClientPayloads) -> Any:
-            aggregate = mean_of_payloads(spec, model, collected)
-            usable = (aggregate.weight > 0) & all_finite((aggregate.kernels, aggregate.others))
             old_kernels, old_others = spec.weights_of(model)
+            aggregate = mean_of_payloads(spec, model, collected, (*old_kernels, *old_others), norm_bound)
+            usable = (aggregate.weight > 0) & all_finite((aggregate.kernels, aggregate.others))
             kernels, others = (
                 tuple(tf.where(usable, new, old) for new, old in zip(*parts, strict=True))
                 for parts in ((aggregate.kernels, old_kernels), (aggregate.others, old_others))
@@ -315,7 +317,8 @@ def build_compressing_finalizer(
         @tf.function
         def next_round(state: CompressorState, broadcast: Broadcast, collected: ClientPayloads) -> Any:
             model = broadcast.model
-            aggregate = mean_of_payloads(spec, model, collected)
+            base = (*dequantized_kernels(model.palettes), *model.others)
+            aggregate = mean_of_payloads(spec, model, collected, base, server.update_norm_bound)
             rate = next_rate(state, broadcast, collected)
 
             def stay() -> Any:

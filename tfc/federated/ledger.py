@@ -36,18 +36,22 @@ class DownlinkLedger:
     payload_bytes: list[int] = field(default_factory=list)
     last_held: dict[int, int] = field(default_factory=dict)
 
-    def ship(self, clients: Iterable[int], payload_bytes: int, key_frame_bytes: int) -> list[Shipment]:
+    def ship(
+        self, clients: Iterable[int], payload_bytes: int, key_frame_bytes: int, *, again: bool = False
+    ) -> list[Shipment]:
         """Records a round's broadcast.
 
         Args:
             clients: Clients of the round.
             payload_bytes: Length of its payload, which is given the round before.
             key_frame_bytes: Length of its key frame; 0 where there is none.
+            again: Whether this is another attempt of the same round: who has the broadcast gets nothing.
 
         Returns:
             One shipment per client.
         """
-        self.payload_bytes.append(payload_bytes)
+        if not again:
+            self.payload_bytes.append(payload_bytes)
         present = len(self.payload_bytes)
         shipments = []
         for client in clients:

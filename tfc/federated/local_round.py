@@ -12,6 +12,7 @@ from tfc.clustering.quality import quality_score
 from tfc.config import TrainingConfig
 from tfc.data.pixels import to_float
 from tfc.federated.client_data import ClientContext, ClientFlags, gather_examples
+from tfc.seeds import Purpose, hashed
 from tfc.training import classification_gradients, predict, run_steps, shuffled_order
 
 _PREDICTION_BATCH = 256
@@ -60,6 +61,7 @@ def train_plainly(
     steps: Any,
     training: TrainingConfig,
     augment: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+    scale: tf.Tensor,
 ) -> None:
     """Trains a model's free weights on the first of a client's steps.
 
@@ -69,10 +71,16 @@ def train_plainly(
         steps: How many steps, int32 scalar; None for all.
         training: Learning rate.
         augment: What `augmentation_of_steps` returned.
+        scale: float32 scalar, what the change is multiplied by: 1, or a fault of the client's.
     """
     variables = model.trainable_variables
+    before = [variable.read_value() for variable in variables]
     gradients = classification_gradients(model, variables, contextlib.nullcontext)
     run_steps(local.order[:steps], local.x, local.y, variables, gradients, training.learning_rate, augment)
+    for variable, start in zip(variables, before, strict=True):
+        learned = variable.read_value()
+        # An honest client's weights keep their bits.
+        variable.assign(tf.where(tf.equal(scale, 1.0), learned, start + scale * (learned - start)))
 
 
 class SelfTest(NamedTuple):
@@ -131,13 +139,62 @@ def self_test(
     return SelfTest(tf.stack([weight, tf.cast(num_validation, tf.float32), accuracy, score]), finite)
 
 
-def answers(context: ClientContext, num_examples: tf.Tensor, *checks: tf.Tensor) -> tf.Tensor:
-    """Returns whether a client's answer arrives and counts, bool scalar.
+FAULT_KINDS = ("dropped", "not_finite", "late")
+"""Why a client's answer does not arrive, in the order in which they are looked for."""
+
+
+class Arrival(NamedTuple):
+    """What becomes of a client's answer.
+
+    Attributes:
+        sent: bool scalar, whether it reaches the server, sound or damaged.
+        accepted: bool scalar, whether it also reaches it undamaged.
+        by_fault: int32 (3,), a one at the fault of `FAULT_KINDS` that keeps it from arriving.
+    """
+
+    sent: tf.Tensor
+    accepted: tf.Tensor
+    by_fault: tf.Tensor
+
+
+def _flagged(context: ClientContext, flag: ClientFlags) -> tf.Tensor:
+    return tf.not_equal(tf.bitwise.bitwise_and(context.flags, int(flag)), 0)
+
+
+def arrival(
+    context: ClientContext, num_examples: tf.Tensor, understood: tf.Tensor, finite: tf.Tensor, answer_bytes: Any
+) -> Arrival:
+    """Decides what becomes of a client's answer.
+
+    A client without examples, or one that can't decode the broadcast, has nothing to say: it counts as dropped.
 
     Args:
-        context: Says whether it vanishes.
+        context: Says whether it vanishes, and how long its answer may be.
         num_examples: int32 scalar, training examples.
-        *checks: bool scalars that have to hold.
+        understood: bool scalar, whether it could decode the broadcast.
+        finite: bool scalar, whether every number of its model is finite.
+        answer_bytes: int32 scalar, length of its answer.
     """
-    dropped = tf.not_equal(tf.bitwise.bitwise_and(context.flags, int(ClientFlags.DROPOUT)), 0)
-    return tf.reduce_all([*checks, num_examples > 0, ~dropped])
+    dropped = _flagged(context, ClientFlags.DROPOUT) | ~understood | (num_examples <= 0)
+    broken = ~dropped & ~finite
+    late = ~dropped & finite & (answer_bytes > context.most_bytes)
+    sent = ~(dropped | broken | late)
+    by_fault = tf.cast(tf.stack([dropped, broken, late]), tf.int32)
+    return Arrival(sent, sent & ~_flagged(context, ClientFlags.CORRUPT), by_fault)
+
+
+def payload_on_arrival(answer: tf.Tensor, found: Arrival, context: ClientContext, seed: int) -> tf.Tensor:
+    """Returns the bytes that reach the server, uint8 (bytes,): none, the answer, or the answer with a changed byte.
+
+    Args:
+        answer: uint8 (bytes,).
+        found: What becomes of it.
+        context: Whose answer, in which round.
+        seed: Seed of the run.
+    """
+    length = tf.size(answer)
+    draw = hashed(seed, Purpose.FAULTS, context.round, context.client)
+    place = tf.cast(tf.math.floormod(draw, tf.cast(tf.maximum(length, 1), tf.int64)), tf.int32)
+    hit = tf.equal(tf.range(length), place) & ~found.accepted
+    changed = tf.where(hit, tf.bitwise.bitwise_xor(answer, tf.constant(0x5A, tf.uint8)), answer)
+    return changed[: tf.where(found.sent, length, 0)]

@@ -23,7 +23,7 @@ import tensorflow_federated as tff
 from tfc.config import ExperimentConfig
 from tfc.data.ood import OodFn
 from tfc.federated import rate_controller
-from tfc.federated.aggregated_process import build_tff8bit
+from tfc.federated.aggregated_process import build_tff8bit, build_through_aggregator
 from tfc.federated.aggregator import build_aggregator
 from tfc.federated.client_work import build_client_work
 from tfc.federated.coded_process import build_coded, eden_spec, fedzip_spec, stc_spec
@@ -40,8 +40,30 @@ REPLAYABLE = ("fedavg", "fedcompress")
 """Methods whose messages `tfc.replay` reads."""
 
 
-FORMULA_BYTES = ("tff8bit",)
-"""Methods whose uplink is counted by a formula: tensors, not payloads, cross the boundary."""
+def counted_by_formula(config: ExperimentConfig) -> bool:
+    """Returns whether the uplink is counted by a formula: tensors, not payloads, cross the boundary.
+
+    Args:
+        config: Method and aggregation.
+    """
+    return config.method == "tff8bit" or config.aggregation != "mean"
+
+
+def unrecordable(config: ExperimentConfig) -> str:
+    """Returns why a run's payloads can't be recorded for `tfc.replay`; an empty text where they can.
+
+    Args:
+        config: The experiment.
+    """
+    faults = config.faults
+    reasons = {
+        f"method {config.method}: 'tfc replay' knows {', '.join(REPLAYABLE)}": config.method not in REPLAYABLE,
+        f"aggregation {config.aggregation}: tensors travel, not payloads": config.aggregation != "mean",
+        "server.update_norm_bound: the mean is not that of the answers": config.server.update_norm_bound > 0,
+        "faults.corrupt: damaged answers can't be played again": faults.corrupt > 0,
+        "faults.min_clients: a replay knows no repeated rounds": faults.min_clients > 0,
+    }
+    return next((reason for reason, holds in reasons.items() if holds), "")
 
 
 def first_price(config: ExperimentConfig) -> tf.Tensor:
@@ -112,6 +134,7 @@ def build_fedavg(
 
     Source: McMahan et al., "Communication-Efficient Learning of Deep Networks from Decentralized Data" (AISTATS 2017,
     arXiv 1602.05629), Algorithm 1. (TFF's own `build_weighted_fed_avg` leaves BatchNorm statistics at their start.)
+    With another `aggregation` than `mean` the updates go through an aggregator of TFF's, see `build_aggregated`.
 
     Args:
         model_fn: Builds the Keras model; logits out, a layer named `embedding`.
@@ -126,6 +149,8 @@ def build_fedavg(
         aggregator.uplink_bytes, finalizer.{num_clusters, clients_ok, validation_accuracy, quality_score,
         distillation_loss, rate_weight}.
     """
+    if config.aggregation != "mean":
+        return build_through_aggregator(model_fn, data_type, config)
     spec = ModelSpec.of(model_fn, "none", 1, everyone=everyone(config), from_seed=False)
     # The same first weights as FedCompress has: expanded kernel by kernel of the layout that is clustered there.
     start = clustered_spec(model_fn, config)
@@ -142,7 +167,7 @@ def build_fedavg(
         initial_model,
         build_client_work(spec, data_type, config.training, config.clustering.start, config.seed),
         build_aggregator(record_payloads=record_payloads),
-        build_averaging_finalizer(spec, record_payloads=record_payloads),
+        build_averaging_finalizer(spec, norm_bound=config.server.update_norm_bound, record_payloads=record_payloads),
         _restart(spec, config.seed),
     )
 
@@ -208,7 +233,9 @@ def build_fedcompress(
     aggregator = build_aggregator(record_payloads=record_payloads)
     client_work = build_client_work(spec, data_type, config.training, config.clustering.start, config.seed)
     if not config.server.compression:
-        averaging = build_clustered_averaging_finalizer(spec, config.clustering, record_payloads=record_payloads)
+        averaging = build_clustered_averaging_finalizer(
+            spec, config.clustering, norm_bound=config.server.update_norm_bound, record_payloads=record_payloads
+        )
         return join(spec, initial_model, client_work, aggregator, averaging, _restart(spec, config.seed))
 
     finalizer = build_compressing_finalizer(

@@ -1,0 +1,228 @@
+"""TFF contexts that execute computations on connected workers, one or several."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import math
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import grpc
+import tensorflow_federated as tff
+
+_GRPC_MAX_BYTES = 2_000_000_000
+_GRPC_OPTIONS = [
+    ("grpc.max_message_length", _GRPC_MAX_BYTES),
+    ("grpc.max_receive_message_length", _GRPC_MAX_BYTES),
+    ("grpc.max_send_message_length", _GRPC_MAX_BYTES),
+    ("grpc.enable_http_proxy", 0),  # a proxy of the environment is not the way to one's own machines
+]
+
+
+def answers(address: str, timeout_s: float) -> bool:
+    """Whether a gRPC server answers at an address; it is asked over a connection of its own.
+
+    Args:
+        address: As gRPC writes addresses, such as `host:port`.
+        timeout_s: Seconds to wait.
+    """
+    with grpc.insecure_channel(address, [*_GRPC_OPTIONS, ("grpc.use_local_subchannel_pool", 1)]) as channel:
+        try:
+            grpc.channel_ready_future(channel).result(timeout_s)
+        except grpc.FutureTimeoutError:
+            return False
+    return True
+
+
+class Connection:
+    """A connection to one worker.
+
+    Attributes:
+        address: As gRPC writes addresses.
+        stub: TFF's side of it, a `tff.framework.RemoteExecutorGrpcStub`.
+        check: Raises `WorkerError` if the worker is gone.
+    """
+
+    def __init__(self, address: str, check: Callable[[], None]) -> None:
+        """Connects; does not wait for an answer.
+
+        Args:
+            address: As gRPC writes addresses, such as `host:port`.
+            check: Called before work is handed out, and again before a call that failed is repeated.
+        """
+        self.address = address
+        self.check = check
+        self._channel = grpc.insecure_channel(address, _GRPC_OPTIONS)
+        self.stub = tff.framework.RemoteExecutorGrpcStub(self._channel)
+
+    def close(self) -> None:
+        """Ends the connection; calls under way fail at once."""
+        self._channel.close()
+
+
+@contextlib.contextmanager
+def default_context(context: Any) -> Iterator[None]:
+    """Makes a context TFF's default one of this thread, and restores the one before on leaving.
+
+    Args:
+        context: A `tff.framework.SyncContext`.
+    """
+    previous = tff.framework.get_context_stack().current
+    tff.framework.set_default_context(context)
+    try:
+        yield
+    finally:
+        tff.framework.set_default_context(previous)
+
+
+def execution_context(
+    connection: Connection, compiler: Callable[[Any], Any] = tff.backends.native.desugar_and_transform_to_native
+) -> Any:
+    """Returns a TFF context that executes computations on one worker.
+
+    Args:
+        connection: The connection to it.
+        compiler: Brings a computation to the form that workers execute.
+
+    Returns:
+        A `tff.framework.SyncExecutionContext`.
+    """
+
+    def executor_stack(cardinalities: dict[Any, int]) -> Any:
+        # TFF repeats a call on a worker that does not answer, without end, and comes by here each time.
+        connection.check()
+        executor = tff.framework.RemoteExecutor(connection.stub)
+        executor.set_cardinalities({tff.CLIENTS: 0, **cardinalities})
+        return executor
+
+    return tff.framework.SyncExecutionContext(
+        executor_fn=tff.framework.ResourceManagingExecutorFactory(executor_stack),
+        compiler_fn=compiler,
+        transform_args=tff.tensorflow.transform_args,
+        transform_result=tff.tensorflow.transform_result,
+    )
+
+
+def _is_clients(type_: Any) -> bool:
+    return isinstance(type_, tff.FederatedType) and type_.placement is tff.CLIENTS
+
+
+def _has_clients(type_: Any) -> bool:
+    if isinstance(type_, tff.StructType):
+        return any(_has_clients(part) for _, part in tff.structure.iter_elements(type_))
+    return _is_clients(type_)
+
+
+def number_of_clients(value: Any, type_: Any) -> int | None:
+    """Returns how many clients an argument holds values of; None where it holds none placed at clients.
+
+    Args:
+        value: The argument.
+        type_: Its TFF type.
+    """
+    if isinstance(type_, tff.StructType):
+        parts = zip(tff.structure.from_container(value), tff.structure.iter_elements(type_), strict=True)
+        counts = (number_of_clients(part, part_type) for part, (_, part_type) in parts)
+        return next((count for count in counts if count is not None), None)
+    return len(value) if _is_clients(type_) and not type_.all_equal else None
+
+
+def slice_of_clients(value: Any, type_: Any, start: int, stop: int) -> Any:
+    """Returns an argument with some of its clients; what is not placed at clients is as it was.
+
+    Args:
+        value: The argument.
+        type_: Its TFF type.
+        start: First client.
+        stop: First client that is left out again.
+    """
+    if isinstance(type_, tff.StructType):
+        value = tff.structure.from_container(value)
+        return tff.structure.Struct(
+            (name, slice_of_clients(part, part_type, start, stop))
+            for part, (name, part_type) in zip(value, tff.structure.iter_elements(type_), strict=True)
+        )
+    return value[start:stop] if _is_clients(type_) and not type_.all_equal else value
+
+
+def _in_parallel(tasks: Sequence[Callable[[], Any]]) -> list[Any]:
+    """Runs tasks in threads; the first error is raised at once, without waiting for the others."""
+    done: queue.Queue[tuple[int, Any, BaseException | None]] = queue.Queue()
+
+    def work(number: int) -> None:
+        try:
+            done.put((number, tasks[number](), None))
+        except BaseException as error:
+            done.put((number, None, error))
+
+    for number in range(len(tasks)):
+        threading.Thread(target=work, args=(number,), daemon=True).start()
+    results: list[Any] = [None] * len(tasks)
+    for _ in tasks:
+        number, results[number], error = done.get()
+        if error is not None:
+            raise error
+    return results
+
+
+class SeveralWorkersContext(tff.framework.SyncContext):
+    """Executes computations on several workers: clients are divided among them, the first one is also the server.
+
+    A computation is split at its aggregation (`tff.backends.native.compile_to_mergeable_comp_form`): each worker runs
+    what comes before for its clients and accumulates their answers; these are merged in the order of the clients; what
+    comes after runs on the first worker. TFF's own context for this (`MergeableCompExecutionContext`) merges in the
+    order in which workers finish, and with a remote worker waits for one before it asks the next: here workers train at
+    the same time, and whoever finishes first, the result is the same.
+    """
+
+    def __init__(self, connections: Sequence[Connection]) -> None:
+        """Uses workers that are connected.
+
+        Args:
+            connections: At least one.
+        """
+        lock = threading.Lock()
+        native = functools.lru_cache(maxsize=None)(tff.backends.native.desugar_and_transform_to_native)
+
+        def compile_once(computation: Any) -> Any:
+            with lock:
+                return native(computation)
+
+        self._contexts = [execution_context(connection, compile_once) for connection in connections]
+        self._split = functools.lru_cache(maxsize=None)(tff.backends.native.compile_to_mergeable_comp_form)
+
+    def invoke(self, comp: Any, arg: Any) -> Any:
+        """Executes a computation.
+
+        Args:
+            comp: A `tff.Computation` without values placed at clients in its result, and whose aggregations do not
+                depend on each other.
+            arg: Its argument as TFF packs it, or None.
+
+        Raises:
+            WorkerError: If a worker is gone.
+            TypeError: If the result has values placed at clients.
+        """
+        type_ = comp.type_signature.parameter
+        server = self._contexts[0]
+        clients = None if arg is None else number_of_clients(arg, type_)
+        if not clients:
+            return server.invoke(comp, arg)
+        if _has_clients(comp.type_signature.result):
+            raise TypeError(f"values placed at clients can't be results with several workers: {comp.type_signature}")
+        form = self._split(comp)
+        share = math.ceil(clients / len(self._contexts))
+        starts = range(0, clients, share)
+        parts = [slice_of_clients(arg, type_, start, start + share) for start in starts]
+        tasks = [
+            functools.partial(context.invoke, form.up_to_merge, part)
+            for context, part in zip(self._contexts, parts, strict=False)
+        ]
+        merged, *others = _in_parallel(tasks)
+        for other in others:
+            merged = server.invoke(form.merge, tff.structure.Struct.unnamed(merged, other))
+        # No client of it takes part any more, but its type asks for some.
+        return server.invoke(form.after_merge, tff.structure.Struct.unnamed(parts[0], merged))
