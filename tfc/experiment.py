@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
-from tfc.config import AUDIO_SETS, ExperimentConfig
+from tfc.config import ExperimentConfig
+from tfc.config_keys import AUDIO_SETS
 from tfc.data.dataset import Dataset, resized
 from tfc.data.datasets import DATASETS
 from tfc.data.ood import OodFn

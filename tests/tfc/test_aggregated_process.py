@@ -9,7 +9,7 @@ import tensorflow_federated as tff
 from tiny_federation import DATA_TYPE, assert_equal, data_of, examples, model_fn, settings
 
 from tfc.codec.message_spec import float32_message_bytes
-from tfc.config import AGGREGATION_NAMES
+from tfc.config_keys import AGGREGATION_NAMES
 from tfc.federated.aggregated_process import AGGREGATIONS, build_aggregated, build_tff8bit, quantized_bytes
 from tfc.federated.client_data import ClientFlags
 from tfc.federated.global_model import CLIENT_SCALARS

@@ -82,13 +82,13 @@ def test_a_round_by_hand(federation):
         outcomes = [
             federation.update(broadcast.payload, broadcast.base, memory, data) for data in data_of(CLIENTS, number)
         ]
-        answers = [spec.uplink.decode(tf.constant(outcome["payload"]), model) for outcome in outcomes]
+        answers = [spec.uplink.decode(tf.constant(outcome["update"]), model) for outcome in outcomes]
         assert all(bool(sound) for _, _, sound in answers)
         assert [scalars[0] for _, scalars, _ in answers] == [24, 16]
         mean = [0.6 * a + 0.4 * b for a, b in zip(answers[0][0], answers[1][0], strict=True)]
         output = process.next(state, data_of(CLIENTS, number))
         new = output.state.global_model_weights
-        assert output.metrics["aggregator"]["uplink_bytes"] == sum(len(outcome["payload"]) for outcome in outcomes)
+        assert output.metrics["aggregator"]["uplink_bytes"] == sum(len(outcome["update"]) for outcome in outcomes)
         assert output.metrics["distributor"]["downlink_bytes"] == 2 * len(broadcast.payload)
         values, _, sound = spec.downlink.decode(tf.constant(new.payload), model)
         assert sound
@@ -121,7 +121,7 @@ def test_a_client_adds_what_it_remembers(stc):
     memory = np.zeros(stc.spec.memory_shape, np.float32)
     memory[1, 3] = 50.0
     first, second = (stc.update(broadcast.payload, broadcast.base, memory, data) for data in data_of(CLIENTS, 1))
-    told, _, _ = stc.spec.uplink.decode(tf.constant(second["payload"]), held(broadcast.model))
+    told, _, _ = stc.spec.uplink.decode(tf.constant(second["update"]), held(broadcast.model))
     sent, _ = stc.spec.uplink.divide(held(broadcast.model).others)
     changes = stc.spec.uplink.divide(told)[0] - sent
     assert changes[3] > 0.5, "the remembered change is the largest now"

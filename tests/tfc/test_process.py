@@ -49,7 +49,7 @@ def test_fedavg_is_the_weighted_mean_of_its_clients(fedavg, plain):
     update = build_client_update(plain, DATA_TYPE, settings().training, "broadcast", 5)
     broadcast = state.global_model_weights
     answers = [
-        numpy_codec.decode(bytes(update(broadcast.payload, broadcast.base, data)["payload"]), plain.uplink).message
+        numpy_codec.decode(bytes(update(broadcast.payload, broadcast.base, data)["update"]), plain.uplink).message
         for data in data_of(CLIENTS, 1)
     ]
     output = fedavg.next(state, data_of(CLIENTS, 1))
@@ -186,7 +186,7 @@ def test_the_students_batchnorm_statistics_are_the_aggregated_ones(fedcompress, 
     broadcast = state.global_model_weights
     held = typed(broadcast.model)
     before = held.others[-2:]
-    payloads = [bytes(update(broadcast.payload, broadcast.base, data)["payload"]) for data in data_of(CLIENTS, 1)]
+    payloads = [bytes(update(broadcast.payload, broadcast.base, data)["update"]) for data in data_of(CLIENTS, 1)]
     answers = [numpy_codec.decode(payload, clustered.uplink, held).message for payload in payloads]
     after = fedcompress.next(state, data_of(CLIENTS, 1)).state.global_model_weights.model.others
     statistics = list(zip(after, answers[0].others, answers[1].others, strict=True))[-2:]
@@ -219,7 +219,7 @@ def one_round_by_hand(spec, state):
     broadcast = state.global_model_weights
     held = typed(broadcast.model)
     first, second = (
-        numpy_codec.decode(bytes(update(broadcast.payload, broadcast.base, data)["payload"]), spec.uplink, held).message
+        numpy_codec.decode(bytes(update(broadcast.payload, broadcast.base, data)["update"]), spec.uplink, held).message
         for data in data_of(CLIENTS, 1)
     )
     mean = [0.6 * dequantize(a) + 0.4 * dequantize(b) for a, b in zip(first.palettes, second.palettes, strict=True)]
@@ -286,8 +286,8 @@ def test_without_server_side_compression_the_mean_of_palettes_goes_down_as_float
     update = build_client_update(spec, DATA_TYPE, changed.training, "kmeans++", 5)
     broadcast = state.global_model_weights
     outcomes = [update(broadcast.payload, broadcast.base, data) for data in data_of(CLIENTS, 1)]
-    first, second = (numpy_codec.decode(bytes(outcome["payload"]), spec.uplink).message for outcome in outcomes)
-    assert first.num_clusters == 4 and outcomes[0]["payload"][3] == Kind.KEY_FRAME
+    first, second = (numpy_codec.decode(bytes(outcome["update"]), spec.uplink).message for outcome in outcomes)
+    assert first.num_clusters == 4 and outcomes[0]["update"][3] == Kind.KEY_FRAME
     output = process.next(state, data_of(CLIENTS, 1))
     kernels, others = spec.layout.split(*process.get_model_weights(output.state))
     for found, a, b in zip(kernels, first.palettes, second.palettes, strict=True):

@@ -10,6 +10,7 @@ from tfc import config
 from tfc.attempts import sampled_clients
 from tfc.clustering.layout import LAYER_CHOICES
 from tfc.config import ExperimentConfig
+from tfc.config_keys import MODEL_NAMES
 from tfc.data.augmentation import AUGMENTATIONS
 from tfc.data.datasets import DATASETS
 from tfc.data.ood_sources import OOD_SOURCES
@@ -42,7 +43,7 @@ def test_every_name_that_a_configuration_allows_is_registered(key, registry):
 
 
 def test_every_model_that_a_configuration_names_is_registered():
-    assert set(config.MODEL_NAMES) == set(MODELS)
+    assert set(MODEL_NAMES) == set(MODELS)
 
 
 def test_names_of_ood_sources_are_registered():

@@ -30,15 +30,15 @@ from tfc.federated.global_model import (
     held_model,
     read_weights,
 )
-from tfc.federated.joined_process import clustered_spec, everyone, initial_weights, join
+from tfc.federated.joined_process import everyone, initial_values, join
 from tfc.federated.local_round import (
-    FAULT_KINDS,
     arrival,
     embedding_model,
     local_examples,
     self_test,
     train_plainly,
 )
+from tfc.federated.templates import finalizer_process, no_state, stateless_client_work
 
 QUANTIZED_ABOVE = 20_000
 """`tff.learning.compression_aggregator` quantises tensors with more elements than this to 8 bits."""
@@ -94,33 +94,12 @@ def _client_work(
             update = tuple(
                 tf.where(sound, new - old, 0.0) for new, old in zip(values, decoded.message.others, strict=True)
             )
-            return update, tf.where(sound, test.scalars[0], 0.0), found.by_fault
+            weight = tf.where(sound, test.scalars[0], 0.0)
+            return collections.OrderedDict(update=update, weight=weight, by_fault=found.by_fault)
 
         return work(payload, held_model(base), data)
 
-    @tff.tensorflow.computation(client_update.type_signature.result)
-    def to_client_result(outcome):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-        return tff.learning.templates.ClientResult(update=outcome[0], update_weight=outcome[1])
-
-    @tff.tensorflow.computation(tff.TensorType(np.int32, (len(FAULT_KINDS),)))
-    def measure(by_fault):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-        return collections.OrderedDict(clients_failed=tf.reduce_sum(by_fault), clients_by_fault=by_fault)
-
-    @tff.federated_computation()
-    def initialize():  # type: ignore[no-untyped-def]  # noqa: ANN202
-        return tff.federated_value((), tff.SERVER)
-
-    @tff.federated_computation(
-        initialize.type_signature.result,
-        tff.FederatedType(tff.StructType([PAYLOAD_TYPE, spec.held_type]), tff.CLIENTS),
-        tff.FederatedType(data_type, tff.CLIENTS),
-    )
-    def next_(state, received, data):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-        outcome = tff.federated_map(client_update, (received[0], received[1], data))
-        by_fault = tff.federated_map(measure, tff.federated_sum(outcome[2]))
-        return tff.templates.MeasuredProcessOutput(state, tff.federated_map(to_client_result, outcome), by_fault)
-
-    return tff.learning.templates.ClientWorkProcess(initialize, next_)
+    return stateless_client_work(client_update, spec.held_type, data_type)
 
 
 def _counting(factory: Factory, update_type: tff.Type, client_bytes: int) -> tff.templates.AggregationProcess:
@@ -158,8 +137,8 @@ def _finalizer(spec: ModelSpec) -> tff.learning.templates.FinalizerProcess:
     """The aggregated update joins the model; where nobody answered or a number is not finite, the model stays."""
     aggregated_type = tff.to_type((_update_type(spec), np.int32))
 
-    @tff.tensorflow.computation(spec.broadcast_type, aggregated_type)
-    def add(broadcast, aggregated):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    @tff.tensorflow.computation((), spec.broadcast_type, aggregated_type)
+    def add(state, broadcast, aggregated):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
         update, clients = tuple(aggregated[0]), aggregated[1]
         usable = (clients > 0) & all_finite(update)
         old = tuple(broadcast.model.others)
@@ -172,22 +151,9 @@ def _finalizer(spec: ModelSpec) -> tff.learning.templates.FinalizerProcess:
         zero = tf.constant(0.0)
         mean = Aggregate((), values, zero, zero, tf.cast(clients, tf.float32), clients)
         new = spec.broadcast(tf.constant(0), (), values, tf.zeros([0]), None)
-        return new, measurements_of(mean, tf.constant(0), zero, zero)
+        return state, new, measurements_of(mean, tf.constant(0), zero, zero)
 
-    @tff.federated_computation()
-    def initialize():  # type: ignore[no-untyped-def]  # noqa: ANN202
-        return tff.federated_value((), tff.SERVER)
-
-    @tff.federated_computation(
-        initialize.type_signature.result,
-        tff.FederatedType(spec.broadcast_type, tff.SERVER),
-        tff.FederatedType(aggregated_type, tff.SERVER),
-    )
-    def next_(state, broadcast, aggregated):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-        new, measurements = tff.federated_map(add, (broadcast, aggregated))
-        return tff.templates.MeasuredProcessOutput(state, new, measurements)
-
-    return tff.learning.templates.FinalizerProcess(initialize, next_)
+    return finalizer_process(no_state, add)
 
 
 def build_aggregated(
@@ -214,16 +180,13 @@ def build_aggregated(
         `uplink_bytes`. Clients' validation accuracy and quality score stay with them: these metrics are 0.
     """
     spec = ModelSpec.of(model_fn, "none", 1, everyone=everyone(config), from_seed=False)
-    start = clustered_spec(model_fn, config)
-    first = initial_weights(start, config.seed)
+    first = initial_values(model_fn, config)
     if client_bytes is None:
         client_bytes = float32_message_bytes(sum(spec.downlink.other_sizes), CLIENT_SCALARS)
 
     @tff.tensorflow.computation()
     def initial_model():  # type: ignore[no-untyped-def]  # noqa: ANN202
-        kernels, others = first()
-        trainable, non_trainable = start.layout.join(tuple(kernels), tuple(others))
-        return spec.broadcast(tf.constant(0), (), (*trainable, *non_trainable), tf.zeros([0]), None)
+        return spec.broadcast(tf.constant(0), (), tuple(first()), tf.zeros([0]), None)
 
     def restart(state: Any, trainable: tuple[tf.Tensor, ...], non_trainable: tuple[tf.Tensor, ...]) -> Any:
         new = spec.broadcast(tf.constant(0), (), (*trainable, *non_trainable), tf.zeros([0]), None)

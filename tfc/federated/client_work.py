@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import collections
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
@@ -18,14 +16,14 @@ from tfc.federated.client_data import first_context
 from tfc.federated.clustered_phase import CLUSTERED_PHASES
 from tfc.federated.global_model import PAYLOAD_TYPE, ModelSpec, assign, held_model, read_weights
 from tfc.federated.local_round import (
-    FAULT_KINDS,
     arrival,
     embedding_model,
     local_examples,
-    payload_on_arrival,
+    outcome,
     self_test,
     train_plainly,
 )
+from tfc.federated.templates import stateless_client_work
 from tfc.training import classification_gradients, run_steps
 
 
@@ -34,10 +32,10 @@ def build_client_update(
 ) -> tff.Computation:
     """Builds what one client computes in one round.
 
-    Type signature: `(<payload=uint8[?], base=HeldModel, data=<train,validation,context>> -> <payload=uint8[?],
-    weight=float32,failed=int32,by_fault=int32[3]>)`. A client that can't decode the broadcast, has no examples, whose
-    update is not finite, that drops out or is too late answers with an empty payload, weight 0 and failed = 1. Its
-    answer is coded given the broadcast.
+    Type signature: `(<payload=uint8[?], base=HeldModel, data=<train,validation,context>> -> <update=uint8[?],
+    weight=float32,by_fault=int32[3]>)`. A client that can't decode the broadcast, has no examples, whose update is not
+    finite, that drops out or is too late answers with an empty payload, weight 0 and a one at its fault. Its answer is
+    coded given the broadcast.
 
     Without clustered kernels in `spec`, all epochs are plain (FedAvg).
 
@@ -100,12 +98,7 @@ def build_client_update(
             given = decoded.held if clustered and spec.palettized_broadcast else None
             answer = graph.encode(answer_message, spec.uplink, given, update=spec.palettizes_update)
             found = arrival(context, local.count, understood, test.finite, tf.size(answer))
-            return collections.OrderedDict(
-                payload=payload_on_arrival(answer, found, context, seed),
-                weight=tf.where(found.sent, test.scalars[0], 0.0),
-                failed=tf.where(found.sent, 0, 1),
-                by_fault=found.by_fault,
-            )
+            return outcome(answer, found, test, context, seed)
 
         return work(payload, held_model(base), data)
 
@@ -130,29 +123,4 @@ def build_client_work(
         seed: Seed of the run.
     """
     client_update = build_client_update(spec, data_type, training, centroid_start, seed)
-
-    @tff.tensorflow.computation(client_update.type_signature.result)
-    def to_client_result(outcome):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-        return tff.learning.templates.ClientResult(update=outcome["payload"], update_weight=outcome["weight"])
-
-    @tff.tensorflow.computation(tff.TensorType(np.int32, (len(FAULT_KINDS),)))
-    def measure(by_fault):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-        return collections.OrderedDict(clients_failed=tf.reduce_sum(by_fault), clients_by_fault=by_fault)
-
-    @tff.federated_computation()
-    def initialize():  # type: ignore[no-untyped-def]  # noqa: ANN202
-        return tff.federated_value((), tff.SERVER)
-
-    @tff.federated_computation(
-        initialize.type_signature.result,
-        tff.FederatedType(tff.StructType([PAYLOAD_TYPE, spec.held_type]), tff.CLIENTS),
-        tff.FederatedType(data_type, tff.CLIENTS),
-    )
-    def next_(state, received, data):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-        outcome = tff.federated_map(client_update, (received[0], received[1], data))
-        by_fault = tff.federated_sum(outcome.by_fault)
-        return tff.templates.MeasuredProcessOutput(
-            state, tff.federated_map(to_client_result, outcome), tff.federated_map(measure, by_fault)
-        )
-
-    return tff.learning.templates.ClientWorkProcess(initialize, next_)
+    return stateless_client_work(client_update, spec.held_type, data_type)

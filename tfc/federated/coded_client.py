@@ -15,14 +15,14 @@ from tfc.federated.client_data import first_context
 from tfc.federated.coded_model import CodedSpec
 from tfc.federated.global_model import PAYLOAD_TYPE, assign, held_model, read_weights
 from tfc.federated.local_round import (
-    FAULT_KINDS,
     arrival,
     embedding_model,
     local_examples,
-    payload_on_arrival,
+    outcome,
     self_test,
     train_plainly,
 )
+from tfc.federated.templates import received_type, results_and_measurements
 from tfc.seeds import Purpose, hashed
 
 
@@ -32,8 +32,8 @@ def build_coded_client_update(
     """Builds what one client computes in one round.
 
     Type signature: `(<payload=uint8[?], base=HeldModel, memory=float32[clients,size],
-    data=<train,validation,context>> -> <payload=uint8[?], weight=float32, failed=int32, by_fault=int32[3],
-    client=int32, lost=float32[size]>)`.
+    data=<train,validation,context>> -> <update=uint8[?], weight=float32, by_fault=int32[3], client=int32,
+    lost=float32[size]>)`.
     A client that fails (see `build_client_update`) answers with an empty payload and remembers what it did before, as
     one does whose answer is damaged on its way.
 
@@ -77,14 +77,8 @@ def build_coded_client_update(
             if spec.num_clients:
                 told, _, _ = spec.uplink.decode(answer, held)
                 lost = tf.where(found.accepted, changes - (spec.uplink.divide(told)[0] - before), old)
-            return collections.OrderedDict(
-                payload=payload_on_arrival(answer, found, context, seed),
-                weight=tf.where(found.sent, test.scalars[0], 0.0),
-                failed=tf.where(found.sent, 0, 1),
-                by_fault=found.by_fault,
-                client=context.client,
-                lost=lost,
-            )
+            arrived = outcome(answer, found, test, context, seed)
+            return collections.OrderedDict(**arrived, client=context.client, lost=lost)
 
         return work(payload, held_model(base), memory, data)
 
@@ -141,31 +135,21 @@ def build_coded_client_work(
         places = tf.clip_by_value(rows[0], 0, spec.num_clients - 1)
         return tf.tensor_scatter_nd_update(memory, places[:, None], rows[1])
 
-    @tff.tensorflow.computation(client_update.type_signature.result)
-    def to_client_result(outcome):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-        return tff.learning.templates.ClientResult(update=outcome["payload"], update_weight=outcome["weight"])
-
-    @tff.tensorflow.computation(tff.TensorType(np.int32, (len(FAULT_KINDS),)))
-    def measure(by_fault):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-        return collections.OrderedDict(clients_failed=tf.reduce_sum(by_fault), clients_by_fault=by_fault)
-
     @tff.federated_computation()
     def initialize():  # type: ignore[no-untyped-def]  # noqa: ANN202
         return tff.federated_eval(forgotten, tff.SERVER)
 
     @tff.federated_computation(
         initialize.type_signature.result,
-        tff.FederatedType(tff.StructType([PAYLOAD_TYPE, spec.model.held_type]), tff.CLIENTS),
+        received_type(spec.model.held_type),
         tff.FederatedType(data_type, tff.CLIENTS),
     )
     def next_(state, received, data):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-        outcome = tff.federated_map(client_update, (received[0], received[1], tff.federated_broadcast(state), data))
-        rows = tff.federated_zip((outcome.client, outcome.lost))
+        outcomes = tff.federated_map(client_update, (received[0], received[1], tff.federated_broadcast(state), data))
+        rows = tff.federated_zip((outcomes.client, outcomes.lost))
         rows = tff.federated_aggregate(rows, no_rows(), add_row, merge, report)
         return tff.templates.MeasuredProcessOutput(
-            tff.federated_map(remembered, (state, rows)),
-            tff.federated_map(to_client_result, outcome),
-            tff.federated_map(measure, tff.federated_sum(outcome.by_fault)),
+            tff.federated_map(remembered, (state, rows)), *results_and_measurements(outcomes)
         )
 
     return tff.learning.templates.ClientWorkProcess(initialize, next_)

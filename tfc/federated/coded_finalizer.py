@@ -13,6 +13,7 @@ from tfc.federated.aggregator import PAYLOADS_TYPE, ClientPayloads, mean_of_answ
 from tfc.federated.coded_model import CodedSpec
 from tfc.federated.finalizer import all_finite, measurements_of
 from tfc.federated.global_model import held_model
+from tfc.federated.templates import finalizer_process
 from tfc.seeds import Purpose, hashed
 
 SERVER = 0x7FFFFFFF
@@ -89,16 +90,7 @@ def build_coded_finalizer(
     def initialize():  # type: ignore[no-untyped-def]  # noqa: ANN202
         return tff.federated_map(first_state, tff.federated_eval(initial_values, tff.SERVER))
 
-    @tff.federated_computation(
-        initialize.type_signature.result,
-        tff.FederatedType(spec.model.broadcast_type, tff.SERVER),
-        tff.FederatedType(PAYLOADS_TYPE, tff.SERVER),
-    )
-    def next_(state, broadcast, collected):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-        new_state, new, measurements = tff.federated_map(finish, (state, broadcast, collected))
-        return tff.templates.MeasuredProcessOutput(new_state, new, measurements)
-
-    return tff.learning.templates.FinalizerProcess(initialize, next_)
+    return finalizer_process(initialize, finish)
 
 
 def master_of(spec: CodedSpec, values: tuple[Any, ...]) -> tf.Tensor:

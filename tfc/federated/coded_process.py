@@ -16,7 +16,7 @@ from tfc.federated.coded_client import build_coded_client_work
 from tfc.federated.coded_finalizer import build_coded_finalizer, master_of
 from tfc.federated.coded_model import CodedSpec
 from tfc.federated.global_model import CLIENT_SCALARS, ModelFn, ModelSpec
-from tfc.federated.joined_process import clustered_spec, everyone, initial_weights, join
+from tfc.federated.joined_process import everyone, initial_values, join
 from tfc.update_codecs.codec import UpdateCodec
 from tfc.update_codecs.message import Form, UpdateMessage
 from tfc.update_codecs.rotated import Rotated
@@ -143,19 +143,11 @@ def build_coded(
         state stands for their memories.
     """
     spec = spec_of(model_fn, config)
-    # The same first weights as FedAvg and FedCompress have.
-    start = clustered_spec(model_fn, config)
-    first = initial_weights(start, config.seed)
-
-    @tff.tensorflow.computation()
-    def initial_values():  # type: ignore[no-untyped-def]  # noqa: ANN202
-        kernels, others = first()
-        trainable, non_trainable = start.layout.join(tuple(kernels), tuple(others))
-        return (*trainable, *non_trainable)
+    initial = initial_values(model_fn, config)
 
     @tff.tensorflow.computation()
     def initial_model():  # type: ignore[no-untyped-def]  # noqa: ANN202
-        return spec.first(config.seed) if Form.SEED in spec.downlink.forms else spec.whole(tuple(initial_values()))
+        return spec.first(config.seed) if Form.SEED in spec.downlink.forms else spec.whole(tuple(initial()))
 
     def restart(state: Any, trainable: tuple[tf.Tensor, ...], non_trainable: tuple[tf.Tensor, ...]) -> Any:
         values = (*trainable, *non_trainable)
@@ -166,6 +158,6 @@ def build_coded(
         initial_model,
         build_coded_client_work(spec, data_type, config.training, config.seed),
         build_aggregator(),
-        build_coded_finalizer(spec, initial_values, config.seed, config.server.update_norm_bound),
+        build_coded_finalizer(spec, initial, config.seed, config.server.update_norm_bound),
         restart,
     )

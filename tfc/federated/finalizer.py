@@ -29,6 +29,7 @@ from tfc.federated.global_model import (
     read_weights,
 )
 from tfc.federated.rate_controller import RateState
+from tfc.federated.templates import finalizer_process, no_state
 from tfc.seeds import Purpose, stateless
 
 LLOYD_STEPS = 10
@@ -70,8 +71,8 @@ def build_averaging_finalizer(
         record_payloads: Whether the measurements also hold `average=<kernels,others>`, what the payloads amount to.
     """
 
-    @tff.tensorflow.computation(spec.broadcast_type, PAYLOADS_TYPE)
-    def average(broadcast, collected):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    @tff.tensorflow.computation((), spec.broadcast_type, PAYLOADS_TYPE)
+    def average(state, broadcast, collected):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
         @tf.function
         def next_round(old: tuple[tf.Tensor, ...], collected: ClientPayloads) -> Any:
             nothing = HeldModel(tf.constant(0), (), (), ())
@@ -85,22 +86,9 @@ def build_averaging_finalizer(
                 measurements["average"] = (aggregate.kernels, aggregate.others)
             return new, measurements
 
-        return next_round(tuple(broadcast.model.others), ClientPayloads(*collected))
+        return state, *next_round(tuple(broadcast.model.others), ClientPayloads(*collected))
 
-    @tff.federated_computation()
-    def initialize():  # type: ignore[no-untyped-def]  # noqa: ANN202
-        return tff.federated_value((), tff.SERVER)
-
-    @tff.federated_computation(
-        initialize.type_signature.result,
-        tff.FederatedType(spec.broadcast_type, tff.SERVER),
-        tff.FederatedType(PAYLOADS_TYPE, tff.SERVER),
-    )
-    def next_(state, broadcast, collected):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-        new, measurements = tff.federated_map(average, (broadcast, collected))
-        return tff.templates.MeasuredProcessOutput(state, new, measurements)
-
-    return tff.learning.templates.FinalizerProcess(initialize, next_)
+    return finalizer_process(no_state, average)
 
 
 def all_finite(tensors: Any) -> tf.Tensor:
@@ -155,16 +143,7 @@ def build_clustered_averaging_finalizer(
     def initialize():  # type: ignore[no-untyped-def]  # noqa: ANN202
         return tff.federated_eval(initial_state, tff.SERVER)
 
-    @tff.federated_computation(
-        initialize.type_signature.result,
-        tff.FederatedType(spec.broadcast_type, tff.SERVER),
-        tff.FederatedType(PAYLOADS_TYPE, tff.SERVER),
-    )
-    def next_(state, broadcast, collected):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-        new_state, new, measurements = tff.federated_map(average, (state, broadcast, collected))
-        return tff.templates.MeasuredProcessOutput(new_state, new, measurements)
-
-    return tff.learning.templates.FinalizerProcess(initialize, next_)
+    return finalizer_process(initialize, average)
 
 
 class CompressorState(NamedTuple):
@@ -347,13 +326,4 @@ def build_compressing_finalizer(
         kernels = tff.federated_eval(initial_kernels, tff.SERVER)
         return tff.federated_map(initial_state, (start, kernels))
 
-    @tff.federated_computation(
-        initialize.type_signature.result,
-        tff.FederatedType(spec.broadcast_type, tff.SERVER),
-        tff.FederatedType(PAYLOADS_TYPE, tff.SERVER),
-    )
-    def next_(state, broadcast, collected):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-        new_state, new_broadcast, measurements = tff.federated_map(compress, (state, broadcast, collected))
-        return tff.templates.MeasuredProcessOutput(new_state, new_broadcast, measurements)
-
-    return tff.learning.templates.FinalizerProcess(initialize, next_)
+    return finalizer_process(initialize, compress)

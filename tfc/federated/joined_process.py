@@ -82,6 +82,27 @@ def initial_weights(spec: ModelSpec, seed: int) -> tff.Computation:
     return _seed_weights(spec, seed) if spec.initial_others else _own_weights(spec)
 
 
+def initial_values(model_fn: ModelFn, config: ExperimentConfig) -> tff.Computation:
+    """Returns a no-argument computation that returns the first weights in a row: trainable ones, then the others.
+
+    They are FedCompress's, whatever the method: expanded kernel by kernel of the layout that is clustered there.
+
+    Args:
+        model_fn: Builds the Keras model.
+        config: Settings of clustering, and the seed.
+    """
+    spec = clustered_spec(model_fn, config)
+    first = initial_weights(spec, config.seed)
+
+    @tff.tensorflow.computation()
+    def values():  # type: ignore[no-untyped-def]  # noqa: ANN202
+        kernels, others = first()
+        trainable, non_trainable = spec.layout.join(tuple(kernels), tuple(others))
+        return (*trainable, *non_trainable)
+
+    return values
+
+
 def join(
     spec: ModelSpec,
     initial_model: tff.Computation,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -198,3 +199,22 @@ def payload_on_arrival(answer: tf.Tensor, found: Arrival, context: ClientContext
     hit = tf.equal(tf.range(length), place) & ~found.accepted
     changed = tf.where(hit, tf.bitwise.bitwise_xor(answer, tf.constant(0x5A, tf.uint8)), answer)
     return changed[: tf.where(found.sent, length, 0)]
+
+
+def outcome(
+    answer: tf.Tensor, found: Arrival, test: SelfTest, context: ClientContext, seed: int
+) -> collections.OrderedDict[str, tf.Tensor]:
+    """Returns what a round gets of a client that answers with bytes: `update`, `weight`, `by_fault`.
+
+    Args:
+        answer: uint8 (bytes,).
+        found: What becomes of it.
+        test: What it found of its model; its weight is its number of examples, 0 where the answer does not arrive.
+        context: Whose answer, in which round.
+        seed: Seed of the run.
+    """
+    return collections.OrderedDict(
+        update=payload_on_arrival(answer, found, context, seed),
+        weight=tf.where(found.sent, test.scalars[0], 0.0),
+        by_fault=found.by_fault,
+    )

@@ -34,7 +34,7 @@ from tfc.federated.finalizer import (
     initial_palettes,
 )
 from tfc.federated.global_model import Broadcast, ModelFn, ModelSpec
-from tfc.federated.joined_process import Restart, clustered_spec, everyone, initial_weights, join
+from tfc.federated.joined_process import Restart, clustered_spec, everyone, initial_values, initial_weights, join
 
 REPLAYABLE = ("fedavg", "fedcompress")
 """Methods whose messages `tfc.replay` reads."""
@@ -152,15 +152,11 @@ def build_fedavg(
     if config.aggregation != "mean":
         return build_through_aggregator(model_fn, data_type, config)
     spec = ModelSpec.of(model_fn, "none", 1, everyone=everyone(config), from_seed=False)
-    # The same first weights as FedCompress has: expanded kernel by kernel of the layout that is clustered there.
-    start = clustered_spec(model_fn, config)
-    initial = initial_weights(start, config.seed)
+    initial = initial_values(model_fn, config)
 
     @tff.tensorflow.computation()
     def initial_model():  # type: ignore[no-untyped-def]  # noqa: ANN202
-        kernels, others = initial()
-        trainable, non_trainable = start.layout.join(tuple(kernels), tuple(others))
-        return _key_frame(spec, (), (*trainable, *non_trainable), 0, tf.zeros([0]), config.seed)
+        return _key_frame(spec, (), tuple(initial()), 0, tf.zeros([0]), config.seed)
 
     return join(
         spec,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from tfc.config import MODEL_SUFFIXES
+from tfc.config_keys import MODEL_SUFFIXES
 from tfc.errors import ConfigError
 
 _EMBEDDING = "embedding"

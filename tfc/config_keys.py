@@ -1,0 +1,217 @@
+"""The keys of the configuration: frozen dataclasses with every key's default, meaning and allowed values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from tfc.codec.palette import MAX_CLUSTERS
+
+
+@dataclass(frozen=True)
+class Range:
+    """Numbers that a key may have.
+
+    Attributes:
+        low: Smallest value.
+        high: Largest value; None for no limit.
+        open_low: Whether `low` itself is not allowed.
+        open_high: Whether `high` itself is not allowed.
+    """
+
+    low: float
+    high: float | None = None
+    open_low: bool = False
+    open_high: bool = False
+
+    def __contains__(self, value: float) -> bool:
+        above = value > self.low if self.open_low else value >= self.low
+        below = self.high is None or (value < self.high if self.open_high else value <= self.high)
+        return above and below
+
+    def __str__(self) -> str:
+        low = f"{'more than' if self.open_low else 'at least'} {self.low:g}"
+        return low if self.high is None else f"{low} and {'less than' if self.open_high else 'at most'} {self.high:g}"
+
+
+def key(default: Any, help: str, allowed: Range | tuple[str, ...] | None = None) -> Any:
+    """Declares a key of the configuration: its default, its meaning, its allowed values."""
+    return field(default=default, metadata={"help": help, "allowed": allowed})
+
+
+STARTS = ("seed", "own")
+MODEL_NAMES = ("resnet8", "resnet20", "mobilenet", "dscnn")
+MODEL_SUFFIXES = (".keras", ".h5")
+IMAGE_SETS = ("mnist5k", "fashion_mnist", "cifar10", "cifar100", "pathmnist", "npz")
+AUDIO_SETS = ("speech_commands", "voxforge", "spoken_words")
+PARTITION_NAMES = ("iid", "dirichlet", "owner", "quantity")
+OOD_NAMES = ("auto", "images", "audio")
+AUGMENTATION_NAMES = ("none", "flip-crop-cutout")
+WORDS = ("ten", "twelve", "all")
+UPLINKS = ("weights", "update")
+SMALL_VALUES = ("float32", "int8")
+AGGREGATION_NAMES = ("mean", "robust", "dp")
+METHODS = ("eden", "fedavg", "fedcompress", "fedzip", "stc", "tff8bit")
+_COUNT = Range(1)
+_COUNT_OR_ZERO = Range(0)
+_RATE = Range(0, None, open_low=True)
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which data, and how they are divided among clients."""
+
+    dataset: str = key("mnist5k", "data set", (*IMAGE_SETS, *AUDIO_SETS))
+    data_dir: str = key("", "folder (or NPZ file) of the data; empty for the usual places")
+    clip_seconds: float = key(0.0, "audio is padded or cropped to this length; 0: 1 s, voxforge 3 s", Range(0, 60))
+    words: str = key("twelve", "speech_commands: ten words, the same with unknown and silence, or all words", WORDS)
+    clips_per_class: int = key(0, "audio: at most so many training clips of a class; 0 for all", _COUNT_OR_ZERO)
+    image_size: int = key(0, "images are padded with zeros to this height and width; 0 leaves them", _COUNT_OR_ZERO)
+    channels: int = key(0, "channels are repeated to this number; 0 leaves them", _COUNT_OR_ZERO)
+    partition: str = key("iid", "how examples are divided among clients", PARTITION_NAMES)
+    alpha: float = key(0.5, "dirichlet: concentration; the smaller, the fewer clients hold a class", _RATE)
+    quantity_sigma: float = key(1.0, "quantity: standard deviation of the logarithm of clients' sizes", Range(0, 5))
+    growth_start: float = key(
+        1.0, "share of its training examples that a client has in round 1", Range(0, 1, open_low=True)
+    )
+    growth_rounds: int = key(0, "rounds until clients have all they will get, by equal steps", _COUNT_OR_ZERO)
+    min_examples: int = key(10, "dirichlet, owner, quantity: examples of the smallest client", _COUNT)
+    num_clients: int = key(10, "number of clients", _COUNT)
+    examples_per_client: int = key(0, "examples of each client; 0 divides all of them evenly", _COUNT_OR_ZERO)
+    validation_fraction: float = key(0.1, "share of each client's examples for validation", Range(0, 1, open_high=True))
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Which model."""
+
+    name: str = key("resnet8", f"{', '.join(MODEL_NAMES)}, or a Keras model's file (.keras, .h5)")
+    initial: str = key("seed", "first weights: expanded from the run's seed at both ends, or the model's own", STARTS)
+    batchnorm_momentum: float = key(
+        0.9, "share of the old moving average that a training step keeps", Range(0, 1, open_high=True)
+    )
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Training at a client in one round. FedAvg trains plain_epochs + clustered_epochs plain epochs."""
+
+    batch_size: int = key(64, "examples per step; an incomplete last batch is dropped", _COUNT)
+    plain_epochs: int = key(2, "epochs with free weights (E)", _COUNT_OR_ZERO)
+    clustered_epochs: int = key(0, "epochs through a palette (E_c); 0: it is fitted once, afterwards", _COUNT_OR_ZERO)
+    learning_rate: float = key(1e-3, "Adam's learning rate in plain epochs", _RATE)
+    clustered_learning_rate: float = key(5e-4, "Adam's learning rate in clustered epochs", _RATE)
+    augmentation: str = key("none", "random changes of images in every step: flip, crop, cutout", AUGMENTATION_NAMES)
+
+
+@dataclass(frozen=True)
+class ClusteringConfig:
+    """Weight clustering and the controller of the number of clusters."""
+
+    layers: str = key("all", "which kernels are clustered", ("conv", "all", "all+depthwise"))
+    start: str = key(
+        "broadcast", "a client's first centroids: the broadcast codebook, or drawn anew", ("broadcast", "kmeans++")
+    )
+    min_clusters: int = key(16, "number of clusters at the start (C_min)", Range(2, MAX_CLUSTERS))
+    max_clusters: int = key(32, "largest number of clusters (C_max)", Range(2, MAX_CLUSTERS))
+    step: int = key(4, "clusters added at a time", _COUNT)
+    patience: int = key(2, "rounds at a number of clusters before it may grow", _COUNT)
+    window: int = key(2, "rounds of the moving averages", _COUNT)
+    init_rounds: int = key(3, "rounds before the number of clusters may grow at all", _COUNT)
+    limit: float = key(0.01, "rise of the validation accuracy that counts as growth", Range(0))
+
+
+@dataclass(frozen=True)
+class CommunicationConfig:
+    """What travels, and how exactly."""
+
+    uplink: str = key("update", "what clients palettize: their weights (the paper), or their update", UPLINKS)
+    levels: int = key(9, "slots of an update's codebook, one of them zero; an odd number", Range(3, 33))
+    rate_weight: float = key(0.8, "price of a bit of an update, in mean squares of the update", Range(0, 1.2))
+    final_rate_weight: float = key(0.0, "price of a bit in the last round; 0 for rate_weight", Range(0, 1.2))
+    final_rounds: int = key(5, "last rounds, in which the price falls by equal factors", _COUNT)
+    target_ratio: float = key(
+        0.0, "FedAvg's bytes by ours; the price then follows from what was sent; 0: it does not", Range(0, 10_000)
+    )
+    sparsity: float = key(
+        0.0,
+        "share of an update's values that travel (stc, fedzip); 0 for the method's own",
+        Range(0, 1, open_high=True),
+    )
+    uplink_bits: int = key(1, "bits per value of a client's update (eden)", Range(1, 8))
+    downlink_bits: int = key(3, "bits per value of a broadcast's change (eden)", Range(1, 8))
+    small_values: str = key(
+        "int8", "how values travel that a method (stc, fedzip, eden) leaves alone: BatchNorm statistics", SMALL_VALUES
+    )
+
+
+@dataclass(frozen=True)
+class ServerConfig:
+    """Server-side self-compression: distillation into the clustered model on out-of-distribution data."""
+
+    compression: bool = key(
+        True,
+        "broadcasts are palettized; false, the paper's arm without it: they are float32 means",
+    )
+    master: bool = key(True, "the server keeps float weights that updates smaller than a cluster's width add up in")
+    epochs: int = key(2, "epochs of distillation per round; 0 for clustering without distillation", _COUNT_OR_ZERO)
+    batch_size: int = key(64, "examples per step of distillation", _COUNT)
+    learning_rate: float = key(1e-4, "Adam's learning rate of distillation", _RATE)
+    temperature: float = key(2.0, "temperature T of the softmax", _RATE)
+    ood_examples: int = key(2000, "out-of-distribution examples per epoch", _COUNT)
+    ood: str = key("auto", "what to distil on; auto: audio for data sets of audio, else images", OOD_NAMES)
+    update_norm_bound: float = key(
+        0.0, "a client's change is scaled down to this L2 norm; 0: it counts as it is", Range(0)
+    )
+    noise_multiplier: float = key(
+        0.3, "aggregation dp: standard deviation of the noise in units of server.update_norm_bound", Range(0)
+    )
+    ood_dir: str = key("", "folder of images, or of WAV and FLAC files, to distil on; empty for procedural ones")
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Links and devices of the clients, for simulated time: it changes no result unless there is a deadline."""
+
+    uplink_mbps: float = key(5.0, "a client's uplink, 10^6 bits per second", _RATE)
+    downlink_mbps: float = key(20.0, "a client's downlink, 10^6 bits per second", _RATE)
+    examples_per_second: float = key(200.0, "training speed of the median client", _RATE)
+    speed_spread: float = key(0.5, "standard deviation of the logarithm of clients' speeds", Range(0, 5))
+
+
+@dataclass(frozen=True)
+class FaultsConfig:
+    """What goes wrong, drawn anew for every client in every attempt of every round."""
+
+    dropout: float = key(0.0, "probability that a client vanishes", Range(0, 1))
+    not_finite: float = key(0.0, "probability that a client's update is not finite", Range(0, 1))
+    corrupt: float = key(0.0, "probability that a client's answer is damaged on its way", Range(0, 1))
+    deadline_seconds: float = key(0.0, "answers later than this (simulated) do not count; 0: all do", Range(0))
+    min_clients: int = key(0, "a round with fewer sound answers is repeated with other clients", _COUNT_OR_ZERO)
+    max_attempts: int = key(3, "attempts at a round before the run ends with an error", _COUNT)
+    poisoned_clients: int = key(0, "number of clients that always send a harmful update", _COUNT_OR_ZERO)
+    poison_scale: float = key(-10.0, "what poisoned clients multiply the change of their weights by", Range(-1e6, 1e6))
+
+
+@dataclass(frozen=True)
+class ExperimentConfig:
+    """One experiment."""
+
+    method: str = key("fedcompress", f"federated method: {', '.join(METHODS)}", METHODS)
+    rounds: int = key(12, "number of rounds", _COUNT)
+    aggregation: str = key(
+        "mean", "how fedavg joins updates: as payloads, or by an aggregator of TFF's", AGGREGATION_NAMES
+    )
+    clients_per_round: int = key(0, "clients sampled each round; 0 for all", _COUNT_OR_ZERO)
+    seed: int = key(0, "seed of everything random", Range(0, 2**31 - 1))
+    max_concurrent_clients: int = key(
+        0, "clients that train at the same time; 0 for as many as TFF likes", _COUNT_OR_ZERO
+    )
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    clustering: ClusteringConfig = field(default_factory=ClusteringConfig)
+    communication: CommunicationConfig = field(default_factory=CommunicationConfig)
+    server: ServerConfig = field(default_factory=ServerConfig)
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    faults: FaultsConfig = field(default_factory=FaultsConfig)
