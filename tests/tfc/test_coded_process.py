@@ -58,7 +58,7 @@ def test_types(federation):
     size = sum(np.prod(shape) for shape in spec.model.layout.trainable_shapes if len(shape) > 1)
     assert str(state.client_work) == {"stc": f"float32[3,{size}]"}.get(federation.method, "float32[0,0]")
     result = federation.update.type_signature.result
-    assert str(result.payload) == "uint8[?]"
+    assert str(result.update) == "uint8[?]"
 
 
 def test_all_methods_start_at_fedavgs_weights(federation, first_weights):
