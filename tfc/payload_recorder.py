@@ -39,7 +39,8 @@ class PayloadRecorder:
     def needed(self, ledger: DownlinkLedger, num_clients: int) -> dict[int, bytes]:
         """Returns the broadcasts that a later round may still send to a client that missed them, by round.
 
-        A client that would need more bytes of them than a key frame takes gets the key frame.
+        The others are forgotten: what is held does not grow with the number of rounds. A client that would need more
+        bytes of them than a key frame takes gets the key frame.
 
         Args:
             ledger: Who holds which broadcast.
@@ -47,11 +48,12 @@ class PayloadRecorder:
         """
         oldest = min(ledger.last_held.get(client, 0) for client in range(num_clients))
         lengths = ledger.payload_bytes
-        return {
+        self._broadcasts = {
             number: payload
             for number, payload in self._broadcasts.items()
             if number > oldest and sum(lengths[number - 1 :]) <= self._longest_key_frame
         }
+        return dict(self._broadcasts)
 
     def add(self, round_number: int, broadcast: Any, shipments: Sequence[Shipment], metrics: Any) -> None:
         """Writes a round.

@@ -119,7 +119,8 @@ def test_a_recorder_keeps_what_a_client_may_still_be_sent(tmp_path):
     broadcasts = {number: bytes(100 * number) for number in range(1, 6)}
     recorder = PayloadRecorder(tmp_path, spec, 5, broadcasts)
     ledger = DownlinkLedger([100, 200, 300, 400, 500], {0: 5, 1: 2})
-    assert list(recorder.needed(ledger, 2)) == [3, 4, 5]
     assert list(recorder.needed(ledger, 3)) == [1, 2, 3, 4, 5]  # client 2 never took part
+    assert list(recorder.needed(ledger, 2)) == [3, 4, 5]
+    assert list(recorder.needed(ledger, 3)) == [3, 4, 5]  # the others are forgotten
     ledger.payload_bytes[3] = 100_000  # nobody is sent a chain that is longer than the model
     assert list(recorder.needed(ledger, 3)) == [5]
