@@ -4,8 +4,9 @@
 
 Each figure is of a process of its own: a client has one batch of noise (8 images to train on, 1 to validate), so that
 what grows is the number of clients and the model. Recorded are the peak and the last resident memory of Python and of
-TFF's worker (VmHWM, RSS), and the median time of a round but the first. `--long 200` also runs 200 rounds of 10
-clients and compares the peak after round 10 with the peak at the end. Times mean something on an idle machine only.
+TFF's worker (VmHWM, RSS), and the median time of a round but the first, by the clock and of the processors. `--long
+200` also runs 200 rounds of 10 clients and compares the peak after round 10 with the peak at the end. Times by the
+clock mean something on an idle machine only.
 """
 
 from __future__ import annotations
@@ -38,6 +39,13 @@ ROWS: list[tuple[int, int, str]] = [
 """Clients, clients per round, model (0.08, 0.27 and 3.2 million parameters)."""
 QUICK = [(10, 10, "resnet8"), (50, 50, "resnet8"), (1000, 50, "resnet8")]
 EACH, BATCH = 9, 8
+TIMES = ("seconds", "cpu_seconds")
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time of a process so far."""
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system)
 
 
 def status_mb(pid: int, key: str) -> float:
@@ -83,14 +91,16 @@ def measure(clients: int, per_round: int, model: str, method: str, rounds: int, 
         )
         state = process.initialize()
         pids = {"python": os.getpid(), "worker": worker.pid}
+        used = sum(map(cpu_seconds, pids.values()))
         for number in range(1, rounds + 1):
             started = time.monotonic()
             sampled = sampled_clients(experiment, number)
             data = [client_data(held[client], client, number) for client in sampled]
             state = process.next(state, data).state
             del data
+            before, used = used, sum(map(cpu_seconds, pids.values()))
             rows.append(
-                {"seconds": time.monotonic() - started}
+                {"seconds": time.monotonic() - started, "cpu_seconds": used - before}
                 | {f"{name}_peak_mb": status_mb(pid, "VmHWM") for name, pid in pids.items()}
                 | {f"{name}_rss_mb": psutil.Process(pid).memory_info().rss / 1e6 for name, pid in pids.items()}
             )
@@ -102,8 +112,8 @@ def measure(clients: int, per_round: int, model: str, method: str, rounds: int, 
         "parameters": model_fn().count_params(),
         "data_mb": round(x.nbytes / 1e6, 1),
         "rounds": rounds,
-        "seconds_per_round": round(statistics.median(row["seconds"] for row in rows[1:]), 2),
-        **{name: round(value, 1) for name, value in rows[-1].items() if name != "seconds"},
+        **{f"{name}_per_round": round(statistics.median(row[name] for row in rows[1:]), 2) for name in TIMES},
+        **{name: round(value, 1) for name, value in rows[-1].items() if name not in TIMES},
         "peak_mb": round(peaks[-1], 1),
         "python_and_worker_peak_mb_by_round": {
             number: [round(rows[number - 1][f"{name}_peak_mb"], 1) for name in pids]
