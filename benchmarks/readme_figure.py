@@ -104,6 +104,9 @@ def main() -> None:
     results = json.loads(options.results.read_text(encoding="utf-8"))
     if results.get("missing"):
         print(f"missing, so the figure is not final: {', '.join(results['missing'])}")
+    low = [name for name, runs in arms(results).items() if max(curve(name, runs, 0).ys) <= options.low]
+    if low:
+        print(f"not drawn, never above {options.low:g}: {', '.join(low)}")
     with written_whole(options.out) as temporary:
         temporary.write_text(draw(results, options.low), encoding="utf-8")
     print(options.out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -89,13 +90,14 @@ def _hours_so_far(run: FinishedRun) -> list[float]:
 
 
 def _accuracy_axis(arms: Sequence[Arm]) -> tuple[Axis, str]:
-    """The axis of accuracies, from a little below what any arm has in its second half; and what to say of it."""
-    everything = [value for arm in arms for value in arm.accuracies]
-    settled = [value for arm in arms for value in arm.accuracies[len(arm.accuracies) // 2 :]]
-    low = min(settled) - 0.25 * (max(everything) - min(settled)) - 0.01
-    if low <= min(everything):
+    """The axis of accuracies, from a little below what any seed has in its second half; and what to say of it."""
+    everything = [pair for arm in arms for pair in arm.accuracy_range]
+    settled = [pair for arm in arms for pair in arm.accuracy_range[len(arm.accuracies) // 2 :]]
+    lowest, highest = min(low for low, _ in settled), max(high for _, high in everything)
+    start = math.floor(100 * (lowest - 0.25 * (highest - lowest) - 0.01)) / 100
+    if start <= min(low for low, _ in everything):
         return Axis("test accuracy"), ""
-    return Axis("test accuracy", low=low), f" The axis starts at {low:.2f}: earlier rounds may lie below it."
+    return Axis("test accuracy", low=start), f" The axis starts at {start:.2f}: earlier rounds may lie below it."
 
 
 def accuracy_per_megabyte(arms: Sequence[Arm]) -> ReportFigure:
