@@ -102,15 +102,15 @@ def _legend(curves: Sequence[Curve], level: tuple[float, str] | None, width: flo
     entries: list[tuple[str, int | None]] = [(curve.label, curve.group) for curve in curves]
     entries += [] if level is None else [(level[1], None)]
     parts: list[str] = []
-    x, y = float(_LEFT), 14.0
-    for label, group in entries:
+    x, y = float(_LEFT), 20.0
+    for number, (label, group) in enumerate(entries):
         needed = _SWATCH + len(label) * LETTER
         if x > _LEFT and x + needed > width:
             x, y = float(_LEFT), y + _ROW
         stroke = _DOTTED if group is None else f'stroke="{colour_of(group)}" stroke-width="2"'
-        parts.append(f'<path d="M{x:.1f} {y - 4:.1f}h{length}" {stroke}/>')
+        parts.append(f'<g data-curve="{number}"><path d="M{x:.1f} {y - 4:.1f}h{length}" {stroke}/>')
         parts += [] if group is None else [marker(x + length / 2, y - 4, group, size=0.8)]
-        parts.append(text_at(x + _SWATCH - 3, y, label))
+        parts.append(text_at(x + _SWATCH - 3, y, label) + "</g>")
         x += needed + _GAP
     return parts, y + 8
 
@@ -187,19 +187,21 @@ def line_chart(
     box = f"{across.start:.1f} {down.end:.1f} {across.end - across.start:.1f} {down.start - down.end:.1f}"
     left, top, width, height = box.split()
     parts.append(f'<svg x="{left}" y="{top}" width="{width}" height="{height}" viewBox="{box}" overflow="hidden">')
-    for curve in curves:
+    for number, curve in enumerate(curves):
         stroke = f'stroke="{colour_of(curve.group)}"'
+        parts.append(f'<g data-curve="{number}">')
         for xs, ys in curve.thin:
             parts.append(_path(across, down, xs, ys, f'{stroke} stroke-width=".9" stroke-opacity=".4"'))
         parts.append(_path(across, down, curve.xs, curve.ys, f'{stroke} stroke-width="{3.4 if curve.bold else 1.8}"'))
+        parts.append("</g>")
     parts.append("</svg>")
     if level is not None and down.holds(level[0]):
         y_level = down.at(level[0])
         parts.append(f'<path d="M{across.start:.1f} {y_level:.1f}H{across.end:.1f}" {_DOTTED}/>')
         if layout.direct:
             parts.append(text_at(across.start + 6, y_level - 5, level[1], "start", f'fill="{AXIS}" font-size="12"'))
-    for curve in curves:
-        parts += ['<g class="curve">', *_marked(curve, across, down), "</g>"]
+    for number, curve in enumerate(curves):
+        parts += [f'<g class="curve" data-curve="{number}">', *_marked(curve, across, down), "</g>"]
     ringed = [(a, b) for a, b in rings if across.holds(a) and down.holds(b)]
     if ringed:
         xs, ys = zip(*ringed, strict=True)

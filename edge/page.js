@@ -47,8 +47,19 @@
   document.body.append(tip);
   let shown = null;
 
+  // The curve of the point that is shown stands out: legend, line and marks of the others fade.
+  function fade(point, on) {
+    const curve = point.closest("[data-curve]");
+    if (!curve) return;
+    for (const part of point.closest("svg").querySelectorAll("[data-curve]"))
+      part.classList.toggle("faded", on && part.dataset.curve !== curve.dataset.curve);
+  }
+
   function hide() {
-    if (shown) shown.classList.remove("shown");
+    if (shown) {
+      shown.classList.remove("shown");
+      fade(shown, false);
+    }
     shown = null;
     tip.hidden = true;
   }
@@ -67,6 +78,7 @@
     hide();
     shown = point;
     point.classList.add("shown");
+    fade(point, true);
     tip.textContent = point.getAttribute("aria-label").replaceAll("; ", "\n");
     tip.hidden = false;
     place();

@@ -93,9 +93,10 @@ KEYS = """(() => {
   }
   const last = [...figure.querySelectorAll(".point")].pop(), box = last.getBoundingClientRect();
   figure.dispatchEvent(new PointerEvent("pointermove", { clientX: box.right + 9, clientY: box.top, bubbles: true }));
-  told.push(tip.textContent);
+  const faded = () => [...figure.querySelectorAll(".faded")].map(part => part.dataset.curve).join("");
+  told.push(tip.textContent, faded());
   figure.dispatchEvent(new PointerEvent("pointerleave"));
-  return told.concat([tip.hidden, last.getAttribute("aria-label"), figure.querySelectorAll("title").length]);
+  return told.concat([tip.hidden, faded(), last.getAttribute("aria-label"), figure.querySelectorAll("title").length]);
 })()"""
 
 
@@ -106,4 +107,5 @@ def test_points_tell_their_values_to_pointer_and_keyboard(text, tmp_path):
     last = "second\nround 3\naccuracy 0.6"
     assert told[:3] == [1, True, "first\nround 1\naccuracy 0.1"]  # one stop of the Tab key per figure
     assert told[3:8] == ["first\nround 2\naccuracy 0.2", "second\nround 2\naccuracy 0.4", last, last, None]
-    assert told[8:] == [last, True, last.replace("\n", "; "), 0]
+    # Legend, line and marks of the first curve fade while the second one tells.
+    assert told[8:] == [last, "000", True, "", last.replace("\n", "; "), 0]
