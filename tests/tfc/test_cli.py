@@ -71,7 +71,7 @@ def test_a_run_leaves_its_whole_folder(runs, tiny_settings):
     expected = {
         "method", "rounds", "final_accuracy", "best_accuracy", "uplink_bytes", "downlink_bytes", "fedavg_bytes",
         "communication_ratio", "uplink_ratio", "downlink_ratio", "parameters", "seconds", "peak_rss_mb", "num_clusters",
-        "model_bytes", "versions", "seed", "uplink",
+        "model_bytes", "versions", "machine", "seed", "uplink",
     }  # fmt: skip
     assert expected <= set(summary)
     assert summary["uplink_bytes"] == sum(int(row["uplink_bytes"]) for row in rows)

@@ -142,6 +142,8 @@ def test_synthetic_data_are_warned_of(runs, tmp_path, text):
     write_report([replace(runs[2], summary={**runs[2].summary, "synthetic": True})], None, tmp_path / "r.html")
     assert '<p class="warn">Synthetic data: thrifty-seed0.' in (tmp_path / "r.html").read_text()
     assert "Synthetic data" not in text
+    write_report([replace(run, summary={**run.summary, "synthetic": True}) for run in runs], None, tmp_path / "r.html")
+    assert '<p class="warn">Synthetic data: all runs.' in (tmp_path / "r.html").read_text()
 
 
 def test_darker_means_more_and_runs_with_one_partition_share_a_figure(runs):
