@@ -1,153 +1,97 @@
-"""Figures as SVG texts, drawn with nothing but strings: devices have no plotting library."""
+"""SVG texts from strings alone (devices have no plotting library): colours, markers, documents."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from html import escape
 
-_WIDTH, _BAR, _GAP, _LETTER = 720, 20, 14, 7.5
-_LEFT, _RIGHT, _TOP, _BOTTOM = 70, 20, 14, 52
-_HEIGHT = 380
-COLOURS = ("#0b61a4", "#b4501e", "#2d7d46", "#7a4fa3", "#8a6d00")
-"""Dark enough on white (contrast above 4.5 to 1), and apart for colour-blind readers."""
+WIDTH = 720
+"""Units across a figure, where it says nothing else."""
+LETTER = 7.5
+"""About how wide a letter of the font is, in the same units."""
+GRID, AXIS = "#ddd", "#555"
+COLOURS = ("#0b61a4", "#b4501e", "#16826e", "#1a1a1a", "#c2185b", "#3d1a8f", "#5a3d00")
+"""Contrast above 4.5 to 1 on white, and apart also for readers who lack one kind of cone (a test simulates them)."""
 
 
-@dataclass(frozen=True)
-class Bar:
-    """One bar.
+def _polygon(corners: int, radius: float, turn: float) -> str:
+    angles = (2 * math.pi * number / corners + math.radians(turn) for number in range(corners))
+    return "M" + "L".join(f"{radius * math.sin(a):.1f} {-radius * math.cos(a):.1f}" for a in angles) + "Z"
 
-    Attributes:
-        label: What it stands for.
-        value: Its length.
-        low: Start of its whisker.
-        high: End of its whisker.
-        text: What is written behind it.
-        group: Number of its colour.
+
+_CROSS = "M-5 -2H-2V-5H2V-2H5V2H2V5H-2V2H-5Z"
+_SHAPES = (_polygon(4, 6, 45), _polygon(3, 6, 0), _polygon(4, 6, 0), _polygon(3, 6, 180), _CROSS, _polygon(5, 5.6, 0))
+MARKERS = 1 + len(_SHAPES)
+"""How many markers there are: a circle and the others."""
+
+
+def colour_of(group: int) -> str:
+    """Returns a group's colour.
+
+    Args:
+        group: Its number; they repeat.
     """
-
-    label: str
-    value: float
-    low: float
-    high: float
-    text: str
-    group: int = 0
+    return COLOURS[group % len(COLOURS)]
 
 
-@dataclass(frozen=True)
-class Point:
-    """One point of a scatter plot.
+def marker(x: float, y: float, group: int, text: str = "", size: float = 1.0) -> str:
+    """Returns the mark of a point, in its group's colour and shape.
 
-    Attributes:
-        label: What it stands for.
-        x: Horizontal value, more than 0 (the axis is logarithmic).
-        y: Vertical value.
-        group: Number of its colour.
+    Shapes go round once per round of the colours, one further, so that no two of the first 49 groups look the same.
+
+    Args:
+        x: Where, in the figure's units.
+        y: The same, downwards.
+        group: Number of colour and shape.
+        text: What is shown of the point on hover; without one it is an ornament.
+        size: 1 is 12 units across.
     """
+    shape = (group + group // len(COLOURS)) % MARKERS
+    kind = f'class="point" fill="{colour_of(group)}"' if text else f'fill="{colour_of(group)}"'
+    content = f"<title>{escape(text)}</title>" if text else ""
+    if shape == 0:
+        return f'<circle {kind} cx="{x:.1f}" cy="{y:.1f}" r="{5 * size:.1f}">{content}</circle>'
+    scale = "" if size == 1 else f" scale({size:g})"
+    return f'<path {kind} transform="translate({x:.1f} {y:.1f}){scale}" d="{_SHAPES[shape - 1]}">{content}</path>'
 
-    label: str
-    x: float
-    y: float
-    group: int = 0
+
+def text_at(x: float, y: float, text: str, anchor: str = "start", extra: str = "") -> str:
+    """Returns a text.
+
+    Args:
+        x: Where it is anchored, in the figure's units.
+        y: Its base line, downwards.
+        text: Its letters.
+        anchor: "start", "middle" or "end".
+        extra: Further attributes, as they are written.
+    """
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{" " + extra if extra else ""}>{escape(text)}</text>'
 
 
-def _document(height: float, title: str, parts: Sequence[str]) -> str:
+def document(height: float, title: str, parts: Sequence[str], width: float = WIDTH) -> str:
+    """Returns a whole figure.
+
+    Args:
+        height: Units downwards.
+        title: For readers who can't see the figure.
+        parts: What is drawn, the topmost last.
+        width: Units across.
+    """
     name = escape(title, quote=True)
     return (
-        f'<svg viewBox="0 0 {_WIDTH} {height:.0f}" role="img" aria-label="{name}" font-size="13" '
-        f'font-family="sans-serif"><title>{name}</title>{"".join(parts)}</svg>'
+        f'<svg viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label="{name}" font-size="13" '
+        f'font-family="sans-serif">{"".join(parts)}</svg>'
     )
 
 
-def _text(x: float, y: float, text: str, anchor: str = "start", extra: str = "") -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" {extra}>{escape(text)}</text>'
-
-
-def bars(title: str, items: Sequence[Bar]) -> str:
-    """Returns horizontal bars with whiskers, the axis starting at 0.
+def standalone(svg: str) -> str:
+    """Returns a figure as a file of its own: on white, whatever is behind it.
 
     Args:
-        title: For readers who can't see the figure.
-        items: The bars, from top to bottom.
+        svg: From `document`.
     """
-    longest = max(max(item.high, item.value) for item in items) or 1.0
-    labels = max(len(item.label) for item in items) * _LETTER + 10
-    scale = (_WIDTH - labels - max(len(item.text) for item in items) * _LETTER - 10) / longest
-    parts = []
-    for number, item in enumerate(items):
-        top = _TOP + number * (_BAR + _GAP)
-        middle = top + _BAR / 2
-        colour = COLOURS[item.group % len(COLOURS)]
-        parts.append(_text(labels - 8, middle + 4, item.label, "end"))
-        parts.append(
-            f'<rect x="{labels:.1f}" y="{top}" width="{max(item.value * scale, 1):.1f}" height="{_BAR}" '
-            f'fill="{colour}">'
-            f"<title>{escape(item.label)}: {escape(item.text)}</title></rect>"
-        )
-        left, right = labels + item.low * scale, labels + item.high * scale
-        parts.append(
-            f'<path d="M{left:.1f} {middle}H{right:.1f}M{left:.1f} {top + 4}v12M{right:.1f} {top + 4}v12" '
-            'stroke="#000" fill="none"/>'
-        )
-        parts.append(_text(max(right, labels + item.value * scale) + 6, middle + 4, item.text))
-    return _document(_TOP + len(items) * (_BAR + _GAP), title, parts)
-
-
-def _decades(low: float, high: float) -> list[float]:
-    """1, 2 and 5 times powers of ten within the limits."""
-    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
-    candidates = (digit * 10.0**power for power in range(first, last + 1) for digit in (1, 2, 5))
-    return [value for value in candidates if low <= value <= high]
-
-
-def scatter(title: str, x_label: str, y_label: str, points: Sequence[Point]) -> str:
-    """Returns points over a logarithmic horizontal axis.
-
-    Args:
-        title: For readers who can't see the figure.
-        x_label: Quantity and unit of the horizontal axis.
-        y_label: Of the vertical axis.
-        points: The points.
-    """
-    xs, ys = [point.x for point in points], [point.y for point in points]
-    low_x, high_x = min(xs) / 1.6, max(xs) * 1.6
-    margin = max((max(ys) - min(ys)) * 0.15, 0.005)
-    low_y, high_y = min(ys) - margin, max(ys) + margin
-
-    def across(x: float) -> float:
-        return _LEFT + (math.log(x / low_x) / math.log(high_x / low_x)) * (_WIDTH - _LEFT - _RIGHT)
-
-    def down(y: float) -> float:
-        return _TOP + (high_y - y) / (high_y - low_y) * (_HEIGHT - _TOP - _BOTTOM)
-
-    floor = _HEIGHT - _BOTTOM
-    parts = [f'<path d="M{_LEFT} {_TOP}V{floor}H{_WIDTH - _RIGHT}" stroke="#555" fill="none"/>']
-    for tick in _decades(low_x, high_x):
-        parts.append(f'<path d="M{across(tick):.1f} {_TOP}V{floor}" stroke="#ddd"/>')
-        parts.append(_text(across(tick), floor + 18, f"{tick:g}", "middle"))
-    for number in range(5):
-        value = low_y + (high_y - low_y) * number / 4
-        parts.append(f'<path d="M{_LEFT} {down(value):.1f}H{_WIDTH - _RIGHT}" stroke="#ddd"/>')
-        parts.append(_text(_LEFT - 6, down(value) + 4, f"{value:.3f}", "end"))
-    parts.append(_text((_LEFT + _WIDTH - _RIGHT) / 2, _HEIGHT - 12, x_label, "middle"))
-    turned = f'transform="rotate(-90 16 {(_TOP + floor) / 2:.0f})"'
-    parts.append(_text(16, (_TOP + floor) / 2, y_label, "middle", turned))
-    written: list[tuple[float, float, str]] = []
-    for point in sorted(points, key=lambda each: each.y, reverse=True):
-        x, y = across(point.x), down(point.y)
-        colour = COLOURS[point.group % len(COLOURS)]
-        parts.append(
-            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="6" fill="{colour}"><title>{escape(point.label)}: {point.x:g}, '
-            f"{point.y:g}</title></circle>"
-        )
-        # Labels of neighbours move down until they no longer cover one another.
-        height = y + 4
-        if any(abs(x - where) < 30 and abs(y - other) < 30 and text == point.label for where, other, text in written):
-            continue  # the same file in another interpreter
-        while any(abs(height - other) < 15 and abs(x - where) < 200 for where, other, _ in written):
-            height += 15
-        written.append((x, height, point.label))
-        right = x > _WIDTH * 0.7
-        parts.append(_text(x - 10 if right else x + 10, height, point.label, "end" if right else "start"))
-    return _document(_HEIGHT, title, parts)
+    start, _, rest = svg.partition(">")
+    name = start.partition('aria-label="')[2].partition('"')[0]
+    head = start.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+    return f'{head}><title>{name}</title><rect width="100%" height="100%" fill="#fff"/>{rest}\n'

@@ -12,12 +12,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from edge.svg import COLOURS
 from tfc.arms import Arm, group, pareto_front, target_accuracy
 from tfc.codec.whole_file import written_whole
 from tfc.run_folder import FinishedRun
 
-# Okabe and Ito's palette, which people with any colour vision can tell apart.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = "osD^vPX*"
 _PANELS = 4
 

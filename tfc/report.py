@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-import base64
 import datetime
-import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
+
+from edge import page as pieces
+from edge.bench_report import latency_figure
+from edge.bench_table import bench_notes
+from edge.page import page
+from tfc.arms import Arm, baseline, group, ranked, target_accuracy
 from tfc.codec.whole_file import written_whole
 from tfc.comparison import comparison_table, mean_table
 from tfc.errors import RunError
+from tfc.partition_figure import partition_figures
+from tfc.report_figures import report_figures
+from tfc.report_settings import data_sets, differing_settings, environments, seeds_of
 from tfc.run_folder import FinishedRun
 from tfc.table import Table
 
 _TEMPLATE = Path(__file__).parent / "report.html.jinja"
+_PIECES: dict[str, Callable[..., str]] = {"table": pieces.table, "figure": pieces.figure, "pairs": pieces.pairs}
+_MOST_NAMES = 4
 
 
 def read_bench(path: Path) -> dict[str, Any]:
@@ -71,10 +81,118 @@ def latency_table(bench: dict[str, Any]) -> Table:
     )
 
 
-def _svg_data_uri(figure: Any) -> str:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode()
+def rounds_table(arms: Sequence[Arm]) -> Table:
+    """Returns what the figures show, one row per arm and round.
+
+    Args:
+        arms: The rows of one comparison.
+    """
+    rows = []
+    for arm in arms:
+        up, down = (arm.per_round(value) for value in (lambda row: row.uplink_bytes, lambda row: row.downlink_bytes))
+        clusters = arm.per_round(lambda row: row.num_clusters)
+        scores = arm.per_round(lambda row: row.quality_score)
+        so_far, hours = arm.bytes_so_far, arm.hours_so_far
+        for index, (accuracy, (low, high)) in enumerate(zip(arm.accuracies, arm.accuracy_range, strict=True)):
+            rows.append(
+                (
+                    arm.label,
+                    str(index + 1),
+                    f"{accuracy:.4f}",
+                    f"{low:.4f}",
+                    f"{high:.4f}",
+                    f"{up[index] / 1e3:.3f}",
+                    f"{down[index] / 1e3:.3f}",
+                    f"{so_far[index] / 1e6:.3f}",
+                    f"{hours[index]:.3f}" if arm.is_timed else "not counted",
+                    f"{clusters[index]:g}" if clusters[index] else "-",
+                    f"{scores[index]:.3f}" if scores[index] else "-",
+                )
+            )
+    header = ("runs", "round", "accuracy", "lowest seed", "highest seed", "kB up", "kB down", "MB so far")
+    return Table(
+        "All rounds",
+        (*header, "simulated h", "clusters", "quality"),
+        tuple(rows),
+        "Means over seeds. kB = 1,000 and MB = 1,000,000 bytes, all clients together.",
+    )
+
+
+def summary_lines(arms: Sequence[Arm]) -> list[str]:
+    """Returns what a reader wants to know first: who needs the fewest bytes to FedAvg's accuracy minus a point.
+
+    Args:
+        arms: The rows of one comparison.
+
+    Returns:
+        A sentence or two; none where there is nothing to compare with.
+    """
+    reference, target = baseline(arms), target_accuracy(arms)
+    if reference is None or target is None or len(arms) < 2:
+        return []
+    first = ranked(arms, target)[0]
+    needed, usual = first.bytes_to(target), reference.bytes_to(target)
+    if first is reference or needed is None:
+        return [f"No other row reaches FedAvg's accuracy minus a point ({target:.4f}) with fewer bytes than FedAvg."]
+    against = "" if usual is None else f"; FedAvg needs {usual / 1e6:.2f} MB, {usual / needed:.1f} times as many"
+    reached = first.mean("last3_accuracy")
+    below = 100 * (reference.mean("last3_accuracy") - reached)
+    return [
+        f"{first.name} needs the fewest bytes to FedAvg's accuracy minus a point ({target:.4f}): "
+        f"{needed / 1e6:.2f} MB{against}. Its last three rounds have {reached:.4f}, {abs(below):.2f} points "
+        f"{'below' if below >= 0 else 'above'} FedAvg's."
+    ]
+
+
+def _body(runs: Sequence[FinishedRun], bench: dict[str, Any] | None) -> str:
+    """What stands below the heading."""
+    import jinja2
+
+    def safe(build: Callable[..., str]) -> Callable[..., Markup]:
+        return lambda *values, **options: Markup(build(*values, **options))
+
+    arms = group(runs)
+    target = target_accuracy(arms)
+    if target is not None:
+        arms = ranked(arms, target)  # as the table; the colours follow
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.globals |= {name: safe(build) for name, build in _PIECES.items()}
+    means = [mean_table(runs)] if len(runs) > 1 else []
+    return environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
+        date=datetime.date.today().isoformat(),
+        runs=runs,
+        arms=arms,
+        data=data_sets(runs),
+        summary=summary_lines(arms),
+        synthetic=[run.name for run in runs if run.summary.get("synthetic")],
+        tables=[*means, comparison_table(runs), *([latency_table(bench)] if bench else [])],
+        bench=bench,
+        bench_notes=bench_notes(bench)[1:] if bench else [],
+        bench_figure=latency_figure(bench) if bench else "",
+        figures=[*report_figures(arms), *partition_figures(runs)],
+        rounds=rounds_table(arms),
+        settings=differing_settings(arms),
+        configurations=[
+            {
+                "name": arm.name,
+                "seeds": seeds_of(arm),
+                "first": arm.runs[0].name,
+                "toml": (arm.runs[0].path / "config.toml").read_text(encoding="utf-8"),
+            }
+            for arm in arms
+        ],
+        environments=environments(runs),
+    )
+
+
+def _title(runs: Sequence[FinishedRun]) -> str:
+    names = list(dict.fromkeys(arm.name for arm in group(runs)))
+    shown = ", ".join(names[:_MOST_NAMES]) + (
+        f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    )
+    return f"FedCompress report: {shown}"
 
 
 def write_report(runs: Sequence[FinishedRun], bench: dict[str, Any] | None, out: Path) -> None:
@@ -88,27 +206,7 @@ def write_report(runs: Sequence[FinishedRun], bench: dict[str, Any] | None, out:
     Raises:
         RunError: If it cannot be written.
     """
-    import jinja2
-
-    from tfc.figures import FIGURES
-
-    means = [mean_table(runs)] if len(runs) > 1 else []
-    tables = [*means, comparison_table(runs), *([latency_table(bench)] if bench else [])]
-    figures = [
-        {"name": name, "caption": (draw.__doc__ or "").strip(), "uri": _svg_data_uri(draw(runs))}
-        for name, draw in FIGURES.items()
-    ]
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    html = environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
-        title=" / ".join(run.name for run in runs),
-        date=datetime.date.today().isoformat(),
-        tables=tables,
-        figures=figures,
-        configurations=[
-            {"name": run.name, "toml": (run.path / "config.toml").read_text(encoding="utf-8")} for run in runs
-        ],
-        versions=runs[0].summary["versions"],
-    )
+    html = page(_title(runs), _body(runs, bench))
     try:
         with written_whole(out) as temporary:
             temporary.write_text(html, encoding="utf-8")

@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 import tensorflow as tf
 
+from edge.machine import describe_machine
 from tfc import __version__
 from tfc.codec.message_spec import float32_message_bytes
 from tfc.config import ExperimentConfig
@@ -109,5 +110,6 @@ def summarise(
         "synthetic": dataset.synthetic,
         "model": config.model.name,
         "seed": config.seed,
+        "machine": describe_machine(),
         "versions": versions(),
     }
