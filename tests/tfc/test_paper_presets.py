@@ -49,8 +49,8 @@ WRITERS = {
 }
 
 
-# With the presets' own models tracing is most of what these runs do: one task of images and one of audio take the method
-# of the paper.
+# With the presets' own models tracing is most of what these runs do: one task of images and one of audio take the
+# method of the paper.
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "name,method",
