@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from edge.chart_axes import Scale, framed
 from edge.label_placement import Box, Spot, along, placed
-from edge.svg import AXIS, LETTER, colour_of, document, marker, text_at
+from edge.svg import AXIS, LETTER, colour_of, dashes_of, document, marker, text_at
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 66, 16, 14, 52
 _ROW, _SWATCH, _GAP = 20, 30, 22
@@ -107,7 +107,7 @@ def _legend(curves: Sequence[Curve], level: tuple[float, str] | None, width: flo
         needed = _SWATCH + len(label) * LETTER
         if x > _LEFT and x + needed > width:
             x, y = float(_LEFT), y + _ROW
-        stroke = _DOTTED if group is None else f'stroke="{colour_of(group)}" stroke-width="2"'
+        stroke = _DOTTED if group is None else f'stroke="{colour_of(group)}" stroke-width="2"{dashes_of(group)}'
         parts.append(f'<g data-curve="{number}"><path d="M{x:.1f} {y - 4:.1f}h{length}" {stroke}/>')
         parts += [] if group is None else [marker(x + length / 2, y - 4, group, size=0.8)]
         parts.append(text_at(x + _SWATCH - 3, y, label) + "</g>")
@@ -192,7 +192,8 @@ def line_chart(
         parts.append(f'<g data-curve="{number}">')
         for xs, ys in curve.thin:
             parts.append(_path(across, down, xs, ys, f'{stroke} stroke-width=".9" stroke-opacity=".4"'))
-        parts.append(_path(across, down, curve.xs, curve.ys, f'{stroke} stroke-width="{3.4 if curve.bold else 1.8}"'))
+        thickness = f'stroke-width="{3.4 if curve.bold else 1.8}"{dashes_of(curve.group)}'
+        parts.append(_path(across, down, curve.xs, curve.ys, f"{stroke} {thickness}"))
         parts.append("</g>")
     parts.append("</svg>")
     if level is not None and down.holds(level[0]):

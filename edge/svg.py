@@ -35,6 +35,16 @@ def colour_of(group: int) -> str:
     return COLOURS[group % len(COLOURS)]
 
 
+def dashes_of(group: int) -> str:
+    """Returns the attribute of a group's lines that tells groups of one colour apart: none for the first of them.
+
+    Args:
+        group: Its number.
+    """
+    turn = group // len(COLOURS)
+    return f' stroke-dasharray="{8 / turn:g} 3"' if turn else ""
+
+
 def marker(x: float, y: float, group: int, text: str = "", size: float = 1.0) -> str:
     """Returns the mark of a point, in its group's colour and shape.
 
