@@ -75,7 +75,7 @@ def _opened(
     return entries, refused
 
 
-def bench(
+def bench_files(
     files: Sequence[Path],
     *,
     baseline: Path | None = None,

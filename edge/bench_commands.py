@@ -34,10 +34,10 @@ def _say(what: str) -> None:
 
 
 def _here(options: argparse.Namespace) -> dict[str, Any]:
-    from edge.bench import bench
+    from edge.bench import bench_files
 
     show = sys.stderr.isatty() and not options.quiet
-    return bench(
+    return bench_files(
         options.files,
         baseline=options.baseline,
         data=options.data,
@@ -88,11 +88,12 @@ def _write(result: dict[str, Any], options: argparse.Namespace, host: str, profi
     from edge.bench_report import to_html
     from edge.bench_table import to_csv
 
-    for path, text in (
+    texts: tuple[tuple[Path | None, Callable[[], str]], ...] = (
         (options.json, lambda: json.dumps(result, indent=1) + "\n"),
         (options.csv, lambda: to_csv(result)),
         (options.html, lambda: to_html(result, profiles)),
-    ):
+    )
+    for path, text in texts:
         if path:
             with written_whole(_named_for(path, host, options.host)) as temporary:
                 temporary.write_text(text(), encoding="utf-8")

@@ -24,8 +24,8 @@ DIFFERENT = 2
 
 def _export(options: argparse.Namespace) -> int:
     try:
-        from edge.export.clustering import ClusterSettings, prepare
-        from edge.export.variants import export
+        from edge.conversion.clustering import ClusterSettings, prepare
+        from edge.conversion.variants import export
     except ImportError as error:
         raise EdgeError(
             f"export needs TensorFlow ({error}): run 'pip install --no-deps -r requirements.txt' on a workstation"
@@ -119,22 +119,22 @@ def _unpack(options: argparse.Namespace) -> int:
 
 def _patch_make(options: argparse.Namespace) -> int:
     from edge.packing import read_model_content
-    from edge.patch import make
+    from edge.patch import make_patch
     from edge.tflite_reader import TfliteView
 
     old, new = read_model_content(options.old), read_model_content(options.new)
     _in_file(options.old, lambda: TfliteView(old))
-    patch = _in_file(options.new, lambda: make(old, new))
+    patch = _in_file(options.new, lambda: make_patch(old, new))
     _write(options.out, patch, f"{len(new) / len(patch):.2f}x smaller than {options.new}")
     return 0
 
 
 def _patch_apply(options: argparse.Namespace) -> int:
     from edge.packing import read_bytes, read_model_content
-    from edge.patch import apply
+    from edge.patch import apply_patch
 
     old, patch = read_model_content(options.old), read_bytes(options.patch)
-    new = _in_file(options.patch, lambda: apply(old, patch))
+    new = _in_file(options.patch, lambda: apply_patch(old, patch))
     _write(options.out, new, "as the patch's checksum says")
     return 0
 

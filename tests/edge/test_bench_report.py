@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from programs import program
 
-from edge.bench import bench, read_bench
+from edge.bench import bench_files as bench
+from edge.bench import read_bench
 from edge.bench_report import to_html
 from edge.bench_table import format_bench, format_comparison, milliseconds, to_csv
 from edge.cli import main

@@ -7,7 +7,7 @@ import pytest
 from palettized_models import CLUSTERS
 
 from edge.cli import main
-from edge.export.flatbuffer import FlatbufferModel
+from edge.conversion.flatbuffer import FlatbufferModel
 from edge.inspection import inspect
 
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from edge.conversion.converter import first_line, load_keras_model, quiet_converter, to_float32, to_int8
+from edge.conversion.flatbuffer import FlatbufferModel
+from edge.conversion.integer import to_palettized_int8
+from edge.conversion.keras_kernels import FoldedKernel, kernels_of, match
+from edge.conversion.lookup_table import to_look_up_tables
+from edge.conversion.weight_only import to_weight_only
 from edge.errors import EdgeError, ModelFileError
-from edge.export.converter import first_line, load_keras_model, quiet_converter, to_float32, to_int8
-from edge.export.flatbuffer import FlatbufferModel
-from edge.export.integer import to_palettized_int8
-from edge.export.keras_kernels import FoldedKernel, kernels_of, match
-from edge.export.lookup_table import to_look_up_tables
-from edge.export.weight_only import to_weight_only
 from edge.files import read_inputs
 from edge.packing import SUFFIX as PACKED_SUFFIX
 from edge.packing import pack

@@ -13,8 +13,8 @@ import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 from tqdm import tqdm
 
+from edge.conversion.keras_kernels import MAX_PALETTE
 from edge.errors import EdgeError
-from edge.export.keras_kernels import MAX_PALETTE
 
 CLUSTERED_LAYERS = (tf.keras.layers.Conv2D, tf.keras.layers.Dense)
 """Layers whose kernels are clustered; depthwise kernels are small and suffer most."""
