@@ -41,7 +41,7 @@ SIGNATURES = {
     "tfc.CodecError": "error: ValueError",
     "tfc.TfcError": "error: Exception",
     "edge.export": "(source: 'Path', out: 'Path', variants: 'tuple[str, ...]' = ('f32',), calibration: 'Path | None' = None, name: 'str | None' = None, prepare: 'Callable[[tf.keras.Model], tf.keras.Model]' = <lambda>) -> 'Exported'",  # noqa: E501
-    "edge.prepare": "(model: 'tf.keras.Model', settings: 'ClusterSettings', data: 'tuple[np.ndarray, np.ndarray] | None' = None, seed: 'int' = 0) -> 'tf.keras.Model'",  # noqa: E501
+    "edge.prepare": "(model: 'tf.keras.Model', settings: 'ClusterSettings', data: 'tuple[np.ndarray, np.ndarray] | None' = None, seed: 'int' = 0, *, progress: 'bool' = False) -> 'tf.keras.Model'",  # noqa: E501
     "edge.ClusterSettings": "(clusters: 'int' = 0, cqat: 'bool' = False, epochs: 'int' = 1, learning_rate: 'float' = 0.0001, batch_size: 'int' = 64) -> None",  # noqa: E501
     "edge.inspect": "(path: 'Path') -> 'dict[str, Any]'",
     "edge.format_inspection": "(found: 'dict[str, Any]') -> 'str'",

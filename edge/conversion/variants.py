@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,6 +22,8 @@ from edge.files import read_inputs
 from edge.packing import SUFFIX as PACKED_SUFFIX
 from edge.packing import pack
 from tfc.codec.whole_file import written_whole
+
+_LOG = logging.getLogger(__name__)
 
 PACKED = "packed"
 """Not a variant of its own: the others once more, entropy-coded."""
@@ -137,6 +140,7 @@ def convert(conversion: Conversion, variants: tuple[str, ...], source: Path) -> 
     """
     contents = {}
     for variant in variants:
+        _LOG.info("%s: converting to %s", source, variant)
         try:
             contents[variant] = VARIANTS[variant](conversion)
         except ModelFileError as error:
