@@ -57,7 +57,7 @@ def test_device_commands_run_with_numpy_and_an_interpreter_alone(version, export
     assert "pip install --pre tflite-micro" in done.stdout
     needs_tensorflow = {"export", "prepare", "ClusterSettings"}
     code = (
-        "import tfc, edge; tfc.encode, tfc.decode, tfc.Palette, tfc.load, "
+        "import tfc, edge; tfc.encode, tfc.decode, tfc.Palette, "
         f"[getattr(edge, name) for name in set(edge.__all__) - {needs_tensorflow}]"
     )
     done = run("python", "-c", code)
