@@ -14,7 +14,7 @@ DOCS := .venv-docs
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-system test-aarch64 docs lint format lock benchmarks clean
+.PHONY: help setup demo test test-system test-aarch64 docs lint format lock dist benchmarks clean
 
 help:  ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -71,6 +71,11 @@ benchmarks: $(INSTALLED)  ## repeat the speed figures of docs/results.md (about 
 	$(BIN)/python benchmarks/round_overhead.py
 	$(BIN)/python benchmarks/clustered_step.py
 	$(BIN)/python benchmarks/coding_share.py
+
+dist:  ## sdist and wheel in dist/, built by pinned tools: the same bytes every time
+	@tools=$$(mktemp -d) && trap 'rm -rf "$$tools"' EXIT && $(PYTHON) -m venv "$$tools" && \
+	"$$tools/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-build.txt && \
+	"$$tools/bin/python" tools/make_dist.py dist
 
 lock:  ## make requirements.txt anew from requirements.in
 	$(PYTHON) -m venv $(VENV)-lock

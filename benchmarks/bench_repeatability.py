@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from record import save
 
-from edge.bench import bench
+from edge.bench import bench_files
 from edge.interleaving import BenchSettings
 
 BARE_LOOP = """
@@ -50,7 +50,7 @@ def bare_loop_ms(path: Path, runs: int) -> float:
 
 def median_ms(path: Path, settings: BenchSettings) -> float:
     """Median of one file measured alone."""
-    return float(bench([path], runtime="litert", settings=settings)["files"][0]["latency_ms"]["median"])
+    return float(bench_files([path], runtime="litert", settings=settings)["files"][0]["latency_ms"]["median"])
 
 
 def spread(values: list[float]) -> float:
@@ -69,7 +69,7 @@ def main() -> None:
     settings = BenchSettings(min_seconds=2.0)
     interleaved, separate, overhead = [], [], []
     for _ in range(options.runs):
-        result = bench([options.baseline, options.candidate], runtime="litert", settings=settings)
+        result = bench_files([options.baseline, options.candidate], runtime="litert", settings=settings)
         interleaved.append(result["files"][1]["speedup"])
         separate.append(median_ms(options.baseline, settings) / median_ms(options.candidate, settings))
         runs = result["files"][0]["latency_ms"]["runs"]

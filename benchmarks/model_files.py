@@ -27,13 +27,13 @@ import numpy as np
 import tensorflow as tf
 from record import save
 
-from edge.bench import bench
-from edge.export.converter import load_keras_model, quiet_converter, to_int8
-from edge.export.variants import export
+from edge.bench import bench_files
+from edge.conversion.converter import load_keras_model, quiet_converter, to_int8
+from edge.conversion.variants import export
 from edge.inspection import inspect
 from edge.interleaving import BenchSettings
 from edge.packing import pack, read_model_content
-from edge.patch import make
+from edge.patch import make_patch
 from edge.runtime import TfliteModel, find_runtime
 from edge.table_expansion import expand_tables
 from edge.verification import VerifySettings, verify
@@ -89,10 +89,10 @@ def speedups(paths: dict[str, Path], runtime: str, seconds: float) -> dict[str, 
     """Median paired speed-ups against f32, and int8's against never clustered int8."""
     settings = BenchSettings(min_seconds=seconds, slices=40)
     files = [paths[variant] for variant in ("f32", "wo8", "int8", "plain-int8")]
-    by_name = {item["name"]: item for item in bench(files, runtime=runtime, settings=settings)["files"]}
+    by_name = {item["name"]: item for item in bench_files(files, runtime=runtime, settings=settings)["files"]}
     found = {f"{variant}_by_f32": by_name[paths[variant].name]["speedup"] for variant in ("wo8", "int8")}
     found["f32_ms"] = by_name[paths["f32"].name]["latency_ms"]["median"]
-    pair = bench([paths["plain-int8"], paths["int8"]], runtime=runtime, settings=settings)["files"]
+    pair = bench_files([paths["plain-int8"], paths["int8"]], runtime=runtime, settings=settings)["files"]
     return {**found, "int8_by_never_clustered_int8": pair[1]["speedup"]}
 
 
@@ -103,7 +103,7 @@ def update_between_rounds(run: Path, folder: Path, calibration: Path) -> dict[st
     write_round_model(run, rounds, before)
     old = export(before, folder, ("int8",), calibration, "before").paths["int8"]
     new = export(run / "model.keras", folder, ("int8",), calibration, "after").paths["int8"]
-    return {"rounds": [rounds - 1, rounds], "patch_bytes": len(make(old.read_bytes(), new.read_bytes()))}
+    return {"rounds": [rounds - 1, rounds], "patch_bytes": len(make_patch(old.read_bytes(), new.read_bytes()))}
 
 
 def measure(run: Path, seconds: float) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import contextlib
 import datetime
 import hashlib
 import json
+import logging
 import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -26,6 +27,8 @@ from edge.interleaving import (
 from edge.machine import describe_machine, machine_state, was_throttled
 from edge.measured_process import MeasuredProcess
 from edge.runtime import Runtime, find_runtimes
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ def _opened(
     return entries, refused
 
 
-def bench(
+def bench_files(
     files: Sequence[Path],
     *,
     baseline: Path | None = None,
@@ -124,6 +127,7 @@ def bench(
         predictions, classes = [], np.zeros(0, np.int64)
         for number, process in enumerate(processes if source else []):
             progress("accuracy", number / len(processes))
+            _LOG.info("%s: accuracy", entries[number].path)
             answer = process.call("predict", data=source)
             predictions.append(np.array(answer["predicted"]))
             classes = np.array(answer["classes"])

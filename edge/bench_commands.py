@@ -13,12 +13,10 @@ from edge.errors import EdgeError
 from edge.interpreters import KERNELS
 from edge.runtime import RUNTIMES
 from tfc.codec.whole_file import written_whole
+from tfc.command_line import INTERRUPTED, add_loudness, shows_progress
 
 if TYPE_CHECKING:  # a report is not always wanted
     from edge.bench_report import Profiles
-
-INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells have it."""
 
 _BAR = 30
 
@@ -34,10 +32,10 @@ def _say(what: str) -> None:
 
 
 def _here(options: argparse.Namespace) -> dict[str, Any]:
-    from edge.bench import bench
+    from edge.bench import bench_files
 
-    show = sys.stderr.isatty() and not options.quiet
-    return bench(
+    show = shows_progress(options) and not options.verbose
+    return bench_files(
         options.files,
         baseline=options.baseline,
         data=options.data,
@@ -88,11 +86,12 @@ def _write(result: dict[str, Any], options: argparse.Namespace, host: str, profi
     from edge.bench_report import to_html
     from edge.bench_table import to_csv
 
-    for path, text in (
+    texts: tuple[tuple[Path | None, Callable[[], str]], ...] = (
         (options.json, lambda: json.dumps(result, indent=1) + "\n"),
         (options.csv, lambda: to_csv(result)),
         (options.html, lambda: to_html(result, profiles)),
-    ):
+    )
+    for path, text in texts:
         if path:
             with written_whole(_named_for(path, host, options.host)) as temporary:
                 temporary.write_text(text(), encoding="utf-8")
@@ -140,9 +139,9 @@ def add_to(add: Callable[..., argparse.ArgumentParser]) -> None:
         "bench",
         "measure latency and accuracy of .tflite files, alternating between them (needs NumPy and an interpreter)",
         "edge bench model-int8.tflite --baseline model-f32.tflite --data test.npz --json bench.json --html bench.html\n"
-        "  edge bench out/*.tflite --all-runtimes\n"
-        "  edge bench model-int8.tflite model-lut.tflite --runtime tflm\n"
-        "  edge bench out/*.tflite --data test.npz --host pi@raspberrypi --json pi.json",
+        "edge bench out/*.tflite --all-runtimes\n"
+        "edge bench model-int8.tflite model-lut.tflite --runtime tflm\n"
+        "edge bench out/*.tflite --data test.npz --host pi@raspberrypi --json pi.json",
     )
     bench.add_argument("files", nargs="+", type=Path, metavar="FILE", help=".tflite files, packed or not")
     bench.add_argument(
@@ -174,10 +173,10 @@ def add_to(add: Callable[..., argparse.ArgumentParser]) -> None:
         "--benchmark-model", type=Path, metavar="TOOL", help="TensorFlow's C++ benchmark tool: adds times per operator"
     )
     out = bench.add_argument_group("what is written")
-    out.add_argument("--json", type=Path, metavar="OUT", help="everything measured, every sample")
-    out.add_argument("--csv", type=Path, metavar="OUT", help="a row per file")
-    out.add_argument("--html", type=Path, metavar="OUT", help="a report with figures, one file")
-    out.add_argument("--quiet", action="store_true", help="no progress")
+    out.add_argument("--json", type=Path, metavar="FILE", help="everything measured, every sample")
+    out.add_argument("--csv", type=Path, metavar="FILE", help="a row per file")
+    out.add_argument("--html", type=Path, metavar="FILE", help="a report with figures, one file")
+    add_loudness(bench, "say what is being done, a line per step")
     remote = bench.add_argument_group("on another machine (its own environment there, removed afterwards)")
     remote.add_argument(
         "--host", action="append", default=[], metavar="USER@HOST", help="measure there, over ssh; may be repeated"

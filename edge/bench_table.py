@@ -48,7 +48,7 @@ def bench_rows(result: dict[str, Any]) -> list[tuple[str, ...]]:
     """Returns one row of texts per file and runtime, under `BENCH_HEADER`.
 
     Args:
-        result: What `edge.bench.bench` returned.
+        result: What `edge.bench_files` returned.
     """
     rows: list[tuple[str, ...]] = []
     for item in result["files"]:
@@ -77,7 +77,7 @@ def bench_notes(result: dict[str, Any]) -> list[str]:
     """Returns what a reader has to know to read the rows, a sentence or two each.
 
     Args:
-        result: What `edge.bench.bench` returned.
+        result: What `edge.bench_files` returned.
     """
     settings, files = result["settings"], result["files"]
     versions = dict.fromkeys(f"{item['runtime']} {item['runtime_version']}" for item in files)
@@ -113,7 +113,7 @@ def device_name(result: dict[str, Any]) -> str:
     """Returns what to call the machine of a measurement: the host it was reached by, else its processor.
 
     Args:
-        result: What `edge.bench.bench` returned.
+        result: What `edge.bench_files` returned.
     """
     machine = result["machine"]
     return str(result.get("host") or f"{machine['processor']} ({machine['architecture']})")
@@ -158,7 +158,7 @@ def format_bench(result: dict[str, Any]) -> str:
     """Returns a measurement as a table for a terminal.
 
     Args:
-        result: What `edge.bench.bench` returned.
+        result: What `edge.bench_files` returned.
     """
     return "\n".join([aligned(BENCH_HEADER, bench_rows(result)), *bench_notes(result)])
 
@@ -167,7 +167,7 @@ def to_csv(result: dict[str, Any]) -> str:
     """Returns one row per file and runtime, without the raw samples.
 
     Args:
-        result: What `edge.bench.bench` returned.
+        result: What `edge.bench_files` returned.
     """
     flat = []
     for item in result["files"]:
@@ -188,7 +188,7 @@ def format_comparison(results: Sequence[dict[str, Any]]) -> str:
     A file is the same where its SHA-256 is; where it was not measured, there is `-`.
 
     Args:
-        results: What `edge.bench.bench` returned.
+        results: What `edge.bench_files` returned.
     """
     places = [
         (number, runtime)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,7 +16,9 @@ from edge import bench_commands
 from edge.errors import EdgeError, ModelFileError
 from edge.interpreters import KERNELS
 from edge.runtime import RUNTIMES
+from tfc import __version__
 from tfc.codec.whole_file import written_whole
+from tfc.command_line import Commands, add_loudness, exit_code, shows_progress
 
 Result = TypeVar("Result")
 
@@ -24,8 +28,8 @@ DIFFERENT = 2
 
 def _export(options: argparse.Namespace) -> int:
     try:
-        from edge.export.clustering import ClusterSettings, prepare
-        from edge.export.variants import export
+        from edge.conversion.clustering import ClusterSettings, prepare
+        from edge.conversion.variants import export
     except ImportError as error:
         raise EdgeError(
             f"export needs TensorFlow ({error}): run 'pip install --no-deps -r requirements.txt' on a workstation"
@@ -37,7 +41,7 @@ def _export(options: argparse.Namespace) -> int:
 
     def prepared(model: Any) -> Any:
         data = read_examples(train, tuple(model.input_shape[1:])) if train else None
-        return prepare(model, settings, data, options.seed)
+        return prepare(model, settings, data, options.seed, progress=shows_progress(options))
 
     variants = tuple(options.variants.split(","))
     done = export(options.model, options.out, variants, options.calibration, options.name, prepared)
@@ -52,10 +56,14 @@ def _inspect(options: argparse.Namespace) -> int:
     from edge.inspection import format_inspection, inspect
 
     found = [inspect(path) for path in options.files]
+    text = json.dumps(found[0] if len(found) == 1 else found, indent=1)
+    if options.json == Path("-"):
+        print(text)
+        return 0
+    print("\n\n".join(map(format_inspection, found)))
     if options.json:
-        print(json.dumps(found[0] if len(found) == 1 else found, indent=1))
-    else:
-        print("\n\n".join(map(format_inspection, found)))
+        with written_whole(options.json) as temporary:
+            temporary.write_text(text + "\n", encoding="utf-8")
     return 0
 
 
@@ -119,52 +127,62 @@ def _unpack(options: argparse.Namespace) -> int:
 
 def _patch_make(options: argparse.Namespace) -> int:
     from edge.packing import read_model_content
-    from edge.patch import make
+    from edge.patch import make_patch
     from edge.tflite_reader import TfliteView
 
     old, new = read_model_content(options.old), read_model_content(options.new)
     _in_file(options.old, lambda: TfliteView(old))
-    patch = _in_file(options.new, lambda: make(old, new))
+    patch = _in_file(options.new, lambda: make_patch(old, new))
     _write(options.out, patch, f"{len(new) / len(patch):.2f}x smaller than {options.new}")
     return 0
 
 
 def _patch_apply(options: argparse.Namespace) -> int:
     from edge.packing import read_bytes, read_model_content
-    from edge.patch import apply
+    from edge.patch import apply_patch
 
     old, patch = read_model_content(options.old), read_bytes(options.patch)
-    new = _in_file(options.patch, lambda: apply(old, patch))
+    new = _in_file(options.patch, lambda: apply_patch(old, patch))
     _write(options.out, new, "as the patch's checksum says")
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="edge",
-        description="Exports palettized Keras models to TFLite and measures them on this machine.",
-        epilog="examples:\n  edge export runs/demo/fedcompress/model.keras --out out --variants f32,int8,packed\n"
-        "  edge inspect out/model-int8.tflite\n"
-        "  edge bench out/*.tflite --data runs/demo/data/test.npz --json bench.json",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+@contextlib.contextmanager
+def _log(options: argparse.Namespace) -> Iterator[None]:
+    """With --verbose, what is logged goes to standard error."""
+    logger, handler = logging.getLogger("edge"), logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    level, propagate = logger.level, logger.propagate
+    if getattr(options, "verbose", False):
+        logger.setLevel(logging.INFO)
+        logger.addHandler(handler)
+        logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+        logger.propagate = propagate
 
-    def add(name: str, help_: str, example: str, to: Any = commands) -> argparse.ArgumentParser:
-        parser: argparse.ArgumentParser = to.add_parser(
-            name,
-            help=help_,
-            description=help_[0].upper() + help_[1:] + ".",
-            epilog=f"example:\n  {example}",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        return parser
+
+def _parser() -> argparse.ArgumentParser:
+    commands = Commands(
+        "edge",
+        "Exports palettized Keras models to TFLite and measures them on this machine.",
+        version=__version__,
+        examples="edge export runs/demo/fedcompress/model.keras --out out --variants f32,int8,packed\n"
+        "edge inspect out/model-int8.tflite\n"
+        "edge bench out/*.tflite --data runs/demo/data/test.npz --json bench.json",
+        exit_codes="0 done, 1 refused with one line on standard error, 2 not understood (of 'verify' also: the files\n"
+        "differ), 130 interrupted by Ctrl-C",
+    )
+    add = commands.add
 
     export = add(
         "export",
         "convert a Keras model to .tflite variants (needs TensorFlow)",
         "edge export runs/demo/fedcompress/model.keras --out out --variants f32,wo8,int8,lut,packed\n"
-        "  edge export my.keras --out out --variants int8 --clusters 16 --train train.npz --calibration train.npz",
+        "edge export my.keras --out out --variants int8 --clusters 16 --train train.npz --calibration train.npz",
     )
     export.add_argument("model", type=Path, metavar="MODEL.keras", help="Keras model, such as runs/NAME/model.keras")
     export.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for NAME-VARIANT.tflite")
@@ -191,6 +209,7 @@ def _parser() -> argparse.ArgumentParser:
         "--learning-rate", type=float, default=1e-4, metavar="RATE", help="Adam's, in fine-tuning (default: 1e-4)"
     )
     export.add_argument("--seed", type=int, default=0, help="of fine-tuning (default: 0)")
+    add_loudness(export, "say what is being done, a line per step")
     export.set_defaults(function=_export)
 
     inspect = add(
@@ -199,14 +218,16 @@ def _parser() -> argparse.ArgumentParser:
         "edge inspect model-int8.tflite",
     )
     inspect.add_argument("files", nargs="+", type=Path, metavar="FILE", help=".tflite files, packed or not")
-    inspect.add_argument("--json", action="store_true", help="print JSON")
+    inspect.add_argument(
+        "--json", type=Path, metavar="FILE", help="everything found; - prints it in place of the table"
+    )
     inspect.set_defaults(function=_inspect)
 
     verify = add(
         "verify",
         "run the same inputs through two files and compare; exit code 0 if they agree, 2 if not, 1 for errors",
         "edge verify model-int8.tflite model-lut.tflite\n"
-        "  edge verify model-f32.tflite model-int8.tflite --data test.npz",
+        "edge verify model-f32.tflite model-int8.tflite --data test.npz",
     )
     verify.add_argument("reference", type=Path, metavar="REFERENCE", help="the file that is right")
     verify.add_argument("candidate", type=Path, metavar="CANDIDATE", help="the file in question")
@@ -223,6 +244,7 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument(
         "--kernels", default="xnnpack", choices=list(KERNELS), help="what computes (default: xnnpack where it can)"
     )
+    add_loudness(verify, "say what is being done, a line per step")
     verify.set_defaults(function=_verify)
 
     doctor = add(
@@ -244,11 +266,12 @@ def _parser() -> argparse.ArgumentParser:
     unpack.add_argument("--out", type=Path, metavar="FILE", help="default: the file's name without .packed")
     unpack.set_defaults(function=_unpack)
 
-    patch = commands.add_parser(
+    patch = commands.add_group(
         "patch",
-        help="over-the-air updates: make one, apply one",
-        description="Over-the-air updates of a model on a device.",
-    ).add_subparsers(title="commands", metavar="COMMAND", required=True)
+        "over-the-air updates of a model on a device: make one, apply one",
+        "edge patch make old-int8.tflite new-int8.tflite --out update.patch\n"
+        "edge patch apply old-int8.tflite update.patch --out new-int8.tflite",
+    )
     make = add(
         "make",
         "make the update from one export of a model to a later one of the same architecture",
@@ -257,7 +280,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     make.add_argument("old", type=Path, metavar="OLD", help="the .tflite file that devices have, packed or not")
     make.add_argument("new", type=Path, metavar="NEW", help="the .tflite file that they are to have, packed or not")
-    make.add_argument("--out", type=Path, required=True, metavar="PATCH", help="the update")
+    make.add_argument("--out", type=Path, required=True, metavar="FILE", help="the update")
     make.set_defaults(function=_patch_make)
     apply = add(
         "apply",
@@ -271,7 +294,7 @@ def _parser() -> argparse.ArgumentParser:
     apply.set_defaults(function=_patch_apply)
 
     bench_commands.add_to(add)
-    return parser
+    return commands.parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -286,20 +309,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow talks of GPUs at level 2
     options = _parser().parse_args(arguments)
-    try:
-        return int(options.function(options))
-    except EdgeError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except MemoryError:
-        print("error: not enough memory; is the file damaged?", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"error: {error.filename or 'file'}: {error.strerror or error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return bench_commands.INTERRUPTED
+    with _log(options):
+        return exit_code(
+            lambda: int(options.function(options)), EdgeError, "'edge doctor' says what is needed for what"
+        )
 
 
 if __name__ == "__main__":

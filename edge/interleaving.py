@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from edge.interpreters import KERNELS, InterpreterOptions
 Progress = Callable[[str, float], None]
 """Called with what is being done and the share that is done, 0 to 1."""
 
+_LOG = logging.getLogger(__name__)
 _BOOTSTRAP_DRAWS = 1000
 
 
@@ -92,6 +94,7 @@ def interleaved_latencies(
             for position, values in found.items():
                 samples[position].append(values)
             progress("latency", (number + 1) / settings.slices)
+            _LOG.info("latency: slice %d of %d", number + 1, settings.slices)
         except KeyboardInterrupt:
             finished = min(map(len, samples))
             if not finished:

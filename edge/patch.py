@@ -40,7 +40,7 @@ def _held(ranks: list[np.ndarray], num_codes: int) -> HeldModel:
     return HeldModel(num_codes, palettes, tuple(np.zeros_like(places) for places in ranks), ())
 
 
-def make(old: bytes, new: bytes) -> bytes:
+def make_patch(old: bytes, new: bytes) -> bytes:
     """Makes a patch.
 
     Args:
@@ -66,17 +66,17 @@ def make(old: bytes, new: bytes) -> bytes:
     side = b"".join(bytes([len(values) - 1]) + values.tobytes() for values in codes)
     rest = planes(changes.tobytes()) + places_to_bytes(places) + bytes([num_codes - 1]) + side
     patch = Container(MAGIC, FileName.of(new), FileName.of(old), len(ranks), rest, stream).to_bytes()
-    if apply(old, patch) != new:
+    if apply_patch(old, patch) != new:
         raise ModelFileError("the patch does not restore the new file")
     return patch
 
 
-def apply(old: bytes, patch: bytes) -> bytes:
+def apply_patch(old: bytes, patch: bytes) -> bytes:
     """Applies a patch.
 
     Args:
         old: Content of the file that the patch was made for.
-        patch: What `make` returned.
+        patch: What `make_patch` returned.
 
     Returns:
         Content of the new file.

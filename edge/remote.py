@@ -165,7 +165,7 @@ def bench_on(
         say: Told what is being done.
 
     Returns:
-        What `edge.bench.bench` returns, with the paths of here and the machine's name as `host`.
+        What `edge.bench_files` returns, with the paths of here and the machine's name as `host`.
 
     Raises:
         EdgeError: If a file is missing here, the machine can't be reached, or something fails there.

@@ -2,7 +2,7 @@
 
 Source: FlatBuffers internals (tables, vtables, vectors) and TensorFlow Lite's schema, version 3. A table's fields are
 found through its vtable; every position is checked against the length of the file. Writing goes through
-`edge.export.flatbuffer`, on a workstation.
+`edge.conversion.flatbuffer`, on a workstation.
 """
 
 from __future__ import annotations

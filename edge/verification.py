@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from edge.packing import is_packed, read_bytes, read_model_content
 from edge.runtime import RUNTIMES, Runtime, TfliteModel, find_runtime
 from edge.table_expansion import has_look_up_tables
 from edge.tflite_reader import TfliteView
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -151,11 +154,13 @@ def verify(
     if models[0].input_shape != models[1].input_shape:
         raise EdgeError(f"inputs differ in shape: {models[0].input_shape} and {models[1].input_shape}")
     low, high = models[0].input_range
+    _LOG.info("%d random inputs through both in %s %s", settings.random_inputs, runtime.package, runtime.version)
     rng = np.random.default_rng(settings.seed)
     noise = rng.uniform(low, high, (settings.random_inputs, *models[0].input_shape)).astype(np.float32)
     comparisons = [_compare(models, noise, None, "random inputs")]
     if data is not None:
         x, y = read_examples(data, models[0].input_shape)
+        _LOG.info("%d examples of %s through both", len(x), data)
         comparisons.append(_compare(models, x, y, f"examples of {data.name}"))
     if exact:
         passed = all(each.equal == 1.0 for each in comparisons)

@@ -1,8 +1,11 @@
 """What tests need beyond Python packages: programs, other Pythons, root."""
 
 import os
+import pty
 import shutil
 import subprocess
+import termios
+import threading
 from pathlib import Path
 
 import pytest
@@ -42,3 +45,25 @@ def python(version):
         if done.returncode == 0 and done.stdout.startswith(f"Python {version}."):
             return candidate
     return pytest.skip(f"Python {version} is not on this machine: not tried")
+
+
+def in_a_terminal(words, **options):
+    """Runs a program whose standard error is a terminal; (what `subprocess.run` returns, what it showed there)."""
+    reader, writer = pty.openpty()
+    termios.tcsetwinsize(writer, (24, 200))  # a terminal without a width gets no bar
+    shown = []
+
+    def read():
+        try:
+            while part := os.read(reader, 65536):
+                shown.append(part)
+        except OSError:  # Linux' way to say that nobody has the other end any more
+            pass
+
+    reading = threading.Thread(target=read)
+    reading.start()
+    done = subprocess.run([*map(str, words)], stdout=subprocess.PIPE, stderr=writer, text=True, **options)
+    os.close(writer)
+    reading.join()
+    os.close(reader)
+    return done, b"".join(shown).decode()

@@ -49,8 +49,8 @@ def template(worker, tiny_settings, tmp_path_factory):
 @pytest.fixture(scope="module")
 def files(template, tmp_path_factory):
     """The files that documents speak of, by the names that they have there."""
-    from edge.bench import bench
-    from edge.export.variants import export
+    from edge.bench import bench_files
+    from edge.conversion.variants import export
     from edge.interleaving import BenchSettings
 
     folder = tmp_path_factory.mktemp("files")
@@ -69,7 +69,7 @@ def files(template, tmp_path_factory):
         export(folder / "my.keras", folder / out, ("f32", "int8", "lut", "packed"), folder / "train.npz", "model")
     for name in ("model-f32.tflite", "model-int8.tflite", "old-int8.tflite", "new-int8.tflite"):
         shutil.copy(folder / "out" / f"model-{name.partition('-')[2]}", folder / name)
-    result = bench([folder / "model-int8.tflite"], settings=BenchSettings(min_runs=20, min_seconds=0, slices=2))
+    result = bench_files([folder / "model-int8.tflite"], settings=BenchSettings(min_runs=20, min_seconds=0, slices=2))
     for name in ("laptop", "pi"):
         (folder / f"{name}.json").write_text(json.dumps(result))
     return folder
@@ -89,6 +89,11 @@ def type_command(command, template, monkeypatch):
         for word in shlex.split(command)
         for name in (sorted(map(str, Path().glob(word))) if "*" in word else [word])
     )
+    words = words[: words.index(">")] if ">" in words else words
+    if "--print-completion" in words:
+        with pytest.raises(SystemExit) as ended:
+            (edge if program == "edge" else tfc)(words)
+        return ended.value.code
     if "--host" in words:  # tested with a real server in test_remote.py
         edge_parser().parse_args(words)
         return 0

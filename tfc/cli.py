@@ -11,9 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tfc import __version__
-from tfc.errors import RunError, RunInterruptedError, TfcError
+from tfc.command_line import Commands, add_loudness, exit_code, shows_progress
+from tfc.errors import RunError, TfcError
 
 _NEEDS_WORKSTATION = ("tensorflow", "tensorflow_federated", "tensorflow_model_optimization")
+_VERBOSE = "show what goes to runs' logs, a line per round"
 _INSTALL = (
     "run 'pip install --no-deps -r requirements.txt' in a Python 3.11 environment on x86-64 Linux "
     "(or 'make setup' in a clone)"
@@ -43,7 +45,7 @@ def _run(options: argparse.Namespace) -> int:
             experiment,
             out,
             force=options.force,
-            progress=not options.quiet,
+            progress=shows_progress(options),
             record_payloads=options.record_payloads,
             workers=worker_addresses(options.workers) if options.workers is not None else (),
         )
@@ -130,7 +132,7 @@ def _sweep(options: argparse.Namespace) -> int:
     from tfc.run_log import console_log
 
     with console_log(logging.INFO if options.verbose else logging.WARNING):
-        finished = run_all(runs, options.out, progress=not options.quiet)
+        finished = run_all(runs, options.out, progress=shows_progress(options))
     print(comparison_table(finished).to_markdown())
     means = mean_table(finished)
     print(f"\n{means.to_markdown()}\n{means.note}")
@@ -178,25 +180,17 @@ def _data(options: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="tfc",
-        description="Federated learning with weight clustering (FedCompress) on TensorFlow Federated.",
-        epilog="examples:\n  tfc presets\n  tfc run demo --out runs/demo\n"
-        "  tfc run demo --set method=fedavg --out runs/demo-fedavg\n"
-        "  tfc compare runs/demo-fedavg runs/demo --html report.html",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    commands = Commands(
+        "tfc",
+        "Federated learning with weight clustering (FedCompress) on TensorFlow Federated.",
+        version=__version__,
+        examples="tfc presets\n"
+        "tfc run demo --out runs/demo\n"
+        "tfc run demo --set method=fedavg --out runs/demo-fedavg\n"
+        "tfc compare runs/demo-fedavg runs/demo --html report.html",
+        exit_codes="0 done, 1 refused with one line on standard error, 2 not understood, 130 interrupted by Ctrl-C",
     )
-    parser.add_argument("--version", action="version", version=f"tfc {__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-
-    def add(name: str, help_: str, example: str) -> argparse.ArgumentParser:
-        return commands.add_parser(
-            name,
-            help=help_,
-            description=help_[0].upper() + help_[1:] + ".",
-            epilog=f"example:\n  {example}",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
+    add = commands.add
 
     def add_experiment(command: argparse.ArgumentParser) -> None:
         command.add_argument("experiment", metavar="PRESET-or-TOML", help="name of a preset, or path of a TOML file")
@@ -208,11 +202,6 @@ def _parser() -> argparse.ArgumentParser:
             help="change a key (see 'tfc presets --keys'); may be repeated",
         )
 
-    def add_loudness(command: argparse.ArgumentParser) -> None:
-        loudness = command.add_mutually_exclusive_group()
-        loudness.add_argument("--quiet", action="store_true", help="no progress bar; warnings are shown all the same")
-        loudness.add_argument("--verbose", action="store_true", help="show what goes to runs' logs, a line per round")
-
     run = add(
         "run",
         "run one experiment; one that was not finished goes on after its last round",
@@ -221,7 +210,7 @@ def _parser() -> argparse.ArgumentParser:
     add_experiment(run)
     run.add_argument("--out", type=Path, metavar="DIR", help="the run's folder (default: runs/PRESET-METHOD-seedN)")
     run.add_argument("--force", action="store_true", help="start anew where a run is already, finished or not")
-    add_loudness(run)
+    add_loudness(run, _VERBOSE)
     run.add_argument("--record-payloads", action="store_true", help="keep every payload, for 'tfc replay'")
     run.add_argument(
         "--workers", metavar="HOST:PORT,...", help="divide the clients among these workers ('tfc worker' on each host)"
@@ -238,8 +227,8 @@ def _parser() -> argparse.ArgumentParser:
         "worker",
         "train clients for runs of other machines, until Ctrl-C",
         "tfc worker --port 7000                                        # on each host\n"
-        "  ssh -N -L 7001:127.0.0.1:7000 user@host                       # on the machine of the run, once per host\n"
-        "  tfc run demo --workers 127.0.0.1:7001,127.0.0.1:7002",
+        "ssh -N -L 7001:127.0.0.1:7000 user@host                       # on the machine of the run, once per host\n"
+        "tfc run demo --workers 127.0.0.1:7001,127.0.0.1:7002",
     )
     worker.add_argument("--port", type=int, required=True, metavar="N", help="TCP port; 0 for a free one")
     worker.add_argument(
@@ -258,8 +247,8 @@ def _parser() -> argparse.ArgumentParser:
         "sweep",
         "run every combination of methods, seeds and other keys, one at a time; what was begun goes on",
         "tfc sweep fashion-resnet8 --seeds 0 1 2 --out runs/reference\n"
-        "  tfc sweep demo --methods fedcompress --vary communication.rate_weight=0.4,0.8 --out runs/rates\n"
-        "  tfc sweep benchmarks/sweeps/methods-iid.toml --out runs/methods-iid",
+        "tfc sweep demo --methods fedcompress --vary communication.rate_weight=0.4,0.8 --out runs/rates\n"
+        "tfc sweep benchmarks/sweeps/methods-iid.toml --out runs/methods-iid",
     )
     add_experiment(sweep)
     sweep.add_argument("--methods", nargs="+", default=[], metavar="METHOD", help="default: fedavg fedcompress")
@@ -269,7 +258,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     sweep.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the runs' folders")
     sweep.add_argument("--list", action="store_true", help="list the runs' names and end")
-    add_loudness(sweep)
+    add_loudness(sweep, _VERBOSE)
     sweep.set_defaults(function=_sweep)
 
     replay = add(
@@ -298,8 +287,8 @@ def _parser() -> argparse.ArgumentParser:
         "tfc compare runs/demo-fedavg runs/demo-fedcompress --html report.html",
     )
     compare.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a finished run")
-    compare.add_argument("--csv", type=Path, metavar="OUT", help="write the means over seeds as CSV")
-    compare.add_argument("--latex", type=Path, metavar="OUT", help="write the means over seeds as a LaTeX table")
+    compare.add_argument("--csv", type=Path, metavar="FILE", help="write the means over seeds as CSV")
+    compare.add_argument("--latex", type=Path, metavar="FILE", help="write the means over seeds as a LaTeX table")
     compare.add_argument("--bench", type=Path, metavar="JSON", help="result of 'edge bench' to show beside them")
     compare.add_argument("--html", type=Path, metavar="FILE", help="write a self-contained report")
     compare.add_argument("--figures", type=Path, metavar="DIR", help="write the figures as PNG")
@@ -310,7 +299,7 @@ def _parser() -> argparse.ArgumentParser:
     data.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the two files")
     data.add_argument("--calibration-examples", type=int, default=256, metavar="N", help="default: 256")
     data.set_defaults(function=_data)
-    return parser
+    return commands.parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -320,28 +309,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Words after `tfc`; those of the process where None.
 
     Returns:
-        The exit code: 0 done, 1 refused with one line on standard error, 130 interrupted.
+        The exit code: 0 done, 1 refused with one line on standard error, 130 interrupted. (argparse ends the process
+        with 2 at words that it does not know.)
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow talks of GPUs at level 2
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # and of its own deprecations
     options = _parser().parse_args(arguments)
-    try:
-        return int(options.function(options))
-    except RunInterruptedError as interruption:
-        print(f"interrupted: {interruption}", file=sys.stderr)
-        return 130
-    except TfcError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"error: {error.filename or 'file'}: {error.strerror or error}", file=sys.stderr)
-        return 1
-    except ModuleNotFoundError as error:
-        print(f"error: {error.name} not installed: {_INSTALL}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
+    return exit_code(lambda: int(options.function(options)), TfcError, _INSTALL)
 
 
 if __name__ == "__main__":

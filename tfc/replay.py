@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from tfc.codec import message
-from tfc.codec.message_spec import HeldModel, Kind, MessageSpec
+from tfc.codec.message_spec import Decoded, HeldModel, Kind, MessageSpec
 from tfc.codec.palette import dequantize
 from tfc.codec.spec_file import from_json
 from tfc.errors import RunError
@@ -42,7 +42,7 @@ def _weights(held: HeldModel) -> list[np.ndarray]:
     return [*(dequantize(palette) for palette in held.palettes), *held.others]
 
 
-def _answer_weights(answer: message.Decoded, held: HeldModel, spec: MessageSpec) -> list[np.ndarray]:
+def _answer_weights(answer: Decoded, held: HeldModel, spec: MessageSpec) -> list[np.ndarray]:
     kernels = [dequantize(palette) for palette in answer.message.palettes]
     if Kind.UPDATE in spec.kinds:
         kernels = [dequantize(before) + change for before, change in zip(held.palettes, kernels, strict=True)]

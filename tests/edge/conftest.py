@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from palettized_models import SHAPE, plain
 
-from edge.export.variants import export
+from edge.conversion.variants import export
 from edge.remote import build_wheel
 
 

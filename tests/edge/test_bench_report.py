@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from report_pages import assert_as_wide_as_the_window, assert_well_formed
 
-from edge.bench import bench, read_bench
+from edge.bench import bench_files as bench
+from edge.bench import read_bench
 from edge.bench_charts import Point, scatter
 from edge.bench_report import to_html
 from edge.bench_table import format_bench, format_comparison, milliseconds, to_csv

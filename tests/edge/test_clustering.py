@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from edge.conversion.clustering import ClusterSettings, prepare
 from edge.errors import EdgeError, ModelFileError
-from edge.export.clustering import ClusterSettings, prepare
 
 SHAPE = (8, 8, 1)
 
@@ -63,7 +63,7 @@ def test_without_data_the_weights_move_to_their_nearest_centroids(trained):
 def test_a_file_with_tfmots_wrappers_is_exported_without_them(trained, tmp_path):
     import tensorflow_model_optimization as tfmot
 
-    from edge.export.variants import export
+    from edge.conversion.variants import export
     from edge.inspection import inspect
 
     model = tf.keras.models.clone_model(trained[0])

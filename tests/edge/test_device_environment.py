@@ -1,7 +1,10 @@
-"""The device side in environments into which nothing but this package's wheel and its extra was installed."""
+"""This package's wheel where nothing else of it is: on devices with an extra, on a workstation with the pinned list."""
 
+import os
+import site
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from programs import PYTHONS, python
@@ -52,8 +55,13 @@ def test_device_commands_run_with_numpy_and_an_interpreter_alone(version, export
     assert done.returncode == 0 and found["bench, verify"] == found["--runtime litert"] == "yes"
     assert found["export"] == found["--runtime tflm"] == found["tfc run, tfc sweep"] == "no"
     assert "pip install --pre tflite-micro" in done.stdout
-    code = "import tfc, tfc.codec.message, tfc.codec.palette, edge.bench, edge.runtime"
-    assert run("python", "-c", code).returncode == 0
+    needs_tensorflow = {"export", "prepare", "ClusterSettings"}
+    code = (
+        "import tfc, edge; tfc.encode, tfc.decode, tfc.Palette, "
+        f"[getattr(edge, name) for name in set(edge.__all__) - {needs_tensorflow}]"
+    )
+    done = run("python", "-c", code)
+    assert done.returncode == 0, done.stderr
     for words in (["run", "demo"], ["presets", "demo"], ["data", "demo", "--out", "x"]):
         done = run("tfc", *words)
         assert done.returncode == 1 and "pip install --no-deps -r requirements.txt" in done.stderr
@@ -83,3 +91,43 @@ def test_without_an_interpreter_the_rest_works(exported, wheel, tmp_path):
     done = subprocess.run([programs / "edge", "bench", words[2]], capture_output=True, text=True)
     assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
     assert "no TFLite interpreter is installed: pip install 'fedcompress[litert]'" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def workstation(wheel, tmp_path_factory):
+    """As after pip install --no-deps with requirements.txt and then the wheel: this environment's packages."""
+    folder = tmp_path_factory.mktemp("workstation") / "venv"
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    (packages,) = folder.glob("lib/python*/site-packages")
+    # As a path, so that the .pth file of an editable install in there is not read.
+    Path(packages, "pinned.pth").write_text("\n".join(site.getsitepackages()))
+    words = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    done = subprocess.run([*words, "--force-reinstall", wheel], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return folder / "bin"
+
+
+def on(workstation, folder, *words):
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    return subprocess.run(
+        [workstation / words[0], *map(str, words[1:])], capture_output=True, text=True, cwd=folder, env=environment
+    )
+
+
+def test_a_workstation_needs_the_pinned_list_and_the_wheel(workstation, exported, tmp_path):
+    where = on(workstation, tmp_path, "python", "-c", "import tfc, edge; print(tfc.__file__, edge.__file__)")
+    assert all(Path(path).is_relative_to(workstation.parent) for path in where.stdout.split())
+    assert "demo" in on(workstation, tmp_path, "tfc", "presets").stdout
+    done = on(workstation, tmp_path, "edge", "export", exported / "model.keras", "--out", "out", "--variants", "int8")
+    assert done.returncode == 0 and (tmp_path / "out" / "model-int8.tflite").is_file(), done.stderr
+    done = on(workstation, tmp_path, "tfc", "data", "demo", "--out", "data")
+    assert done.returncode == 0 and (tmp_path / "data" / "test.npz").is_file(), done.stderr
+
+
+@pytest.mark.slow
+def test_a_workstation_runs_and_reports_from_the_wheel(workstation, tiny_settings, tmp_path):
+    settings = [word for text in tiny_settings for word in ("--set", text)]
+    done = on(workstation, tmp_path, "tfc", "run", "demo", *settings, "--out", "run")
+    assert done.returncode == 0, done.stderr
+    done = on(workstation, tmp_path, "tfc", "compare", "run", "--html", "report.html")
+    assert done.returncode == 0 and "<html" in (tmp_path / "report.html").read_text(), done.stderr

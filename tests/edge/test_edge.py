@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from edge.bench import bench, float_reference
+from edge.bench import bench_files, float_reference
 from edge.cli import main
+from edge.conversion.flatbuffer import FlatbufferModel
+from edge.conversion.variants import export
 from edge.errors import DataFileError, EdgeError, ModelFileError, RuntimeMissingError
-from edge.export.flatbuffer import FlatbufferModel
-from edge.export.variants import export
 from edge.files import read_examples
 from edge.interleaving import BenchSettings, interleaved_latencies, paired_speedup, speedup_interval
 from edge.interpreters import InterpreterOptions
@@ -72,7 +72,7 @@ def test_int8_has_integer_input_and_output(folder):
 
 def test_bench_reports_accuracy_agreement_and_every_sample(folder):
     files = [folder / "model-f32.tflite", folder / "model-int8.tflite"]
-    result = bench(files, data=folder / "test.npz", settings=QUICK)
+    result = bench_files(files, data=folder / "test.npz", settings=QUICK)
     f32, int8 = result["files"]
     assert f32["accuracy"] == 0.8 and f32["agreement"] == 1.0 and f32["speedup"] == 1.0
     assert int8["agreement"] > 0.8
@@ -94,12 +94,12 @@ def test_bench_reports_accuracy_agreement_and_every_sample(folder):
         assert item["load_ms"] > 0 and item["first_ms"] > 0 and item["peak_memory_mb"] > 5
         assert item["latency_ms"]["p10"] <= item["latency_ms"]["median"] <= item["latency_ms"]["p99"]
         assert item["speedup_interval"][0] <= item["speedup"] <= item["speedup_interval"][1]
-    without = bench(files[:1], settings=dataclasses.replace(QUICK, kernels="reference"))
+    without = bench_files(files[:1], settings=dataclasses.replace(QUICK, kernels="reference"))
     assert without["settings"]["kernels"] == "reference"
 
 
 def test_without_data_nothing_is_claimed(folder):
-    result = bench([folder / "model-int8.tflite"], baseline=folder / "model-f32.tflite", settings=QUICK)
+    result = bench_files([folder / "model-int8.tflite"], baseline=folder / "model-f32.tflite", settings=QUICK)
     assert [item["name"] for item in result["files"]] == ["model-f32.tflite", "model-int8.tflite"]
     assert all(item["accuracy"] is None and item["agreement"] is None for item in result["files"])
 

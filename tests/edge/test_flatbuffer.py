@@ -8,8 +8,8 @@ from ai_edge_litert import schema_py_generated as schema
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge.conversion.flatbuffer import FlatbufferModel
 from edge.errors import ModelFileError
-from edge.export.flatbuffer import FlatbufferModel
 from edge.inspection import inspect
 from edge.runtime import TfliteModel, find_runtime
 from edge.table_expansion import expand_tables

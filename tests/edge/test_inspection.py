@@ -7,7 +7,7 @@ import pytest
 from palettized_models import CLUSTERS
 
 from edge.cli import main
-from edge.export.flatbuffer import FlatbufferModel
+from edge.conversion.flatbuffer import FlatbufferModel
 from edge.inspection import inspect
 
 
@@ -52,7 +52,7 @@ def test_the_command_prints_a_table_and_json(exported, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split()[:4] == ["kernel", "operator", "shape", "type"]
     assert len(lines) == 3 + 3 and lines[4].startswith("all kernels") and str(path) in lines[5]
-    assert main(["inspect", str(path), "--json"]) == 0
+    assert main(["inspect", str(path), "--json", "-"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["kernels"][0]["distinct"] <= CLUSTERS and found["file"] == str(path)
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.conversion.lookup_table import tables_of
 from edge.errors import ModelFileError
-from edge.export.lookup_table import tables_of
 from edge.lookup_table import LookUpTables, pack_indices, unpack_indices
 from edge.runtime import TfliteModel, find_runtime
 from edge.table_expansion import expand_tables

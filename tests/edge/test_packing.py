@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from edge import code_stream
 from edge.container import NO_FILE, Container, FileName, from_planes, places_to_bytes, planes
+from edge.conversion.flatbuffer import FlatbufferModel
 from edge.errors import ModelFileError
-from edge.export.flatbuffer import FlatbufferModel
 from edge.packing import pack, unpack
-from edge.patch import apply, make
+from edge.patch import apply_patch, make_patch
 from edge.runtime import TfliteModel, find_runtime
 
 VARIANTS = ("f32", "wo8", "int8", "lut")
@@ -139,8 +139,8 @@ def versions(exported):
 
 def test_a_patch_makes_the_new_file_of_the_old_one(versions):
     old, new = versions
-    patch = make(old, new)
-    assert apply(old, patch) == new != old
+    patch = make_patch(old, new)
+    assert apply_patch(old, patch) == new != old
     assert len(patch) < 0.6 * len(pack(new))
     assert patch[:4] == b"FCPP" and struct.unpack("<4I", patch[8:24]) == (
         len(new), zlib.crc32(new), len(old), zlib.crc32(old),
@@ -149,22 +149,22 @@ def test_a_patch_makes_the_new_file_of_the_old_one(versions):
 
 def test_a_patch_of_nothing_is_small(versions):
     old, _ = versions
-    patch = make(old, old)
-    assert apply(old, patch) == old and len(patch) < 400
+    patch = make_patch(old, old)
+    assert apply_patch(old, patch) == old and len(patch) < 400
 
 
 def test_a_patch_fits_the_file_it_was_made_for_alone(versions, exported):
     old, new = versions
-    patch = make(old, new)
+    patch = make_patch(old, new)
     with pytest.raises(ModelFileError, match="made for another file"):
-        apply(new, patch)
+        apply_patch(new, patch)
     with pytest.raises(ModelFileError, match="different architectures or variants"):
-        make(old, (exported / "model-wo8.tflite").read_bytes())
+        make_patch(old, (exported / "model-wo8.tflite").read_bytes())
 
 
 @given(st.data())
 def test_damaged_patches_are_refused_or_whole(versions, data):
     old, new = versions
-    damaged = mutated(data, make(old, new))
+    damaged = mutated(data, make_patch(old, new))
     with contextlib.suppress(ModelFileError):
-        assert apply(old, damaged) == new
+        assert apply_patch(old, damaged) == new

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from programs import needs_root, program
 
-from edge.bench import bench
+from edge.bench import bench_files
 from edge.cli import main
 from edge.errors import EdgeError
 from edge.interleaving import BenchSettings
@@ -121,7 +121,7 @@ def test_bad_words_are_refused_before_anything_is_copied(words, message, exporte
 
 def test_a_machine_that_fails_takes_nothing_from_those_before_it(exported, tmp_path, monkeypatch, capsys):
     file = exported / "model-int8.tflite"
-    measured = bench([file], settings=BenchSettings(min_runs=20, min_seconds=0, slices=2))
+    measured = bench_files([file], settings=BenchSettings(min_runs=20, min_seconds=0, slices=2))
 
     def bench_on(host, *_, **__):
         if host == "pi@second":

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from palettized_models import CLUSTERS, MODELS, dense_batchnorm, plain, two_inputs
 
+from edge.conversion.keras_kernels import channels_last
+from edge.conversion.palette_codes import palette_step
+from edge.conversion.variants import Conversion, convert, export
 from edge.errors import EdgeError, ModelFileError
-from edge.export.keras_kernels import channels_last
-from edge.export.palette_codes import palette_step
-from edge.export.variants import Conversion, convert, export
 from edge.inspection import inspect
 from edge.runtime import TfliteModel, find_runtime
 from edge.tflite_reader import TfliteView
@@ -59,7 +59,7 @@ def test_outputs_are_those_of_the_keras_model(made):
 def test_the_codes_are_as_exact_as_the_converters_own(made):
     """Giving up each channel's own range must not cost much: the outputs' error stays close to plain int8's."""
     _, model, x, paths = made
-    from edge.export.converter import quiet_converter, to_int8
+    from edge.conversion.converter import quiet_converter, to_int8
 
     path = paths["int8"].with_name("plain-int8.tflite")
     with quiet_converter():

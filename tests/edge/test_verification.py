@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from edge.cli import main
+from edge.conversion.flatbuffer import FlatbufferModel
 from edge.errors import EdgeError
-from edge.export.flatbuffer import FlatbufferModel
 from edge.packing import pack
 from edge.runtime import RUNTIMES, Runtime
 from edge.verification import VerifySettings, verify
@@ -14,7 +14,7 @@ from edge.verification import VerifySettings, verify
 @pytest.fixture(scope="module")
 def other(exported, tmp_path_factory):
     """The int8 file with one code of the first kernel changed, its look-up tables, and it packed."""
-    from edge.export.lookup_table import to_look_up_tables
+    from edge.conversion.lookup_table import to_look_up_tables
 
     folder = tmp_path_factory.mktemp("other")
     model = FlatbufferModel((exported / "model-int8.tflite").read_bytes())

@@ -13,6 +13,7 @@ import numpy as np
 import psutil
 import pytest
 import tensorflow as tf
+from programs import in_a_terminal
 from report_pages import assert_well_formed
 
 from tfc.cli import main
@@ -34,16 +35,20 @@ def runs(tmp_path_factory, tiny_settings):
     folder = tmp_path_factory.mktemp("runs")
     printed = {}
     for method in ("fedavg", "fedcompress"):
-        printed[method] = run_tiny(tiny_settings, method, folder / method, "--record-payloads")
+        words = ["--record-payloads", *(["--verbose"] if method == "fedavg" else [])]
+        printed[method] = run_tiny(tiny_settings, method, folder / method, *words, terminal=method == "fedcompress")
     return folder, printed
 
 
-def run_tiny(settings, method, out, *more):
+def run_tiny(settings, method, out, *more, terminal=False):
     """Runs through pipes, which only end when every process that inherited them has; then looks for survivors."""
     mark = str(out)
     environment = {**os.environ, "TFC_TEST_MARK": mark}
     words = ("run", "demo", *sets(settings), "--set", f"method={method}", "--out", out, *more)
-    done = tfc(*words, env=environment, timeout=300)
+    if terminal:
+        done, done.stderr = in_a_terminal([sys.executable, "-m", "tfc", *words], env=environment, timeout=300)
+    else:
+        done = tfc(*words, env=environment, timeout=300)
     assert done.returncode == 0, done.stderr
     survivors = []
     for process in psutil.process_iter():
@@ -83,11 +88,20 @@ def test_a_run_leaves_its_whole_folder(runs, tiny_settings):
         "accuracy_per_round", "accuracy_per_megabyte", "bytes_per_round", "clusters_and_quality", "examples_of_clients",
     ):  # fmt: skip
         assert (run / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
-    # A progress bar with round, accuracy, clusters and bytes on standard error, a table on standard output.
+    # On a terminal a progress bar with round, accuracy, clusters and bytes; a table on standard output.
     bar = printed["fedcompress"].stderr
     assert re.search(r"3/3 .*accuracy=0\.\d+.*clusters=8.*MB=", bar), bar[-500:]
     assert "| fedcompress | fedcompress |" in printed["fedcompress"].stdout
     assert not [name for name in run.rglob("*") if name.name.startswith(".")], "nothing temporary is left"
+
+
+def test_a_pipe_gets_no_bar_and_with_verbose_a_line_per_round(runs):
+    _, printed = runs
+    log = printed["fedavg"].stderr
+    assert not re.search(r"[\r\x1b]", log)
+    assert [line.split(":")[1] for line in log.splitlines() if " round " in line] == [
+        f" round {n} of 3" for n in (1, 2, 3)
+    ]
 
 
 def test_equal_seeds_give_equal_metrics_and_weights_in_another_process(runs, tiny_settings, tmp_path):

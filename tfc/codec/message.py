@@ -19,6 +19,7 @@ from tfc.codec.message_spec import (
     FORMAT_VERSION,
     HEADER_BYTES,
     MAGIC,
+    MOVES,
     CodecError,
     Decoded,
     HeldModel,
@@ -51,7 +52,7 @@ def _stream_contexts(spec: MessageSpec, kind: Kind, held: HeldModel | None, num_
 
     Behind the rows of the kernels' contexts come: codebooks, other parameters, and one that is certain to be 0.
     """
-    rows = len(spec.kernel_sizes) * spec.ranks * contexts.MOVES
+    rows = len(spec.kernel_sizes) * spec.ranks * MOVES
     slots = np.tile(np.arange(spec.max_clusters), len(spec.kernel_sizes))
     in_codebook = np.where((slots < num_clusters) & (kind == Kind.DELTA), rows, rows + 2)
     others = np.full(sum(spec.other_sizes), rows + 2 if kind == Kind.KEY_FRAME else rows + 1)
@@ -160,10 +161,10 @@ def encode(message: Message, spec: MessageSpec, held: HeldModel | None = None, *
     symbols = np.minimum(values, escape)
     rows = _stream_contexts(spec, kind, held, num_clusters)
     held_clusters = _held_clusters(kind, held)
-    num_rows = len(spec.kernel_sizes) * spec.ranks * contexts.MOVES
+    num_rows = len(spec.kernel_sizes) * spec.ranks * MOVES
     counts = np.bincount(rows * (escape + 1) + symbols, minlength=(num_rows + 3) * (escape + 1))
     counts = counts.reshape(num_rows + 3, escape + 1)
-    of_kernels = counts[:num_rows].reshape(len(spec.kernel_sizes), spec.ranks, contexts.MOVES, escape + 1)
+    of_kernels = counts[:num_rows].reshape(len(spec.kernel_sizes), spec.ranks, MOVES, escape + 1)
     groupings, chosen = contexts.choose_groupings(
         tables.step_counts(of_kernels), held_clusters, spec.largest_step, only_all=kind == Kind.KEY_FRAME
     )

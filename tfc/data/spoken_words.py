@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -108,7 +109,7 @@ def generate(
         variants: Who speaks.
         part: Number of the part; parts have random numbers of their own.
         seed: Seed of everything random.
-        progress: Whether to show a bar on standard error.
+        progress: Whether to show a bar on standard error, where that is a terminal.
 
     Returns:
         clips, int16 (count, 16000); labels and owners, int32 (count,).
@@ -120,7 +121,7 @@ def generate(
     plans = _plans(variants, count)
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # the work is espeak-ng's, in processes of its own
         tasks = pool.map(lambda number: _clip(plans[number], part, number, seed), range(count))
-        clips = list(tqdm(tasks, "espeak-ng", count, disable=not progress, unit="clip"))
+        clips = list(tqdm(tasks, "espeak-ng", count, disable=not (progress and sys.stderr.isatty()), unit="clip"))
     return {
         "clips": np.stack(clips),
         "labels": np.array([plan.label for plan in plans], np.int32),

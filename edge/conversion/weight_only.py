@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from edge.export.flatbuffer import FlatbufferModel
-from edge.export.keras_kernels import FoldedKernel
-from edge.export.palette_codes import palette_codes, plain_codes
+from edge.conversion.flatbuffer import FlatbufferModel
+from edge.conversion.keras_kernels import FoldedKernel
+from edge.conversion.palette_codes import palette_codes, plain_codes
 
 _DEQUANTIZE_VERSION = 5
 """The first one with a scale per channel."""

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from edge.conversion.flatbuffer import FlatbufferModel, KernelUse
+from edge.conversion.keras_kernels import FoldedKernel
+from edge.conversion.palette_codes import CodedKernel, least_scales, palette_codes
 from edge.errors import ModelFileError
-from edge.export.flatbuffer import FlatbufferModel, KernelUse
-from edge.export.keras_kernels import FoldedKernel
-from edge.export.palette_codes import CodedKernel, least_scales, palette_codes
 
 _VANISHING = 1e-4
 _SAME_FACTOR = 1e-3

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from edge.export.flatbuffer import FlatbufferModel, KernelUse
+from edge.conversion.flatbuffer import FlatbufferModel, KernelUse
 
 MAX_PALETTE = 128
 """Distinct values up to which a kernel counts as palettized; look-up tables have at most 7 bits per index."""

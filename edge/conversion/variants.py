@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,17 +11,19 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from edge.conversion.converter import first_line, load_keras_model, quiet_converter, to_float32, to_int8
+from edge.conversion.flatbuffer import FlatbufferModel
+from edge.conversion.integer import to_palettized_int8
+from edge.conversion.keras_kernels import FoldedKernel, kernels_of, match
+from edge.conversion.lookup_table import to_look_up_tables
+from edge.conversion.weight_only import to_weight_only
 from edge.errors import EdgeError, ModelFileError
-from edge.export.converter import first_line, load_keras_model, quiet_converter, to_float32, to_int8
-from edge.export.flatbuffer import FlatbufferModel
-from edge.export.integer import to_palettized_int8
-from edge.export.keras_kernels import FoldedKernel, kernels_of, match
-from edge.export.lookup_table import to_look_up_tables
-from edge.export.weight_only import to_weight_only
 from edge.files import read_inputs
 from edge.packing import SUFFIX as PACKED_SUFFIX
 from edge.packing import pack
 from tfc.codec.whole_file import written_whole
+
+_LOG = logging.getLogger(__name__)
 
 PACKED = "packed"
 """Not a variant of its own: the others once more, entropy-coded."""
@@ -137,6 +140,7 @@ def convert(conversion: Conversion, variants: tuple[str, ...], source: Path) -> 
     """
     contents = {}
     for variant in variants:
+        _LOG.info("%s: converting to %s", source, variant)
         try:
             contents[variant] = VARIANTS[variant](conversion)
         except ModelFileError as error:

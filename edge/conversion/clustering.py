@@ -13,8 +13,8 @@ import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 from tqdm import tqdm
 
+from edge.conversion.keras_kernels import MAX_PALETTE
 from edge.errors import EdgeError
-from edge.export.keras_kernels import MAX_PALETTE
 
 CLUSTERED_LAYERS = (tf.keras.layers.Conv2D, tf.keras.layers.Dense)
 """Layers whose kernels are clustered; depthwise kernels are small and suffer most."""
@@ -62,20 +62,27 @@ def _copy(model: tf.keras.Model) -> tf.keras.Model:
     return copied
 
 
-def _fit(model: tf.keras.Model, data: tuple[np.ndarray, np.ndarray], settings: ClusterSettings, seed: int) -> None:
+def _fit(
+    model: tf.keras.Model, data: tuple[np.ndarray, np.ndarray], settings: ClusterSettings, seed: int, *, progress: bool
+) -> None:
     from_logits = getattr(model.layers[-1], "activation", None) is not tf.keras.activations.softmax
     tf.keras.utils.set_random_seed(seed)
     model.compile(
         tf.keras.optimizers.Adam(settings.learning_rate),
         tf.keras.losses.SparseCategoricalCrossentropy(from_logits=from_logits),
     )
-    with tqdm(total=settings.epochs, desc="fine-tuning", unit="epoch", disable=None) as bar:
-        progress = tf.keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: bar.update())
-        model.fit(*data, batch_size=settings.batch_size, epochs=settings.epochs, verbose=0, callbacks=[progress])
+    with tqdm(total=settings.epochs, desc="fine-tuning", unit="epoch", disable=not progress) as bar:
+        advance = tf.keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: bar.update())
+        model.fit(*data, batch_size=settings.batch_size, epochs=settings.epochs, verbose=0, callbacks=[advance])
 
 
 def cluster(
-    model: tf.keras.Model, settings: ClusterSettings, data: tuple[np.ndarray, np.ndarray] | None, seed: int
+    model: tf.keras.Model,
+    settings: ClusterSettings,
+    data: tuple[np.ndarray, np.ndarray] | None,
+    seed: int,
+    *,
+    progress: bool = False,
 ) -> tf.keras.Model:
     """Palettizes the kernels of convolutions and dense layers with tfmot's `cluster_weights`.
 
@@ -84,6 +91,7 @@ def cluster(
         settings: Number of clusters, fine-tuning.
         data: Inputs float32 (examples, ...) and classes int64 (examples,) to fine-tune on; None for none.
         seed: Of the shuffling.
+        progress: Whether a bar is shown on standard error.
 
     Returns:
         A plain model of the same architecture.
@@ -101,7 +109,7 @@ def cluster(
     with _quiet():
         wrapped = tf.keras.models.clone_model(_copy(model), clone_function=clustered)
         if data is not None and settings.epochs:
-            _fit(wrapped, data, settings, seed)
+            _fit(wrapped, data, settings, seed, progress=progress)
         return tfmot.clustering.keras.strip_clustering(wrapped)
 
 
@@ -122,7 +130,12 @@ def _merged(kernel: np.ndarray, palette: np.ndarray) -> np.ndarray:
 
 
 def train_preserving_clusters(
-    model: tf.keras.Model, settings: ClusterSettings, data: tuple[np.ndarray, np.ndarray], seed: int
+    model: tf.keras.Model,
+    settings: ClusterSettings,
+    data: tuple[np.ndarray, np.ndarray],
+    seed: int,
+    *,
+    progress: bool = False,
 ) -> tf.keras.Model:
     """Trains a palettized model with quantisation in the loop, its palettes kept (tfmot's CQAT).
 
@@ -133,6 +146,7 @@ def train_preserving_clusters(
         settings: Epochs, learning rate, batch size.
         data: Inputs float32 (examples, ...) and classes int64 (examples,).
         seed: Of the shuffling.
+        progress: Whether a bar is shown on standard error.
 
     Returns:
         A plain model of the same architecture.
@@ -148,7 +162,7 @@ def train_preserving_clusters(
             trained = tfmot.quantization.keras.quantize_apply(annotated, scheme)
         except (RuntimeError, ValueError) as error:
             raise EdgeError(f"--cqat: tfmot can't quantise this model: {str(error).strip().splitlines()[0]}") from error
-        _fit(trained, data, settings, seed)
+        _fit(trained, data, settings, seed, progress=progress)
     for layer in result.layers:
         if not layer.weights:
             continue
@@ -164,7 +178,12 @@ def train_preserving_clusters(
 
 
 def prepare(
-    model: tf.keras.Model, settings: ClusterSettings, data: tuple[np.ndarray, np.ndarray] | None = None, seed: int = 0
+    model: tf.keras.Model,
+    settings: ClusterSettings,
+    data: tuple[np.ndarray, np.ndarray] | None = None,
+    seed: int = 0,
+    *,
+    progress: bool = False,
 ) -> tf.keras.Model:
     """Does what the settings say.
 
@@ -173,6 +192,7 @@ def prepare(
         settings: What to do.
         data: Inputs and classes to train on; None for none.
         seed: Of the shuffling.
+        progress: Whether a bar is shown on standard error.
 
     Raises:
         EdgeError: If the settings are not possible, need data and there are none, or the model is not functional.
@@ -190,7 +210,7 @@ def prepare(
     if not getattr(model, "_is_graph_network", False):
         raise EdgeError("--clusters and --cqat need a functional or sequential Keras model")
     if settings.clusters:
-        model = cluster(model, settings, data, seed)
+        model = cluster(model, settings, data, seed, progress=progress)
     if settings.cqat and data is not None:
-        model = train_preserving_clusters(model, settings, data, seed)
+        model = train_preserving_clusters(model, settings, data, seed, progress=progress)
     return model
