@@ -26,10 +26,11 @@ from tfc.sweep_file import plan_file
 
 
 def essential(experiment: ExperimentConfig) -> ExperimentConfig:
-    """Leaves out what a method does not look at: FedAvg neither clusters nor codes."""
+    """Leaves out what changes no result, or what a method does not look at: FedAvg neither clusters nor codes."""
+    defaults = ExperimentConfig()
+    experiment = dataclasses.replace(experiment, max_concurrent_clients=defaults.max_concurrent_clients)
     if experiment.method != "fedavg":
         return experiment
-    defaults = ExperimentConfig()
     return dataclasses.replace(
         experiment,
         clustering=defaults.clustering,

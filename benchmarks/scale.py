@@ -25,6 +25,8 @@ import numpy as np
 import psutil
 from record import save
 
+from tfc.config_keys import CLIENTS_AT_A_TIME
+
 ROWS: list[tuple[int, int, str]] = [
     (10, 10, "resnet8"),
     (50, 50, "resnet8"),
@@ -141,7 +143,7 @@ def main() -> None:
     parser.add_argument("--method", default="fedavg")
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--long", type=int, default=0, metavar="ROUNDS", help="also a long run of 10 clients")
-    parser.add_argument("--max-concurrent-clients", type=int, default=0)
+    parser.add_argument("--max-concurrent-clients", type=int, default=CLIENTS_AT_A_TIME)
     parser.add_argument("--one", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:

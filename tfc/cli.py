@@ -65,7 +65,7 @@ def _status(options: argparse.Namespace) -> int:
 def _worker(options: argparse.Namespace) -> int:
     from tfc.worker_command import serve
 
-    serve(options.listen, options.port, options.max_concurrent_clients)
+    serve(options.listen, options.port)
     return 0
 
 
@@ -237,9 +237,6 @@ def _parser() -> argparse.ArgumentParser:
         metavar="ADDRESS",
         help="address of this host where it is reached (default: 127.0.0.1; nobody is asked who they are: a private "
         "network only)",
-    )
-    worker.add_argument(
-        "--max-concurrent-clients", type=int, default=0, metavar="N", help="clients at a time (default: as TFF likes)"
     )
     worker.set_defaults(function=_worker)
 

@@ -39,6 +39,9 @@ def key(default: Any, help: str, allowed: Range | tuple[str, ...] | None = None)
     return field(default=default, metadata={"help": help, "allowed": allowed})
 
 
+CLIENTS_AT_A_TIME = 50
+"""Clients that a worker trains at a time: for each it holds about 20 MB, however small the client's data are."""
+
 STARTS = ("seed", "own")
 MODEL_NAMES = ("resnet8", "resnet20", "mobilenet", "dscnn")
 MODEL_SUFFIXES = (".keras", ".h5")
@@ -205,7 +208,9 @@ class ExperimentConfig:
     clients_per_round: int = key(0, "clients sampled each round; 0 for all", _COUNT_OR_ZERO)
     seed: int = key(0, "seed of everything random", Range(0, 2**31 - 1))
     max_concurrent_clients: int = key(
-        0, "clients that train at the same time; 0 for as many as TFF likes", _COUNT_OR_ZERO
+        CLIENTS_AT_A_TIME,
+        "clients that a worker trains at the same time: more take more memory; 0 for all; it changes no result",
+        _COUNT_OR_ZERO,
     )
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)

@@ -11,8 +11,9 @@ from typing import Any
 import grpc
 import tensorflow_federated as tff
 
+from tfc.config_keys import CLIENTS_AT_A_TIME
 from tfc.errors import ConfigError, WorkerError
-from tfc.worker_context import Connection, SeveralWorkersContext, answers, default_context
+from tfc.worker_context import Connection, DividedContext, answers, default_context
 from tfc.worker_launcher import split_address
 from tfc.workers import local_worker
 
@@ -118,39 +119,38 @@ def _code(error: BaseException) -> str:
 
 
 @contextlib.contextmanager
-def workers_of_run(addresses: Sequence[str], *, max_concurrent_clients: int = 0) -> Iterator[tuple[int, ...]]:
+def workers_of_run(
+    addresses: Sequence[str], *, max_concurrent_clients: int = CLIENTS_AT_A_TIME
+) -> Iterator[tuple[int, ...]]:
     """Makes the workers of a run TFF's default context: those named, or one of this machine.
 
     Args:
         addresses: `host:port` of each; empty for a worker of its own.
-        max_concurrent_clients: Clients that train at the same time on the own worker; 0 leaves it to TFF.
+        max_concurrent_clients: Clients that each worker trains at a time; 0 for all of its share.
 
     Yields:
         Process ids of what was started for it on this machine.
 
     Raises:
         WorkerError: If one of them does not answer, or is gone.
-        ConfigError: If workers are named and `max_concurrent_clients` is set.
     """
     if not addresses:
         with local_worker(max_concurrent_clients=max_concurrent_clients) as worker:
             yield worker.pids
         return
-    if max_concurrent_clients:
-        raise ConfigError(
-            "max_concurrent_clients is for a run's own worker: start the others with "
-            f"'tfc worker --max-concurrent-clients {max_concurrent_clients}'"
-        )
-    with remote_workers(addresses):
+    with remote_workers(addresses, max_concurrent_clients=max_concurrent_clients):
         yield ()
 
 
 @contextlib.contextmanager
-def remote_workers(addresses: Sequence[str]) -> Iterator[tuple[RemoteWorker, ...]]:
+def remote_workers(
+    addresses: Sequence[str], *, max_concurrent_clients: int = CLIENTS_AT_A_TIME
+) -> Iterator[tuple[RemoteWorker, ...]]:
     """Makes workers of other machines TFF's default context, and restores the one before on leaving.
 
     Args:
         addresses: `host:port` of each.
+        max_concurrent_clients: As `workers_of_run` takes it.
 
     Yields:
         The workers.
@@ -165,7 +165,8 @@ def remote_workers(addresses: Sequence[str]) -> Iterator[tuple[RemoteWorker, ...
             workers.append(RemoteWorker(address))
             stack.callback(workers[-1].close)
         try:
-            with default_context(SeveralWorkersContext([worker.connection for worker in workers])):
+            connections = [worker.connection for worker in workers]
+            with default_context(DividedContext(connections, max_concurrent_clients)):
                 yield tuple(workers)
         except Exception as error:
             _raise_if_lost(workers, error)

@@ -31,25 +31,22 @@ def listening_address(host: str, port: int) -> str:
     return address
 
 
-def serve(host: str, port: int, max_concurrent_clients: int) -> None:
+def serve(host: str, port: int) -> None:
     """Serves until SIGINT or SIGTERM; prints one line once it does.
 
     Args:
         host: Address of this machine where it is reached.
         port: 0 for a free one.
-        max_concurrent_clients: Clients that train at the same time; 0 leaves it to TFF (all of them).
 
     Raises:
-        ConfigError: If host and port are no address, or a number is negative.
+        ConfigError: If host and port are no address.
         WorkerError: If the worker does not start, or ends by itself.
     """
-    if max_concurrent_clients < 0:
-        raise ConfigError(f"--max-concurrent-clients must be at least 0; found {max_concurrent_clients}")
     address = listening_address(host, port)
     asked_to_end = threading.Event()
     signals = (signal.SIGINT, signal.SIGTERM)
     before = [signal.signal(number, lambda *_: asked_to_end.set()) for number in signals]
-    worker = WorkerProcess(max_concurrent_clients=max_concurrent_clients, listen=address)
+    worker = WorkerProcess(listen=address)
     try:
         report = worker.wait_until_serving()
         if report.private and not split_address(report.address)[0].startswith(_LOOPBACK):

@@ -13,6 +13,8 @@ from typing import Any
 import grpc
 import tensorflow_federated as tff
 
+from tfc.config_keys import CLIENTS_AT_A_TIME
+
 _GRPC_MAX_BYTES = 2_000_000_000
 _GRPC_OPTIONS = [
     ("grpc.max_message_length", _GRPC_MAX_BYTES),
@@ -168,21 +170,36 @@ def _in_parallel(tasks: Sequence[Callable[[], Any]]) -> list[Any]:
     return results
 
 
-class SeveralWorkersContext(tff.framework.SyncContext):
-    """Executes computations on several workers: clients are divided among them, the first one is also the server.
+def merged_in_order(parts: Sequence[Any], merge: Callable[[Any, Any], Any]) -> Any:
+    """Merges neighbours, then the results, and so on: no part is copied more often than there are such turns.
+
+    Args:
+        parts: At least one.
+        merge: Merges two neighbours; need not commute.
+    """
+    while len(parts) > 1:
+        pairs = [merge(*parts[at : at + 2]) for at in range(0, len(parts) - 1, 2)]
+        parts = pairs + list(parts[2 * len(pairs) :])
+    return parts[0]
+
+
+class DividedContext(tff.framework.SyncContext):
+    """Executes computations on workers: clients are divided among them, and taken some at a time.
 
     A computation is split at its aggregation (`tff.backends.native.compile_to_mergeable_comp_form`): each worker runs
-    what comes before for its clients and accumulates their answers; these are merged in the order of the clients; what
-    comes after runs on the first worker. TFF's own context for this (`MergeableCompExecutionContext`) merges in the
-    order in which workers finish, and with a remote worker waits for one before it asks the next: here workers train at
-    the same time, and whoever finishes first, the result is the same.
+    what comes before for some clients after others and accumulates their answers; these are merged in the order of the
+    clients; what comes after runs on the first worker, which is also the server. TFF's own context for this
+    (`MergeableCompExecutionContext`) merges in the order in which workers finish, and with a remote worker waits for
+    one before it asks the next: here workers train at the same time, and whoever finishes first, the result is the
+    same. A single worker with few clients is handed the computation as it is.
     """
 
-    def __init__(self, connections: Sequence[Connection]) -> None:
+    def __init__(self, connections: Sequence[Connection], max_concurrent_clients: int = CLIENTS_AT_A_TIME) -> None:
         """Uses workers that are connected.
 
         Args:
             connections: At least one.
+            max_concurrent_clients: Clients that a worker trains at a time; 0 for all of its share.
         """
         lock = threading.Lock()
         native = functools.lru_cache(maxsize=None)(tff.backends.native.desugar_and_transform_to_native)
@@ -193,36 +210,50 @@ class SeveralWorkersContext(tff.framework.SyncContext):
 
         self._contexts = [execution_context(connection, compile_once) for connection in connections]
         self._split = functools.lru_cache(maxsize=None)(tff.backends.native.compile_to_mergeable_comp_form)
+        self._most = max_concurrent_clients
 
     def invoke(self, comp: Any, arg: Any) -> Any:
         """Executes a computation.
 
         Args:
-            comp: A `tff.Computation` without values placed at clients in its result, and whose aggregations do not
-                depend on each other.
+            comp: A `tff.Computation`; if clients have to be divided, without values placed at clients in its result,
+                and with aggregations that do not depend on each other.
             arg: Its argument as TFF packs it, or None.
 
         Raises:
             WorkerError: If a worker is gone.
-            TypeError: If the result has values placed at clients.
+            TypeError: If clients have to be divided and the result has values placed at clients.
         """
         type_ = comp.type_signature.parameter
         server = self._contexts[0]
         clients = None if arg is None else number_of_clients(arg, type_)
-        if not clients:
+        if not clients or (len(self._contexts) == 1 and clients <= (self._most or clients)):
             return server.invoke(comp, arg)
         if _has_clients(comp.type_signature.result):
-            raise TypeError(f"values placed at clients can't be results with several workers: {comp.type_signature}")
+            raise TypeError(
+                f"values placed at clients can't be results of several workers, or of more than {self._most} clients: "
+                f"{comp.type_signature}"
+            )
         form = self._split(comp)
         share = math.ceil(clients / len(self._contexts))
-        starts = range(0, clients, share)
-        parts = [slice_of_clients(arg, type_, start, start + share) for start in starts]
+
+        def accumulated(context: Any, first: int) -> Any:
+            stop = min(first + share, clients)
+            step = self._most or share
+            spans = [(start, min(start + step, stop)) for start in range(first, stop, step)]
+            parts = [context.invoke(form.up_to_merge, slice_of_clients(arg, type_, *span)) for span in spans]
+            return merge(context, parts)
+
+        def merge(context: Any, parts: Sequence[Any]) -> Any:
+            return merged_in_order(
+                parts, lambda left, right: context.invoke(form.merge, tff.structure.Struct.unnamed(left, right))
+            )
+
         tasks = [
-            functools.partial(context.invoke, form.up_to_merge, part)
-            for context, part in zip(self._contexts, parts, strict=False)
+            functools.partial(accumulated, context, first)
+            for context, first in zip(self._contexts, range(0, clients, share), strict=False)
         ]
-        merged, *others = _in_parallel(tasks)
-        for other in others:
-            merged = server.invoke(form.merge, tff.structure.Struct.unnamed(merged, other))
+        merged = merge(server, _in_parallel(tasks))
         # No client of it takes part any more, but its type asks for some.
-        return server.invoke(form.after_merge, tff.structure.Struct.unnamed(parts[0], merged))
+        one_client = slice_of_clients(arg, type_, 0, 1)
+        return server.invoke(form.after_merge, tff.structure.Struct.unnamed(one_client, merged))

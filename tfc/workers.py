@@ -63,13 +63,10 @@ def firewall_advice(port: int) -> str:
 class WorkerProcess:
     """One worker process of this machine."""
 
-    def __init__(
-        self, *, max_concurrent_clients: int = 0, log: Path | None = None, listen: str = "", private: bool = True
-    ) -> None:
+    def __init__(self, *, log: Path | None = None, listen: str = "", private: bool = True) -> None:
         """Starts the process; does not wait until it serves.
 
         Args:
-            max_concurrent_clients: Clients that train at the same time; 0 leaves it to TFF (all of them).
             log: File for the worker's output; a temporary file that goes with the process where None.
             listen: `HOST:PORT` where it is reached; empty for a socket in a folder that only this user can enter.
             private: Whether it is kept from the network where the system permits that.
@@ -86,7 +83,7 @@ class WorkerProcess:
         self._reading, writing = os.pipe()
         order = Order(
             parent=os.getpid(),
-            program=[binary, f"--max_concurrent_computation_calls={max_concurrent_clients or -1}"],
+            program=[binary, "--max_concurrent_computation_calls=-1"],
             listen=listen or f"unix:{self._folder.name}/worker",
             private=private,
             report_to=writing,
@@ -214,11 +211,14 @@ class WorkerProcess:
 
 
 @contextlib.contextmanager
-def local_worker(*, max_concurrent_clients: int = 0, log: Path | None = None) -> Iterator[WorkerProcess]:
+def local_worker(
+    *, max_concurrent_clients: int = CLIENTS_AT_A_TIME, log: Path | None = None
+) -> Iterator[WorkerProcess]:
     """Starts a worker on this machine, makes it TFF's default context, ends it and restores the context on leaving.
 
     Args:
-        max_concurrent_clients: Clients that train at the same time; 0 leaves it to TFF (all of them).
+        max_concurrent_clients: Clients that the worker trains at a time, which decides how much memory it needs; 0 for
+            all of a round.
         log: File for the worker's output.
 
     Yields:
@@ -227,13 +227,13 @@ def local_worker(*, max_concurrent_clients: int = 0, log: Path | None = None) ->
     Raises:
         WorkerError: If the worker does not start, or does not answer within a minute.
     """
-    from tfc.worker_context import Connection, default_context, execution_context
+    from tfc.worker_context import Connection, DividedContext, default_context
 
-    worker = WorkerProcess(max_concurrent_clients=max_concurrent_clients, log=log)
+    worker = WorkerProcess(log=log)
     try:
         with (
             contextlib.closing(Connection(worker.wait_until_serving().address, worker.check)) as connection,
-            default_context(execution_context(connection)),
+            default_context(DividedContext([connection], max_concurrent_clients)),
         ):
             yield worker
     finally:

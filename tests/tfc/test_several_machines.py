@@ -1,7 +1,6 @@
 """Several workers as if on several machines: the same result as one, and one clear error when one is missing."""
 
 import contextlib
-import dataclasses
 import os
 import signal
 import socket
@@ -22,6 +21,7 @@ from tfc.errors import ConfigError, WorkerError
 from tfc.federated.process import METHODS
 from tfc.remote_workers import RemoteWorker, remote_workers, worker_addresses
 from tfc.worker_command import listening_address
+from tfc.worker_context import merged_in_order
 from tfc.workers import WorkerProcess
 
 CLIENTS = [examples(seed) for seed in range(3)]
@@ -68,6 +68,27 @@ def test_two_workers_arrive_where_one_does(worker, two_workers, method):
     for name in ("data", "lengths"):
         left, right = (getattr(each["aggregator"]["payloads"], name) for each in (expected_metrics, metrics))
         np.testing.assert_array_equal(left, right)
+
+
+@pytest.mark.parametrize("method", ["fedavg", "fedcompress"])
+def test_a_worker_that_takes_clients_some_at_a_time_arrives_there_too(worker, two_workers, method):
+    process = METHODS[method](model_fn, DATA_TYPE, settings(), OOD, record_payloads=True)
+    expected, expected_metrics = weights_after(process, 2)
+    for workers, most in ((two_workers[:1], 1), (two_workers, 1), (two_workers[:1], 2)):
+        with remote_workers(addresses_of(workers), max_concurrent_clients=most):
+            found, metrics = weights_after(process, 2)
+        for left, right in zip(expected, found, strict=True):
+            np.testing.assert_array_equal(left, right)
+        for name in ("data", "lengths"):
+            left, right = (getattr(each["aggregator"]["payloads"], name) for each in (expected_metrics, metrics))
+            np.testing.assert_array_equal(left, right)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5, 8])
+def test_parts_are_merged_in_their_order_and_few_times_each(count):
+    parts = [(str(number), 0) for number in range(count)]
+    text, copies = merged_in_order(parts, lambda left, right: (left[0] + right[0], max(left[1], right[1]) + 1))
+    assert text == "".join(map(str, range(count))) and copies == int(np.ceil(np.log2(count)))
 
 
 @pytest.mark.parametrize("method", sorted(set(METHODS) - {"fedavg", "fedcompress"}))
@@ -239,14 +260,3 @@ def test_the_command_refuses_a_port_that_is_taken():
         output, errors = command.communicate(timeout=30)
     assert command.returncode == 1 and output == ""
     assert "cannot listen on 127.0.0.1:" in errors and "Traceback" not in errors
-
-
-def test_remote_workers_have_their_own_limit_of_clients(tiny_npz):
-    from tfc.remote_workers import workers_of_run
-
-    changed = dataclasses.replace(settings(), max_concurrent_clients=2)
-    with (
-        pytest.raises(ConfigError, match="tfc worker --max-concurrent-clients 2"),
-        workers_of_run(["a:1"], max_concurrent_clients=changed.max_concurrent_clients),
-    ):
-        pass
