@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from tfc.config_keys import CLIENTS_AT_A_TIME
 from tfc.errors import WorkerError
 from tfc.worker_launcher import Order, Report, split_address
 
