@@ -122,7 +122,7 @@ def python(source, *words):
 def test_a_new_method_model_and_data_set_make_a_run(source):
     import numpy as np
 
-    federated, config = source / "tfc" / "federated", source / "tfc" / "config.py"
+    federated, config = source / "tfc" / "federated", source / "tfc" / "config_keys.py"
     (source / "tfc" / "update_codecs" / "signs.py").write_text(SIGNS.lstrip())
     imports = "from tfc.update_codecs.rotated import Rotated\n"
     replace(federated / "coded_process.py", imports, imports + "from tfc.update_codecs.signs import Signs\n")
