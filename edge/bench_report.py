@@ -50,7 +50,7 @@ def latency_figure(result: dict[str, Any]) -> str:
     """Returns median latencies as bars with whiskers from p10 to p90, SVG.
 
     Args:
-        result: What `edge.bench.bench` returned.
+        result: What `edge.bench.bench_files` returned.
     """
     groups = _groups(result)
     items = [
@@ -72,7 +72,7 @@ def accuracy_figures(result: dict[str, Any]) -> list[tuple[str, str]]:
     """Returns accuracy against latency and against bytes: SVG and caption each; none without accuracies.
 
     Args:
-        result: What `edge.bench.bench` returned.
+        result: What `edge.bench.bench_files` returned.
     """
     measured = [item for item in result["files"] if item["accuracy"] is not None]
     if not measured:
@@ -138,7 +138,7 @@ def to_html(result: dict[str, Any], profiles: Profiles = ()) -> str:
     """Returns the report of a measurement.
 
     Args:
-        result: What `edge.bench.bench` returned.
+        result: What `edge.bench.bench_files` returned.
         profiles: Files' names and operators' times, from TensorFlow's benchmark tool.
     """
     notes = "".join(
