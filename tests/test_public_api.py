@@ -24,7 +24,7 @@ SIGNATURES = {
     "tfc.client_data": "(examples: 'ClientExamples', client: 'int', round_number: 'int', flags: 'ClientFlags' = <ClientFlags.NONE: 0>, *, scale: 'float' = 1.0, most_bytes: 'int' = 2147483647) -> 'collections.OrderedDict[str, list[Any]]'",  # noqa: E501
     "tfc.client_data_type": "(input_shape: 'tuple[int, ...]', input_dtype: 'Any') -> 'tff.Type'",
     "tfc.ClientExamples": "(x_train: 'np.ndarray', y_train: 'np.ndarray', x_validation: 'np.ndarray', y_validation: 'np.ndarray') -> None",  # noqa: E501
-    "tfc.local_worker": "(*, max_concurrent_clients: 'int' = 50, log: 'Path | None' = None) -> 'Iterator[WorkerProcess]'",  # noqa: E501
+    "tfc.local_worker": "(*, max_concurrent_clients: 'int' = 20, log: 'Path | None' = None) -> 'Iterator[WorkerProcess]'",  # noqa: E501
     "tfc.load": "(source: 'str', overrides: 'typing.Sequence[str]' = ()) -> 'ExperimentConfig'",
     "tfc.load_dataset": "(config: 'ExperimentConfig') -> 'Dataset'",
     "tfc.procedural_images": "(num_examples: 'int', batch_size: 'int', input_shape: 'tuple[int, ...]', seed: 'int') -> 'OodFn'",  # noqa: E501

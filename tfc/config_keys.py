@@ -39,8 +39,8 @@ def key(default: Any, help: str, allowed: Range | tuple[str, ...] | None = None)
     return field(default=default, metadata={"help": help, "allowed": allowed})
 
 
-CLIENTS_AT_A_TIME = 50
-"""Clients that a worker trains at a time: for each it holds about 14 MB (ResNet-8), however small its data are."""
+CLIENTS_AT_A_TIME = 20
+"""Clients that a worker trains at a time: more take more memory, however small their data are."""
 
 STARTS = ("seed", "own")
 MODEL_NAMES = ("resnet8", "resnet20", "mobilenet", "dscnn")
