@@ -27,10 +27,10 @@ from tfc.sweep_file import plan_file
 
 def essential(experiment: ExperimentConfig) -> ExperimentConfig:
     """Leaves out what changes no result, or what a method does not look at: FedAvg neither clusters nor codes."""
-    defaults = ExperimentConfig()
-    experiment = dataclasses.replace(experiment, max_concurrent_clients=defaults.max_concurrent_clients)
+    experiment = config.for_comparison(experiment)
     if experiment.method != "fedavg":
         return experiment
+    defaults = ExperimentConfig()
     return dataclasses.replace(
         experiment,
         clustering=defaults.clustering,

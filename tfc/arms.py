@@ -136,9 +136,10 @@ class Arm:
 def _settings_but_seed(run: FinishedRun) -> ExperimentConfig | Path:
     """What runs of one arm share. Keys that came later have their defaults in older files."""
     try:
-        return dataclasses.replace(configuration.load(str(run.path / "config.toml")), seed=0)
+        config = configuration.load(str(run.path / "config.toml"))
     except ConfigError:  # written by another version: an arm of its own
         return run.path
+    return dataclasses.replace(configuration.for_comparison(config), seed=0)
 
 
 def group(runs: Sequence[FinishedRun]) -> list[Arm]:

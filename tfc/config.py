@@ -37,6 +37,7 @@ __all__ = [
     "TrainingConfig",
     "PRESETS",
     "describe",
+    "for_comparison",
     "from_dict",
     "load",
     "preset_names",
@@ -101,6 +102,15 @@ def to_toml(config: ExperimentConfig) -> str:
     import tomli_w
 
     return tomli_w.dumps(to_dict(config))
+
+
+def for_comparison(config: ExperimentConfig) -> ExperimentConfig:
+    """Returns a configuration with what changes no result at its default: equal ones make equal runs.
+
+    Args:
+        config: Any.
+    """
+    return dataclasses.replace(config, max_concurrent_clients=ExperimentConfig().max_concurrent_clients)
 
 
 def preset_names() -> list[str]:

@@ -22,10 +22,6 @@ def _flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-NO_RESULT = ("max_concurrent_clients",)
-"""Keys that change no result: a run that ran out of memory may go on with other values of them."""
-
-
 def differences(old: ExperimentConfig, new: ExperimentConfig) -> list[str]:
     """Returns what differs between two configurations and changes results, `key = OLD, now NEW` each.
 
@@ -33,9 +29,8 @@ def differences(old: ExperimentConfig, new: ExperimentConfig) -> list[str]:
         old: Of a run that was started.
         new: Of the run that is asked for.
     """
-    before, after = _flat(configuration.to_dict(old)), _flat(configuration.to_dict(new))
-    names = [name for name in before if before[name] != after[name] and name not in NO_RESULT]
-    return [f"{name} = {before[name]!r}, now {after[name]!r}" for name in names]
+    before, after = (_flat(configuration.to_dict(configuration.for_comparison(each))) for each in (old, new))
+    return [f"{name} = {before[name]!r}, now {after[name]!r}" for name in before if before[name] != after[name]]
 
 
 def _is_empty(path: Path) -> bool:

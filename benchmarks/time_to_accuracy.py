@@ -1,0 +1,87 @@
+"""How much sooner fewer bytes are: simulated time to FedAvg's accuracy minus a point, by link and device.
+
+    python benchmarks/time_to_accuracy.py runs/methods-iid/*
+
+Takes the bytes and accuracies that finished runs measured, and works out with `tfc.network` how long each round would
+take: clients are alike in bytes (a round's bytes by its clients), differ in speed as `[network]` draws them, and work
+side by side; the server waits for the slowest. Nothing is trained. The means are over seeds, as in `tfc compare`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+from pathlib import Path
+
+import numpy as np
+from record import save
+
+from tfc import config
+from tfc.arms import Arm, group, target_accuracy
+from tfc.config import NetworkConfig
+from tfc.network import client_seconds, client_speed
+from tfc.run_folder import FinishedRun, RoundMetrics, read_run
+
+LINKS = {"NB-IoT": (0.06, 0.03), "LTE-M": (1.0, 1.0), "broadband": (5.0, 20.0)}
+"""Uplink and downlink in 10^6 bits per second: what the first two can carry at best (3GPP release 13), our default."""
+DEVICES = {"slow device": 20.0, "device": 200.0}
+"""Training examples per second of the median device."""
+
+
+def seconds_of(run: FinishedRun, row: RoundMetrics, network: NetworkConfig) -> float:
+    """What a round of a finished run would take, everyone taking part.
+
+    Args:
+        run: Its configuration says how many clients there are and how often they see their examples.
+        row: The round.
+        network: Links and devices.
+    """
+    settings = config.load(str(run.path / "config.toml"))
+    clients, training = settings.data.num_clients, settings.training
+    examples = np.sum(run.class_counts, axis=1) if run.class_counts else settings.data.examples_per_client
+    trained = np.broadcast_to(examples, clients) * (1 - settings.data.validation_fraction)
+    epochs = training.plain_epochs + training.clustered_epochs
+    return max(
+        client_seconds(
+            network,
+            client_speed(network, settings.seed, client),
+            row.downlink_bytes // clients,
+            int(trained[client] * epochs),
+            row.uplink_bytes // clients,
+        )
+        for client in range(clients)
+    )
+
+
+def hours_to(arm: Arm, accuracy: float, network: NetworkConfig) -> float | None:
+    """Hours until the mean curve of an arm reaches an accuracy; None where it never does."""
+    seconds = np.mean([[seconds_of(run, row, network) for row in run.rounds] for run in arm.runs], axis=0)
+    pairs = zip(arm.accuracies, np.cumsum(seconds) / 3600, strict=True)
+    return next((float(hours) for reached, hours in pairs if reached >= accuracy), None)
+
+
+def main() -> None:
+    """Works out, prints, writes `results/time_to_accuracy.json`."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", nargs="+", type=Path)
+    options = parser.parse_args()
+    arms = group([read_run(path) for path in options.runs])
+    target = target_accuracy(arms)
+    if target is None:
+        raise SystemExit("one of the rows must be FedAvg's: its accuracy is the measure")
+    (reference,) = (arm for arm in arms if arm.is_baseline)
+    rows = []
+    for (link, (up, down)), (device, speed) in itertools.product(LINKS.items(), DEVICES.items()):
+        network = NetworkConfig(uplink_mbps=up, downlink_mbps=down, examples_per_second=speed)
+        slowest = hours_to(reference, target, network)
+        for arm in arms:
+            hours = hours_to(arm, target, network)
+            sooner = None if hours is None or slowest is None else round(slowest / hours, 3)
+            rows.append({"link": link, "device": device, "arm": arm.name, "hours": hours, "times_sooner": sooner})
+            print(f"{link:10} {device:12} {arm.name:24} {'-' if hours is None else f'{hours:8.3f} h {sooner:7.2f}x'}")
+    content = {"target_accuracy": target, "links_mbps": LINKS, "examples_per_second": DEVICES, "rows": rows}
+    print(save("time_to_accuracy", "python benchmarks/time_to_accuracy.py runs/methods-iid/*", content))
+
+
+if __name__ == "__main__":
+    main()
