@@ -147,7 +147,9 @@ def add_to(add: Callable[..., argparse.ArgumentParser]) -> None:
     bench.add_argument(
         "--baseline", type=Path, metavar="FILE", help="what speed-up refers to (default: the first file)"
     )
-    bench.add_argument("--data", type=Path, metavar="NPZ", help="x and y; adds accuracy and agreement")
+    bench.add_argument(
+        "--data", type=Path, metavar="NPZ", help="x and y, or x_test and y_test; adds accuracy and agreement"
+    )
     how = bench.add_argument_group("how is measured")
     how.add_argument("--threads", type=int, default=1, metavar="N", help="threads of the interpreter (default: 1)")
     how.add_argument("--batch", type=int, default=1, metavar="N", help="inputs per run (default: 1)")

@@ -231,7 +231,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     verify.add_argument("reference", type=Path, metavar="REFERENCE", help="the file that is right")
     verify.add_argument("candidate", type=Path, metavar="CANDIDATE", help="the file in question")
-    verify.add_argument("--data", type=Path, metavar="NPZ", help="x and y; adds real inputs and accuracy")
+    verify.add_argument(
+        "--data", type=Path, metavar="NPZ", help="x and y, or x_test and y_test; adds real inputs and accuracy"
+    )
     verify.add_argument("--exact", action="store_true", help="outputs must be equal bit for bit, whatever the files")
     verify.add_argument(
         "--min-agreement", type=float, default=0.9, metavar="SHARE", help="where they may differ (default: 0.9)"

@@ -27,7 +27,7 @@ def read_inputs(path: Path, input_shape: tuple[int, ...]) -> np.ndarray:
 
 
 def read_examples(path: Path, input_shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Reads inputs `x` and classes `y` of an NPZ file.
+    """Reads inputs `x` and classes `y` of an NPZ file, or `x_test` and `y_test` of one that holds a whole data set.
 
     Args:
         path: The file.
@@ -39,7 +39,7 @@ def read_examples(path: Path, input_shape: tuple[int, ...]) -> tuple[np.ndarray,
     Raises:
         DataFileError: If the file is missing or damaged, or its content does not fit.
     """
-    arrays = _read(path, ("x", "y"), input_shape)
+    arrays = _read(path, ("x", "y"), input_shape, data_set=("x_test", "y_test"))
     y = arrays["y"]
     if y.shape != arrays["x"].shape[:1] or not np.issubdtype(y.dtype, np.integer):
         raise DataFileError(
@@ -48,11 +48,17 @@ def read_examples(path: Path, input_shape: tuple[int, ...]) -> tuple[np.ndarray,
     return arrays["x"], y.astype(np.int64)
 
 
-def _read(path: Path, names: tuple[str, ...], input_shape: tuple[int, ...]) -> dict[str, np.ndarray]:
+def _read(
+    path: Path, names: tuple[str, ...], input_shape: tuple[int, ...], data_set: tuple[str, ...] = ()
+) -> dict[str, np.ndarray]:
     try:
-        arrays = read_arrays(path, names)
+        arrays = read_arrays(path, names, otherwise=data_set)
     except NpzError as error:
         raise DataFileError(str(error)) from error
+    if data_set and set(data_set) <= set(arrays):
+        arrays = dict(zip(names, (arrays[name] for name in data_set), strict=True))
+        if arrays["x"].dtype == np.uint8:  # as training takes them
+            arrays["x"] = arrays["x"].astype(np.float32) / 255
     x = arrays["x"]
     if x.dtype != np.float32:
         raise DataFileError(f"{path}: x must be float32 as the model takes it, found {x.dtype}")

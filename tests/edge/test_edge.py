@@ -317,3 +317,14 @@ def test_help_shows_an_example(command, capsys):
     with pytest.raises(SystemExit):
         main([command, "--help"])
     assert f"example:\n  edge {command}" in capsys.readouterr().out
+
+
+def test_a_whole_data_set_is_taken_for_its_test_examples(tmp_path):
+    x = np.arange(2 * 64, dtype=np.uint8).reshape(2, *SHAPE)
+    y = np.array([3, 1], np.uint8)
+    np.savez(tmp_path / "set.npz", x_train=x[:0], y_train=y[:0], x_test=x, y_test=y)
+    inputs, classes = read_examples(tmp_path / "set.npz", SHAPE)
+    np.testing.assert_array_equal(inputs, x.astype(np.float32) / 255)
+    np.testing.assert_array_equal(classes, y)
+    np.savez(tmp_path / "both.npz", x=inputs[:1], y=y[:1], x_test=x, y_test=y)
+    assert len(read_examples(tmp_path / "both.npz", SHAPE)[1]) == 1

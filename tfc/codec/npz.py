@@ -14,12 +14,13 @@ class NpzError(ValueError):
     """A file that is no readable NPZ archive with the arrays asked for; says which file and what is wrong."""
 
 
-def read_arrays(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
+def read_arrays(path: Path, names: Sequence[str], otherwise: Sequence[str] = ()) -> dict[str, np.ndarray]:
     """Reads named arrays.
 
     Args:
         path: The archive.
         names: Arrays that it has to hold.
+        otherwise: Arrays that are read where it lacks some of those and holds all of these.
 
     Returns:
         The arrays by name.
@@ -31,7 +32,9 @@ def read_arrays(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
         # Opened here: NumPy leaves a truncated archive open.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             missing = [name for name in names if name not in archive]
-            if missing:
+            if missing and otherwise and all(name in archive for name in otherwise):
+                names = otherwise
+            elif missing:
                 held = ", ".join(archive.files) or "nothing"
                 raise NpzError(f"{path}: lacks {', '.join(missing)}; it holds {held}")
             return {name: archive[name] for name in names}
