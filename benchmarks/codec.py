@@ -125,7 +125,7 @@ def speeds(payload: bytes, decoded: Decoded, spec: MessageSpec, held: HeldModel,
     """Million weights per second of both implementations."""
     import tensorflow as tf
 
-    from tfc.codec import graph
+    from tfc import graph_codec
 
     update = payload[3] == Kind.UPDATE
     tensors = tf.nest.map_structure(tf.constant, (decoded.message, held))
@@ -133,11 +133,11 @@ def speeds(payload: bytes, decoded: Decoded, spec: MessageSpec, held: HeldModel,
 
     @tf.function
     def encode_in_graph() -> tf.Tensor:
-        return graph.encode(tensors[0], spec, tensors[1], update=update)
+        return graph_codec.encode(tensors[0], spec, tensors[1], update=update)
 
     @tf.function
     def decode_in_graph() -> Any:
-        return graph.decode(data, spec, tensors[1])
+        return graph_codec.decode(data, spec, tensors[1])
 
     ways: dict[str, Callable[[], Any]] = {
         "numpy_encode": lambda: message.encode(decoded.message, spec, held, update=update),

@@ -19,8 +19,7 @@ import numpy as np
 import tensorflow as tf
 from record import interleaved_ms, paired_ratio, save
 
-from tfc import config
-from tfc.codec import graph
+from tfc import config, graph_codec
 from tfc.codec.message_spec import HeldModel
 from tfc.experiment import build_ood, load_clients, load_dataset, model_builder
 from tfc.federated.aggregator import ClientPayloads, mean_of_payloads
@@ -46,11 +45,11 @@ class Coding:
 
         @tf.function(input_signature=[bytes_])
         def decode_broadcast(payload: tf.Tensor) -> HeldModel:
-            return graph.decode(payload, spec.downlink, self._base)[0].held
+            return graph_codec.decode(payload, spec.downlink, self._base)[0].held
 
         @tf.function(input_signature=[bytes_])
         def decode_answer(payload: tf.Tensor) -> Any:
-            return graph.decode(payload, spec.uplink, self._held)[0].message
+            return graph_codec.decode(payload, spec.uplink, self._held)[0].message
 
         self.decode_broadcast, self.decode_answer = decode_broadcast, decode_answer
         self._messages = [decode_answer(answer) for answer in self._answers]
@@ -58,7 +57,7 @@ class Coding:
 
         @tf.function
         def encode_answer(message: Any) -> tf.Tensor:
-            return graph.encode(message, spec.uplink, self._held, update=update)
+            return graph_codec.encode(message, spec.uplink, self._held, update=update)
 
         @tf.function
         def encode_broadcast(held: HeldModel) -> tf.Tensor:
@@ -68,7 +67,7 @@ class Coding:
                 others=held.others,
                 scalars=tf.constant(broadcast.control),
             )
-            return graph.encode(message, spec.downlink, self._base)
+            return graph_codec.encode(message, spec.downlink, self._base)
 
         @tf.function
         def average_answers(collected: ClientPayloads) -> Any:

@@ -20,7 +20,7 @@ from tfc import config
 from tfc.arms import Arm, group, target_accuracy
 from tfc.config import NetworkConfig
 from tfc.network import client_seconds, client_speed
-from tfc.run_folder import FinishedRun, RoundMetrics, read_run
+from tfc.run_folder import FinishedRun, read_run
 
 LINKS = {"NB-IoT": (0.06, 0.03), "LTE-M": (1.0, 1.0), "broadband": (5.0, 20.0)}
 """Uplink and downlink in 10^6 bits per second: what the first two can carry at best (3GPP release 13), our default."""
@@ -28,36 +28,32 @@ DEVICES = {"slow device": 20.0, "device": 200.0}
 """Training examples per second of the median device."""
 
 
-def seconds_of(run: FinishedRun, row: RoundMetrics, network: NetworkConfig) -> float:
-    """What a round of a finished run would take, everyone taking part.
+def seconds_of_rounds(run: FinishedRun, network: NetworkConfig) -> list[float]:
+    """What each round of a finished run would take, everyone taking part.
 
     Args:
         run: Its configuration says how many clients there are and how often they see their examples.
-        row: The round.
         network: Links and devices.
     """
     settings = config.load(str(run.path / "config.toml"))
     clients, training = settings.data.num_clients, settings.training
-    examples = np.sum(run.class_counts, axis=1) if run.class_counts else settings.data.examples_per_client
-    trained = np.broadcast_to(examples, clients) * (1 - settings.data.validation_fraction)
+    held = np.sum(run.class_counts, axis=1) if run.class_counts else settings.data.examples_per_client
     epochs = training.plain_epochs + training.clustered_epochs
-    return max(
-        client_seconds(
-            network,
-            client_speed(network, settings.seed, client),
-            row.downlink_bytes // clients,
-            int(trained[client] * epochs),
-            row.uplink_bytes // clients,
+    trained = (np.broadcast_to(held, clients) * (1 - settings.data.validation_fraction) * epochs).astype(int)
+    speeds = [client_speed(network, settings.seed, client) for client in range(clients)]
+    return [
+        max(
+            client_seconds(network, speed, row.downlink_bytes // clients, int(count), row.uplink_bytes // clients)
+            for speed, count in zip(speeds, trained, strict=True)
         )
-        for client in range(clients)
-    )
+        for row in run.rounds
+    ]
 
 
 def hours_to(arm: Arm, accuracy: float, network: NetworkConfig) -> float | None:
     """Hours until the mean curve of an arm reaches an accuracy; None where it never does."""
-    seconds = np.mean([[seconds_of(run, row, network) for row in run.rounds] for run in arm.runs], axis=0)
-    pairs = zip(arm.accuracies, np.cumsum(seconds) / 3600, strict=True)
-    return next((float(hours) for reached, hours in pairs if reached >= accuracy), None)
+    seconds = np.mean([seconds_of_rounds(run, network) for run in arm.runs], axis=0)
+    return arm.used_at(accuracy, [float(value) for value in np.cumsum(seconds) / 3600])
 
 
 def main() -> None:

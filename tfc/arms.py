@@ -118,7 +118,7 @@ class Arm:
         Args:
             accuracy: Share of right answers.
         """
-        return self._first(self.bytes_so_far, accuracy)
+        return self.used_at(accuracy, self.bytes_so_far)
 
     def hours_to(self, accuracy: float) -> float | None:
         """Returns the simulated hours until the mean curve reaches an accuracy; None where it never does.
@@ -126,9 +126,15 @@ class Arm:
         Args:
             accuracy: Share of right answers.
         """
-        return self._first(self.hours_so_far, accuracy)
+        return self.used_at(accuracy, self.hours_so_far)
 
-    def _first(self, so_far: Sequence[float], accuracy: float) -> float | None:
+    def used_at(self, accuracy: float, so_far: Sequence[float]) -> float | None:
+        """Returns what was used up when the mean curve first reached an accuracy; None where it never does.
+
+        Args:
+            accuracy: Share of right answers.
+            so_far: What was used up after each round.
+        """
         pairs = zip(self.accuracies, so_far, strict=True)
         return next((amount for reached, amount in pairs if reached >= accuracy), None)
 

@@ -37,6 +37,7 @@ __all__ = [
     "TrainingConfig",
     "PRESETS",
     "describe",
+    "flat",
     "for_comparison",
     "from_dict",
     "load",
@@ -102,6 +103,19 @@ def to_toml(config: ExperimentConfig) -> str:
     import tomli_w
 
     return tomli_w.dumps(to_dict(config))
+
+
+def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Returns nested tables as one: keys have the names that `--set` takes.
+
+    Args:
+        values: From `to_dict`, or of a TOML file.
+        prefix: What names start with.
+    """
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        found |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return found
 
 
 def for_comparison(config: ExperimentConfig) -> ExperimentConfig:

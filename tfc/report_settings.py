@@ -14,20 +14,13 @@ from tfc.run_folder import FinishedRun
 from tfc.table import Table
 
 
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in values.items():
-        found |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
-    return found
-
-
 def _settings(run: FinishedRun) -> dict[str, Any]:
     """Every setting by its full name; where another version wrote the file, those that it names."""
     path = run.path / "config.toml"
     try:
-        return _flat(configuration.to_dict(configuration.load(str(path))))
+        return configuration.flat(configuration.to_dict(configuration.load(str(path))))
     except ConfigError:
-        return _flat(tomllib.loads(path.read_text(encoding="utf-8")))
+        return configuration.flat(tomllib.loads(path.read_text(encoding="utf-8")))
 
 
 def seeds_of(arm: Arm) -> str:

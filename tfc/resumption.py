@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 from tfc import config as configuration
 from tfc.codec.whole_file import is_temporary
@@ -15,13 +14,6 @@ from tfc.run_lock import LOCK
 _CONFIG = "config.toml"
 
 
-def _flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in table.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
-    return flat
-
-
 def differences(old: ExperimentConfig, new: ExperimentConfig) -> list[str]:
     """Returns what differs between two configurations and changes results, `key = OLD, now NEW` each.
 
@@ -29,7 +21,9 @@ def differences(old: ExperimentConfig, new: ExperimentConfig) -> list[str]:
         old: Of a run that was started.
         new: Of the run that is asked for.
     """
-    before, after = (_flat(configuration.to_dict(configuration.for_comparison(each))) for each in (old, new))
+    before, after = (
+        configuration.flat(configuration.to_dict(configuration.for_comparison(each))) for each in (old, new)
+    )
     return [f"{name} = {before[name]!r}, now {after[name]!r}" for name in before if before[name] != after[name]]
 
 

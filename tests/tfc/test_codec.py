@@ -19,7 +19,7 @@ from codec_examples import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfc.codec import graph
+from tfc import graph_codec
 from tfc.codec.message import decode, encode, encode_seed
 from tfc.codec.message_spec import HeldModel, Kind, Message, float32_message_bytes
 from tfc.codec.palette import MAX_CLUSTERS, UNUSED_CENTROID, Palette, dequantize
@@ -32,8 +32,8 @@ def both_ways(message, spec, held, *, update=False):
     """Encodes and decodes with both implementations, which have to agree; returns the payload and what it says."""
     payload = encode(message, spec, held, update=update)
     decoded = decode(payload, spec, held)
-    assert graph.encode(tensors(message), spec, tensors(held), update=update).numpy().tobytes() == payload
-    in_graph, sound = graph.decode(bytes_tensor(payload), spec, tensors(held))
+    assert graph_codec.encode(tensors(message), spec, tensors(held), update=update).numpy().tobytes() == payload
+    in_graph, sound = graph_codec.decode(bytes_tensor(payload), spec, tensors(held))
     assert bool(sound)
     assert_equal(in_graph, decoded)
     return payload, decoded
@@ -106,12 +106,12 @@ def test_a_seed_expands_to_the_same_bits_at_both_ends(seed, kernels, others, clu
     spec = spec_of(kernels, others, 32, 1)
     payload = encode_seed(seed, clusters, np.array([0.5]), spec)
     assert len(payload) == 12 + 4 + 4 + 4
-    assert graph.encode_seed(seed, clusters, tf.constant([0.5]), spec).numpy().tobytes() == payload
+    assert graph_codec.encode_seed(seed, clusters, tf.constant([0.5]), spec).numpy().tobytes() == payload
     decoded = decode(payload, spec)
-    in_graph, sound = graph.decode(bytes_tensor(payload), spec)
+    in_graph, sound = graph_codec.decode(bytes_tensor(payload), spec)
     assert bool(sound)
     assert_equal(in_graph, decoded)
-    weights = graph.seed_model.initial_kernels(tf.constant(seed, tf.int64), spec)
+    weights = graph_codec.seed_model.initial_kernels(tf.constant(seed, tf.int64), spec)
     for weight, palette in zip(weights, decoded.message.palettes, strict=True):
         assert np.abs(weight.numpy()).max() < 0.1
         assert np.abs(weight.numpy() - dequantize(palette)).max() <= 0.1 / clusters * 1.0001
@@ -121,7 +121,7 @@ def test_expanded_weights_are_uniform_and_independent():
     from scipy import stats
 
     spec = spec_of([(64, 64), (64, 64)], [(5,), (32, 32)], 16)
-    first, second = graph.seed_model.initial_kernels(tf.constant(7, tf.int64), spec)
+    first, second = graph_codec.seed_model.initial_kernels(tf.constant(7, tf.int64), spec)
     for weights in (first, second):
         assert stats.kstest(weights.numpy().ravel() / 0.1, "uniform", (-1, 2)).pvalue > 1e-3
     assert abs(np.corrcoef(first.numpy().ravel(), second.numpy().ravel())[0, 1]) < 0.05
@@ -242,13 +242,13 @@ def test_the_specifications_survive_json():
 
 @given(st.binary(max_size=300))
 def test_the_graphs_checksum_is_adler32(data):
-    assert int(graph.adler32(bytes_tensor(data))) == zlib.adler32(data)
+    assert int(graph_codec.adler32(bytes_tensor(data))) == zlib.adler32(data)
 
 
 def test_dequantize_looks_up_the_codebook():
     palette = Palette(np.array([0.5, -1.0], np.float32), np.array([[0, 1], [1, 1]], np.uint8))
     np.testing.assert_array_equal(dequantize(palette), [[0.5, -1.0], [-1.0, -1.0]])
-    np.testing.assert_array_equal(graph.dequantize(palette), dequantize(palette))
+    np.testing.assert_array_equal(graph_codec.dequantize(palette), dequantize(palette))
 
 
 def test_relative_precision_keeps_small_variances():

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfc.codec import contexts, rans, tables
-from tfc.codec.graph import contexts as graph_contexts
-from tfc.codec.graph import rans as graph_rans
-from tfc.codec.graph import tables as graph_tables
+from tfc.graph_codec import contexts as graph_contexts
+from tfc.graph_codec import rans as graph_rans
+from tfc.graph_codec import tables as graph_tables
 
 
 def random_counts(rng, num_contexts, largest_step):

@@ -16,7 +16,7 @@ from codec_examples import (
     with_checksum,
 )
 
-from tfc.codec import graph
+from tfc import graph_codec
 from tfc.codec.message import decode, encode, encode_seed
 from tfc.codec.message_spec import CodecError
 from tfc.codec.payload_reader import held_checksum
@@ -67,7 +67,7 @@ def test_damaged_messages_are_refused_with_the_place(damage, message):
     broken = damage(payload)
     with pytest.raises(CodecError, match=message):
         decode(broken, spec, held)
-    _, sound = graph.decode(bytes_tensor(broken), spec, tensors(held))
+    _, sound = graph_codec.decode(bytes_tensor(broken), spec, tensors(held))
     assert not bool(sound)
 
 
@@ -75,7 +75,7 @@ def test_a_difference_needs_what_it_is_coded_given():
     message, spec, held, payload = one_kernel()
     with pytest.raises(CodecError, match=f"refers to model {held_checksum(held):08x}, this end holds none"):
         decode(payload, spec)
-    assert not bool(graph.decode(bytes_tensor(payload), spec)[1])
+    assert not bool(graph_codec.decode(bytes_tensor(payload), spec)[1])
     for other in (
         random_held(3, spec, 5),
         held._replace(moves=tuple((move + 1) % 3 for move in held.moves)),
@@ -83,11 +83,11 @@ def test_a_difference_needs_what_it_is_coded_given():
     ):
         with pytest.raises(CodecError, match="byte 4"):
             decode(payload, spec, other)
-        assert not bool(graph.decode(bytes_tensor(payload), spec, tensors(other))[1])
+        assert not bool(graph_codec.decode(bytes_tensor(payload), spec, tensors(other))[1])
     # A key frame and a seed are understood by whoever holds something, too.
     assert_equal(decode(encode(message, spec), spec, held).message.palettes[0].indices, message.palettes[0].indices)
     seed = encode_seed(3, 5, np.zeros(1), spec)
-    assert_equal(graph.decode(bytes_tensor(seed), spec, tensors(held))[0], decode(seed, spec, held))
+    assert_equal(graph_codec.decode(bytes_tensor(seed), spec, tensors(held))[0], decode(seed, spec, held))
 
 
 def test_messages_that_do_not_fit_are_refused():
@@ -141,7 +141,7 @@ def test_the_graph_decoder_agrees_on_hostile_bytes():
 
         @tf.function(input_signature=[tf.TensorSpec([None], tf.uint8)])
         def in_graph(payload, spec=spec, memory=memory):
-            return graph.decode(payload, spec, memory)
+            return graph_codec.decode(payload, spec, memory)
 
         for broken in [*mutations(payload, 200, 8), payload, b""]:
             (found, moves), sound = in_graph(bytes_tensor(broken))

@@ -61,28 +61,16 @@ BOTH = ["fedavg", pytest.param("fedcompress", marks=pytest.mark.slow)]
 
 
 @pytest.mark.parametrize("method", BOTH)
-def test_two_workers_arrive_where_one_does(worker, two_workers, method):
+def test_however_clients_are_divided_the_result_is_that_of_one_worker(worker, two_workers, method):
     process = METHODS[method](model_fn, DATA_TYPE, settings(), OOD, record_payloads=True)
     expected, expected_metrics = weights_after(process, 3)
-    with remote_workers(addresses_of(two_workers)):
-        found, metrics = weights_after(process, 3)
-    for left, right in zip(expected, found, strict=True):
-        np.testing.assert_array_equal(left, right)
-    # The payloads too, and in the order of the clients, whoever finished first.
-    for name in ("data", "lengths"):
-        left, right = (getattr(each["aggregator"]["payloads"], name) for each in (expected_metrics, metrics))
-        np.testing.assert_array_equal(left, right)
-
-
-@pytest.mark.parametrize("method", BOTH)
-def test_a_worker_that_takes_clients_some_at_a_time_arrives_there_too(worker, two_workers, method):
-    process = METHODS[method](model_fn, DATA_TYPE, settings(), OOD, record_payloads=True)
-    expected, expected_metrics = weights_after(process, 2)
-    for workers, most in ((two_workers, 1), (two_workers[:1], 2)):
+    # Three clients: two workers, two workers that take one at a time, one worker that takes two.
+    for workers, most in ((two_workers, 0), (two_workers, 1), (two_workers[:1], 2)):
         with remote_workers(addresses_of(workers), max_concurrent_clients=most):
-            found, metrics = weights_after(process, 2)
+            found, metrics = weights_after(process, 3)
         for left, right in zip(expected, found, strict=True):
             np.testing.assert_array_equal(left, right)
+        # The payloads too, and in the order of the clients, whoever finished first.
         for name in ("data", "lengths"):
             left, right = (getattr(each["aggregator"]["payloads"], name) for each in (expected_metrics, metrics))
             np.testing.assert_array_equal(left, right)

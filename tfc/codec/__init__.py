@@ -1,1 +1,1 @@
-"""Bytes of models and updates. The NumPy side (`palette`, `message`) needs NumPy alone; `graph` needs TensorFlow."""
+"""Bytes of models and updates, with NumPy alone: devices have it. `tfc.graph_codec` is the same in TensorFlow ops."""

@@ -5,7 +5,7 @@ A clustered kernel travels as a codebook and entropy-coded cluster indices, code
 that both ends expand (`seed_model`). A key frame stands alone; its floats are exact, so whoever gets one holds the same
 model as whoever followed the differences. A model without clustered kernels (FedAvg's) is float32 throughout.
 
-`docs/wire-format.md` names every byte; `tfc.codec.graph` writes and reads the same ones inside a TensorFlow graph.
+`docs/wire-format.md` names every byte; `tfc.graph_codec` writes and reads the same ones inside a TensorFlow graph.
 """
 
 from __future__ import annotations

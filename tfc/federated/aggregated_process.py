@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
-from tfc.codec import graph
+from tfc import graph_codec
 from tfc.codec.message_spec import HeldModel, float32_message_bytes
 from tfc.config import ExperimentConfig, TrainingConfig
 from tfc.data.augmentation import augmentation_of_steps
@@ -80,7 +80,7 @@ def _client_work(
 
         @tf.function
         def work(payload: tf.Tensor, base: HeldModel, data: Any) -> Any:
-            decoded, understood = graph.decode(payload, spec.downlink, base)
+            decoded, understood = graph_codec.decode(payload, spec.downlink, base)
             context = first_context(data["context"])
             local = local_examples(data["train"], context, epochs, training.batch_size, seed)
             assign(model, spec.layout, (), decoded.message.others)

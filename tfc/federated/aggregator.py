@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
-from tfc.codec import graph
+from tfc import graph_codec
 from tfc.codec.message_spec import HeldModel
 from tfc.federated.global_model import PAYLOAD_TYPE, ModelSpec, dequantized_kernels
 
@@ -219,10 +219,10 @@ def mean_of_payloads(
     """
     sent = dequantized_kernels(held.palettes)
     given = held if spec.palettized_broadcast else None
-    memory = graph.remember(spec.uplink, given)
+    memory = graph_codec.remember(spec.uplink, given)
 
     def decode(payload: tf.Tensor) -> tuple[Sequence[tf.Tensor], tf.Tensor, tf.Tensor]:
-        decoded, sound = graph.decode(payload, spec.uplink, given, memory)
+        decoded, sound = graph_codec.decode(payload, spec.uplink, given, memory)
         message = decoded.message
         kernels = dequantized_kernels(message.palettes)
         if spec.palettizes_update:

@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_federated as tff
 
-from tfc.codec import graph
+from tfc import graph_codec
 from tfc.codec.message_spec import HeldModel, Message
 from tfc.codec.palette import Palette
 from tfc.config import TrainingConfig
@@ -58,7 +58,7 @@ def build_client_update(
 
         @tf.function
         def work(payload: tf.Tensor, base: HeldModel, data: Any) -> Any:
-            decoded, understood = graph.decode(payload, spec.downlink, base)
+            decoded, understood = graph_codec.decode(payload, spec.downlink, base)
             broadcast = decoded.message
             kernels, others = spec.weights_of(decoded.held)
             if not spec.palettized_broadcast:
@@ -96,7 +96,7 @@ def build_client_update(
             slots = spec.update_levels if spec.palettizes_update else broadcast.num_clusters
             answer_message = Message(tf.convert_to_tensor(slots), palettes, others, test.scalars)
             given = decoded.held if clustered and spec.palettized_broadcast else None
-            answer = graph.encode(answer_message, spec.uplink, given, update=spec.palettizes_update)
+            answer = graph_codec.encode(answer_message, spec.uplink, given, update=spec.palettizes_update)
             found = arrival(context, local.count, understood, test.finite, tf.size(answer))
             return outcome(answer, found, test, context, seed)
 

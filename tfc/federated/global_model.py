@@ -10,12 +10,12 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
+from tfc import graph_codec
 from tfc.clustering.initial import initial_kernels, initial_others, relative_others
 from tfc.clustering.layout import WeightLayout, layout_of
-from tfc.codec import graph
-from tfc.codec.graph import seed_model
 from tfc.codec.message_spec import HeldModel, InitialValue, Kind, Message, MessageSpec
 from tfc.codec.palette import Palette
+from tfc.graph_codec import seed_model
 
 ModelFn = Callable[[], tf.keras.Model]
 """Builds the Keras model anew at each call (TFF traces it into several graphs)."""
@@ -199,12 +199,12 @@ class ModelSpec:
             base: What the clients hold; None where they hold nothing.
         """
         message = Message(num_clusters, palettes, others, control)
-        payload = graph.encode(message, self.downlink, base)
-        decoded, _ = graph.decode(payload, self.downlink, base)
+        payload = graph_codec.encode(message, self.downlink, base)
+        decoded, _ = graph_codec.decode(payload, self.downlink, base)
         key_frame = tf.zeros([0], tf.uint8)
         if not self.everyone:
             # Without clustered kernels every payload stands alone.
-            key_frame = graph.encode(decoded.message, self.downlink) if self.downlink.kernel_shapes else payload
+            key_frame = graph_codec.encode(decoded.message, self.downlink) if self.downlink.kernel_shapes else payload
         held = decoded.held if base is None else base
         return Broadcast(_of_any_length(payload), _of_any_length(key_frame), held, decoded.held, control)
 
@@ -239,10 +239,10 @@ class ModelSpec:
             num_clusters: int32 scalar.
             control: float32 (control_size,).
         """
-        payload = graph.encode_seed(seed, num_clusters, control, self.downlink)
+        payload = graph_codec.encode_seed(seed, num_clusters, control, self.downlink)
         start = seed_model.expand(tf.constant(seed, tf.int64), num_clusters, self.downlink)
         message = Message(start.num_clusters, start.palettes, start.others, control)
-        key_frame = tf.zeros([0], tf.uint8) if self.everyone else graph.encode(message, self.downlink)
+        key_frame = tf.zeros([0], tf.uint8) if self.everyone else graph_codec.encode(message, self.downlink)
         return Broadcast(_of_any_length(payload), _of_any_length(key_frame), start, start, control)
 
 
@@ -303,7 +303,7 @@ def dequantized_kernels(palettes: Sequence[Palette]) -> tuple[tf.Tensor, ...]:
     Args:
         palettes: One per clustered kernel.
     """
-    return tuple(graph.dequantize(palette) for palette in palettes)
+    return tuple(graph_codec.dequantize(palette) for palette in palettes)
 
 
 def to_model_weights(spec: ModelSpec, global_model: HeldModel) -> tff.learning.models.ModelWeights:

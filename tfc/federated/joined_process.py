@@ -9,10 +9,10 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_federated as tff
 
-from tfc.codec.graph import seed_model
 from tfc.config import ExperimentConfig
 from tfc.federated.distributor import build_distributor
 from tfc.federated.global_model import ModelFn, ModelSpec, held_model, read_weights, to_model_weights
+from tfc.graph_codec import seed_model
 
 Restart = Callable[[Any, tuple[Any, ...], tuple[Any, ...]], Any]
 """(state, trainable, non-trainable weights) -> (broadcast of these weights, the finalizer's state for them)."""

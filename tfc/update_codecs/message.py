@@ -7,7 +7,7 @@ where the kind is an update, else 0 (4 bytes); scalars, float32; then by kind
 - seed: 4 bytes, from which both ends expand the first model (`tfc.codec.seed_model`);
 - update: the small values, then what the codec wrote;
 
-and the Adler-32 of all bytes before. The decoder is total, like that of `tfc.codec.graph`.
+and the Adler-32 of all bytes before. The decoder is total, like that of `tfc.graph_codec`.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfc.codec.graph import seed_model
-from tfc.codec.graph.checksum import adler32, bytes_of, flat, held_checksum
-from tfc.codec.graph.payload_reader import floats, integers
 from tfc.codec.message_spec import TRAILER_BYTES, HeldModel, MessageSpec
+from tfc.graph_codec import seed_model
+from tfc.graph_codec.checksum import adler32, bytes_of, flat, held_checksum
+from tfc.graph_codec.payload_reader import floats, integers
 from tfc.update_codecs.codec import UpdateCodec
 
 MAGIC, FORMAT_VERSION, HEADER_BYTES = b"FU", 1, 8

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from tfc.codec.graph.checksum import bytes_of
-from tfc.codec.graph.payload_reader import floats, integers
-from tfc.codec.graph.seed_model import mixed
 from tfc.codec.seed_model import TENSOR_STRIDE
+from tfc.graph_codec.checksum import bytes_of
+from tfc.graph_codec.payload_reader import floats, integers
+from tfc.graph_codec.seed_model import mixed
 from tfc.update_codecs import bits
 
 LARGEST_BLOCK = 4096

@@ -11,8 +11,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfc.codec.graph.checksum import bytes_of
-from tfc.codec.graph.payload_reader import floats, signed
+from tfc.graph_codec.checksum import bytes_of
+from tfc.graph_codec.payload_reader import floats, signed
 
 _LARGEST = 127
 _SMALLEST_VARIANCE = 1e-10

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from tfc.clustering.centroids import lloyd, nearest_centroid
-from tfc.codec.graph import rans
-from tfc.codec.graph.checksum import bytes_of
-from tfc.codec.graph.payload_reader import floats, integers
 from tfc.codec.rans import FREQUENCY_TOTAL, lanes_for
+from tfc.graph_codec import rans
+from tfc.graph_codec.checksum import bytes_of
+from tfc.graph_codec.payload_reader import floats, integers
 
 CENTROIDS = 3
 LLOYD_STEPS = 20

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from tfc.codec.graph.checksum import bytes_of
-from tfc.codec.graph.payload_reader import floats, integers
+from tfc.graph_codec.checksum import bytes_of
+from tfc.graph_codec.payload_reader import floats, integers
 from tfc.update_codecs import bits
 
 _HEADER = 9

@@ -12,10 +12,6 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from tfc.codec.differences import COARSEST_BITS, CODEBOOK_BITS, LARGEST_EXPONENT, SMALLEST_EXPONENT, UPDATE_BITS
-from tfc.codec.graph import contexts, differences, rans, seed_model, tables
-from tfc.codec.graph.checksum import adler32, bytes_of, flat, held_checksum
-from tfc.codec.graph.contexts import HeldKernels
-from tfc.codec.graph.payload_reader import PayloadReader, floats, integers, longest_part, read_header, signed
 from tfc.codec.message_spec import (
     FORMAT_VERSION,
     MAGIC,
@@ -29,6 +25,10 @@ from tfc.codec.message_spec import (
 from tfc.codec.palette import UNUSED_CENTROID, Palette
 from tfc.codec.rans import FREQUENCY_TOTAL
 from tfc.codec.tables import TABLE_BYTES
+from tfc.graph_codec import contexts, differences, rans, seed_model, tables
+from tfc.graph_codec.checksum import adler32, bytes_of, flat, held_checksum
+from tfc.graph_codec.contexts import HeldKernels
+from tfc.graph_codec.payload_reader import PayloadReader, floats, integers, longest_part, read_header, signed
 
 
 def _integer_bytes(value: tf.Tensor, count: int) -> tf.Tensor:

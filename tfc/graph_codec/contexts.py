@@ -7,9 +7,9 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from tfc.codec.contexts import Grouping
-from tfc.codec.graph.tables import choose_tables
 from tfc.codec.message_spec import MOVES, MessageSpec
 from tfc.codec.tables import COST_UNIT, TABLE_BYTES, StepCounts
+from tfc.graph_codec.tables import choose_tables
 
 
 class HeldKernels(NamedTuple):

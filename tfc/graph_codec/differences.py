@@ -7,8 +7,8 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from tfc.codec.differences import FINEST_BITS, LARGEST_EXPONENT, SMALLEST_EXPONENT, SMALLEST_SCALE
-from tfc.codec.graph.checksum import flat
 from tfc.codec.message_spec import HeldModel, MessageSpec
+from tfc.graph_codec.checksum import flat
 
 
 def exponents_of(values: tf.Tensor) -> tf.Tensor:

@@ -7,7 +7,6 @@ from typing import Any
 import tensorflow as tf
 
 from tfc.codec.differences import LARGEST_EXPONENT, SMALLEST_EXPONENT
-from tfc.codec.graph.checksum import adler32
 from tfc.codec.message_spec import (
     FORMAT_VERSION,
     HEADER_BYTES,
@@ -18,6 +17,7 @@ from tfc.codec.message_spec import (
     MessageSpec,
 )
 from tfc.codec.tables import TABLE_BYTES
+from tfc.graph_codec.checksum import adler32
 
 
 def integers(data: tf.Tensor, width: int) -> tf.Tensor:
