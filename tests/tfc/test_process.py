@@ -262,6 +262,20 @@ def test_distillation_changes_the_student_but_not_the_master(fedcompress, cluste
     assert any((np.asarray(a) != np.asarray(b)).any() for a, b in zip(*others, strict=True))
 
 
+def test_a_distillation_that_diverges_changes_no_model(worker):
+    def too_bright():
+        return OOD().map(lambda x: x * 3e38)
+
+    process = build_fedcompress(model_fn, DATA_TYPE, conv_settings("update"), too_bright)
+    state = process.initialize()
+    output = process.next(state, data_of(CLIENTS, 1))
+    assert output.metrics["finalizer"]["clients_ok"] == 2, "the clients did their part"
+    assert output.metrics["finalizer"]["distillation_loss"] == 0
+    assert_equal(process.get_model_weights(output.state), process.get_model_weights(state))
+    assert_equal(output.state.finalizer.master, state.finalizer.master)
+    assert output.state.finalizer.round == 1
+
+
 def test_the_papers_settings_run_without_a_master(worker):
     changed = settings(
         clustering={"layers": "conv", "start": "kmeans++"},

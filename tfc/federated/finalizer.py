@@ -162,6 +162,16 @@ class CompressorState(NamedTuple):
     master: tuple[Any, ...]
 
 
+class _NextModel(NamedTuple):
+    """What a round arrives at, before it is encoded: state, int32 clusters, palettes, other parameters, mean loss."""
+
+    state: CompressorState
+    num_clusters: Any
+    palettes: tuple[Palette, ...]
+    others: tuple[Any, ...]
+    loss: Any
+
+
 def initial_palettes(kernels: tuple[Any, ...], spec: ModelSpec, num_clusters: Any, seed: int) -> tuple[Palette, ...]:
     """Clusters kernels that have no codebook yet: k-means++, then Lloyd's iterations.
 
@@ -270,7 +280,7 @@ def build_compressing_finalizer(
             uplink = tf.cast(tf.reduce_sum(collected.lengths) / answers, tf.float32)
             return rate_controller.next_state(rate, uplink, tf.cast(tf.size(broadcast.payload), tf.float32), budget)
 
-        def work(state: CompressorState, model: HeldModel, aggregate: Aggregate, rate: RateState) -> Any:
+        def work(state: CompressorState, model: HeldModel, aggregate: Aggregate, rate: RateState) -> _NextModel:
             round_number = state.round + 1
             control = controller.next_state(
                 ControllerState(*state.controller), aggregate.accuracy, aggregate.score, clustering
@@ -290,8 +300,8 @@ def build_compressing_finalizer(
             loss = distill(teacher, student, clustered, ood_fn, server)
             palettes = clustered.snap()
             _, others = read_weights(student, spec.layout)
-            new = spec.broadcast(control.num_clusters, palettes, others, tf.stack([rate.rate_weight]), model)
-            return CompressorState(round_number, control, rate, latent if server.master else ()), new, loss
+            new_state = CompressorState(round_number, control, rate, latent if server.master else ())
+            return _NextModel(new_state, control.num_clusters, palettes, tuple(others), loss)
 
         @tf.function
         def next_round(state: CompressorState, broadcast: Broadcast, collected: ClientPayloads) -> Any:
@@ -300,22 +310,23 @@ def build_compressing_finalizer(
             aggregate = mean_of_payloads(spec, model, collected, base, server.update_norm_bound)
             rate = next_rate(state, broadcast, collected)
 
-            def stay() -> Any:
+            def stay() -> _NextModel:
                 # Sent again, it costs next to nothing to clients that hold it.
-                control = tf.stack([rate.rate_weight])
-                again = spec.broadcast(model.num_clusters, model.palettes, model.others, control, model)
                 kept = state._replace(round=state.round + 1, rate=rate)
-                return tf.nest.map_structure(tf.identity, (kept, again, 0.0))
+                again = _NextModel(kept, model.num_clusters, model.palettes, model.others, 0.0)
+                return tf.nest.map_structure(tf.identity, again)
 
             usable = (aggregate.weight > 0) & all_finite((aggregate.kernels, aggregate.others))
-            new_state, new, loss = tf.cond(usable, lambda: work(state, model, aggregate, rate), stay)
+            new = tf.cond(usable, lambda: work(state, model, aggregate, rate), stay)
             # A distillation that diverged must not become the model.
-            healthy = all_finite((new_state.master, new.model.others, [each.codebook for each in new.model.palettes]))
-            new_state, new, loss = tf.cond(healthy & tf.math.is_finite(loss), lambda: (new_state, new, loss), stay)
-            measurements = measurements_of(aggregate, new.model.num_clusters, loss, rate.rate_weight)
+            codebooks = [palette.codebook for palette in new.palettes]
+            healthy = all_finite((new.state.master, new.others, codebooks, new.loss))
+            new = tf.cond(healthy, lambda: new, stay)
+            sent = spec.broadcast(new.num_clusters, new.palettes, new.others, tf.stack([rate.rate_weight]), model)
+            measurements = measurements_of(aggregate, sent.model.num_clusters, new.loss, rate.rate_weight)
             if record_payloads:
                 measurements["average"] = (aggregate.kernels, aggregate.others)
-            return new_state, new, measurements
+            return new.state, sent, measurements
 
         received = Broadcast(*broadcast)._replace(base=held_model(broadcast.base), model=held_model(broadcast.model))
         return next_round(state, received, ClientPayloads(*collected))

@@ -110,6 +110,7 @@ _NOTHING = 0
 """Name of what a key frame is coded given."""
 
 
+@tf.autograph.experimental.do_not_convert
 def encode_seed(seed: int, num_clusters: Any, scalars: tf.Tensor, spec: MessageSpec) -> tf.Tensor:
     """Encodes an initial model as a seed; the same bytes as `tfc.codec.message.encode_seed`.
 
@@ -126,6 +127,7 @@ def encode_seed(seed: int, num_clusters: Any, scalars: tf.Tensor, spec: MessageS
     return _with_checksum([*header, bytes_of(scalars), _integer_bytes(tf.constant(seed, tf.int64), 4)])
 
 
+@tf.autograph.experimental.do_not_convert
 def encode(message: Message, spec: MessageSpec, held: HeldModel | None = None, *, update: bool = False) -> tf.Tensor:
     """Encodes a message; the same bytes as `tfc.codec.message.encode`.
 
@@ -244,6 +246,7 @@ class Memory(NamedTuple):
     kernels: HeldKernels | None
 
 
+@tf.autograph.experimental.do_not_convert
 def remember(spec: MessageSpec, held: HeldModel | None) -> Memory:
     """Prepares decoding.
 
@@ -255,6 +258,7 @@ def remember(spec: MessageSpec, held: HeldModel | None) -> Memory:
     return Memory(name, _held_kernels(spec, held))
 
 
+@tf.autograph.experimental.do_not_convert
 def decode(
     payload: tf.Tensor, spec: MessageSpec, held: HeldModel | None = None, memory: Memory | None = None
 ) -> tuple[Decoded, tf.Tensor]:

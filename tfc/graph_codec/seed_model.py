@@ -51,6 +51,7 @@ def uniform(hashed: tf.Tensor, limit: float) -> tf.Tensor:
     return odd * tf.constant(limit * 2.0**-HASH_BITS, tf.float32)
 
 
+@tf.autograph.experimental.do_not_convert
 def initial_kernels(seed: tf.Tensor, spec: MessageSpec) -> tuple[tf.Tensor, ...]:
     """Returns the float weights of every clustered kernel.
 
@@ -64,6 +65,7 @@ def initial_kernels(seed: tf.Tensor, spec: MessageSpec) -> tuple[tf.Tensor, ...]
     )
 
 
+@tf.autograph.experimental.do_not_convert
 def initial_others(seed: tf.Tensor, spec: MessageSpec) -> tuple[tf.Tensor, ...]:
     """Returns every other parameter's start.
 
@@ -80,6 +82,7 @@ def initial_others(seed: tf.Tensor, spec: MessageSpec) -> tuple[tf.Tensor, ...]:
     return tuple(others)
 
 
+@tf.autograph.experimental.do_not_convert
 def expand(seed: tf.Tensor, num_clusters: tf.Tensor, spec: MessageSpec) -> HeldModel:
     """Returns the palettized initial model: what an end holds after the message of a seed.
 
