@@ -20,7 +20,7 @@ from tfc import config
 from tfc.arms import Arm, group, target_accuracy
 from tfc.config import NetworkConfig
 from tfc.network import client_seconds, client_speed
-from tfc.run_folder import FinishedRun, read_run
+from tfc.run_folder import FinishedRun, read_runs
 
 LINKS = {"NB-IoT": (0.06, 0.03), "LTE-M": (1.0, 1.0), "broadband": (5.0, 20.0)}
 """Uplink and downlink in 10^6 bits per second: what the first two can carry at best (3GPP release 13), our default."""
@@ -61,7 +61,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=Path)
     options = parser.parse_args()
-    arms = group([read_run(path) for path in options.runs])
+    arms = group(read_runs(options.runs))
     target = target_accuracy(arms)
     if target is None:
         raise SystemExit("one of the rows must be FedAvg's: its accuracy is the measure")

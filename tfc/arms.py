@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import re
 import statistics
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,17 +140,17 @@ class Arm:
         return next((amount for reached, amount in pairs if reached >= accuracy), None)
 
 
-def _settings_but_seed(run: FinishedRun) -> ExperimentConfig | Path:
-    """What runs of one arm share. Keys that came later have their defaults in older files."""
+def _settings_and_seed(run: FinishedRun) -> tuple[ExperimentConfig | Path, int]:
+    """What runs of one arm share, and what they don't. Keys that came later have their defaults in older files."""
     try:
         config = configuration.load(str(run.path / "config.toml"))
     except ConfigError:  # written by another version: an arm of its own
-        return run.path
-    return dataclasses.replace(configuration.for_comparison(config), seed=0)
+        return run.path, 0
+    return dataclasses.replace(configuration.for_comparison(config), seed=0), config.seed
 
 
 def group(runs: Sequence[FinishedRun]) -> list[Arm]:
-    """Groups runs that differ in nothing but their seed.
+    """Groups runs that differ in nothing but their seed; a seed that comes again belongs to another arm.
 
     Args:
         runs: Finished runs.
@@ -157,9 +158,12 @@ def group(runs: Sequence[FinishedRun]) -> list[Arm]:
     Returns:
         Arms in the order of their first runs.
     """
-    groups: dict[ExperimentConfig | Path, list[FinishedRun]] = {}
+    groups: dict[tuple[ExperimentConfig | Path, int], list[FinishedRun]] = {}
+    repeats: Counter[tuple[ExperimentConfig | Path, int]] = Counter()
     for run in runs:
-        groups.setdefault(_settings_but_seed(run), []).append(run)
+        settings, seed = _settings_and_seed(run)
+        groups.setdefault((settings, repeats[settings, seed]), []).append(run)
+        repeats[settings, seed] += 1
     return [
         Arm(re.sub(r"-?seed\d+$", "", members[0].name) or members[0].name, tuple(members))
         for members in groups.values()

@@ -143,9 +143,9 @@ def _compare(options: argparse.Namespace) -> int:
     from tfc.codec.whole_file import written_whole
     from tfc.comparison import comparison_table, mean_table
     from tfc.report import latency_table, read_bench, write_report
-    from tfc.run_folder import read_run
+    from tfc.run_folder import read_runs
 
-    runs = [read_run(path) for path in options.runs]
+    runs = read_runs(options.runs)
     bench = read_bench(options.bench) if options.bench else None
     means = mean_table(runs)
     print(comparison_table(runs).to_markdown())

@@ -7,7 +7,7 @@ import csv
 import json
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -176,17 +176,19 @@ class FinishedRun:
         summary: Content of summary.json.
         rounds: Rows of metrics.csv.
         class_counts: Rows of clients.csv: examples of each class of each client; empty where a run has no such file.
+        label: What tells the run from others that it is compared with; empty for the folder's name.
     """
 
     path: Path
     summary: dict[str, Any]
     rounds: tuple[RoundMetrics, ...]
     class_counts: tuple[tuple[int, ...], ...] = ()
+    label: str = ""
 
     @property
     def name(self) -> str:
-        """Name of the folder."""
-        return self.path.name
+        """Name in tables and legends: the label, or that of the folder."""
+        return self.label or self.path.resolve().name
 
 
 _SUMMARY_KEYS = (
@@ -231,8 +233,29 @@ def read_run(path: Path) -> FinishedRun:
         if missing or not rows:
             raise KeyError(", ".join(missing) or "no rounds")
     except (ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{path}: damaged metrics.csv or summary.json: {error}") from error
+        raise RunError(f"{path}: damaged metrics.csv or summary.json, or of another version: {error}") from error
     return FinishedRun(path, summary, rows, counts)
+
+
+def read_runs(paths: Sequence[Path]) -> list[FinishedRun]:
+    """Reads finished runs that are to be compared: folders of equal names are called by their parents', too.
+
+    Args:
+        paths: The runs' folders.
+
+    Raises:
+        RunError: As `read_run`, and if a folder is named twice.
+    """
+    parts = [path.resolve().parts for path in paths]
+    runs = []
+    for path, mine in zip(paths, parts, strict=True):
+        if parts.count(mine) > 1:
+            raise RunError(f"{path}: named twice")
+        length = 1
+        while sum(others[-length:] == mine[-length:] for others in parts) > 1:
+            length += 1
+        runs.append(replace(read_run(path), label="/".join(mine[-length:])))
+    return runs
 
 
 def _read_class_counts(path: Path) -> tuple[tuple[int, ...], ...]:

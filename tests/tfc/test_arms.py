@@ -122,6 +122,19 @@ def test_compare_writes_csv_and_latex(runs, tmp_path, capsys):
     assert all(line.endswith(r"\\") for line in lines if "&" in line)
 
 
+def test_runs_of_equal_names_are_told_apart_by_their_folders(tmp_path, capsys):
+    for sweep in ("old", "new"):
+        for seed in (0, 1):
+            finished(tmp_path / sweep, f"fedavg-seed{seed}", [0.5], 200 if sweep == "old" else 100, seed)
+    folders = [str(path) for path in sorted(tmp_path.glob("*/fedavg-seed?"))]
+    assert main(["compare", *folders]) == 0
+    shown = capsys.readouterr().out
+    assert all(f"| {sweep}/fedavg-seed{seed} " in shown for sweep in ("old", "new") for seed in (0, 1))
+    assert all(f"| {sweep}/fedavg " in shown for sweep in ("old", "new")), "means of two seeds each"
+    assert main(["compare", folders[0], folders[0] + "/../fedavg-seed0"]) == 1
+    assert "fedavg-seed0: named twice" in capsys.readouterr().err
+
+
 def test_texts_survive_every_form():
     table = Table("t", ("a_b", "c"), (("50 % & more", "x,y"), (r"\#{}~^$", "1")))
     assert list(csv.reader(io.StringIO(table.to_csv()))) == [list(table.header), *map(list, table.rows)]

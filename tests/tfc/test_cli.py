@@ -228,7 +228,7 @@ def test_damaged_runs_are_refused(runs, tmp_path, capsys):
     (tmp_path / "metrics.csv").write_bytes((folder / "fedavg" / "metrics.csv").read_bytes())
     (tmp_path / "summary.json").write_text("{}")
     assert main(["compare", str(tmp_path)]) == 1
-    assert "damaged metrics.csv or summary.json: 'method, rounds" in capsys.readouterr().err
+    assert "damaged metrics.csv or summary.json, or of another version: 'method, rounds" in capsys.readouterr().err
     (tmp_path / "summary.json").unlink()
     assert main(["compare", str(tmp_path)]) == 1
     assert "summary.json is missing: it is not finished" in capsys.readouterr().err
