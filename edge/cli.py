@@ -165,7 +165,8 @@ def _log(options: argparse.Namespace) -> Iterator[None]:
         logger.propagate = propagate
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """Returns the parser of `edge` and all its commands."""
     commands = Commands(
         "edge",
         "Exports palettized Keras models to TFLite and measures them on this machine.",
@@ -310,7 +311,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         words that argparse does not know), 130 interrupted.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow talks of GPUs at level 2
-    options = _parser().parse_args(arguments)
+    options = build_parser().parse_args(arguments)
     with _log(options):
         return exit_code(
             lambda: int(options.function(options)), EdgeError, "'edge doctor' says what is needed for what"

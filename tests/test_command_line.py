@@ -29,7 +29,7 @@ def parsers():
                     yield from below(f"{words} {name}", each)
 
     for program, module in PROGRAMS.items():
-        yield from below(program, module._parser())
+        yield from below(program, module.build_parser())
 
 
 def examples(parser):
@@ -47,7 +47,7 @@ def test_the_help_of_every_command_shows_examples_that_are_understood(words, par
     found = list(examples(parser))
     assert any(" ".join(example).startswith(words) for example in found), "an example of this command"
     for example in found:
-        PROGRAMS[example[0]]._parser().parse_args(example[1:])  # ends the process where it refuses a word
+        PROGRAMS[example[0]].build_parser().parse_args(example[1:])  # ends the process where it refuses a word
 
 
 def test_equal_things_have_equal_names_and_forms():

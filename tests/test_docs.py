@@ -77,10 +77,10 @@ def files(template, tmp_path_factory):
 
 def type_command(command, template, monkeypatch):
     """Runs one command as its program would; returns the exit code."""
-    from edge.cli import _parser as edge_parser
+    from edge.cli import build_parser as edge_parser
     from edge.cli import main as edge
     from tfc import simulation
-    from tfc.cli import _parser as tfc_parser
+    from tfc.cli import build_parser as tfc_parser
     from tfc.cli import main as tfc
     from tfc.run_folder import read_run
 

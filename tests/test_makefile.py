@@ -29,7 +29,7 @@ def test_commands_in_texts_are_accepted_by_the_command_lines(name):
     assert found
     for program, words in found:
         # argparse ends the process where it refuses a word
-        {"tfc": tfc.cli, "edge": edge.cli}[program]._parser().parse_args(words)
+        {"tfc": tfc.cli, "edge": edge.cli}[program].build_parser().parse_args(words)
 
 
 @pytest.mark.parametrize(

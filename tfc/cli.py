@@ -179,7 +179,8 @@ def _data(options: argparse.Namespace) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """Returns the parser of `tfc` and all its commands."""
     commands = Commands(
         "tfc",
         "Federated learning with weight clustering (FedCompress) on TensorFlow Federated.",
@@ -311,7 +312,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow talks of GPUs at level 2
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # and of its own deprecations
-    options = _parser().parse_args(arguments)
+    options = build_parser().parse_args(arguments)
     return exit_code(lambda: int(options.function(options)), TfcError, _INSTALL)
 
 

@@ -93,7 +93,7 @@ def test_training_goes_through_broadcast_plus_clustered_update():
     np.testing.assert_allclose(latent, change, atol=1e-6)
     loss, gradients = step()
     # The same loss and gradients with the clustered kernel put into the model by hand.
-    priced = PricedCentroids(updates.centroids[0], updates._prices[0])
+    priced = PricedCentroids(updates.centroids[0], updates.prices[0])
     slots = cheapest_centroid(updates.latent[0], priced).numpy()
     kernel.assign(sent + centroids[slots])
     with tf.GradientTape() as tape:

@@ -25,6 +25,7 @@ class ClusteredUpdates:
 
     Attributes:
         centroids: One float32 variable (levels,) per clustered kernel; the middle one stays zero.
+        prices: One float32 variable (levels,) per clustered kernel: what a weight at each centroid costs.
     """
 
     def __init__(self, model: tf.keras.Model, layout: WeightLayout, levels: int) -> None:
@@ -38,7 +39,7 @@ class ClusteredUpdates:
         self._model, self._layout, self._levels = model, layout, levels
         self._kernels = [model.trainable_variables[kernel.position] for kernel in layout.kernels]
         self._sent = [tf.Variable(tf.zeros(kernel.shape), trainable=False) for kernel in layout.kernels]
-        self._prices = [tf.Variable(tf.zeros([levels]), trainable=False) for _ in layout.kernels]
+        self.prices = [tf.Variable(tf.zeros([levels]), trainable=False) for _ in layout.kernels]
         self.centroids = [tf.Variable(tf.zeros([levels]), name=f"levels_{kernel.layer}") for kernel in layout.kernels]
         self._algorithms = [tfmot.clustering.keras.ClusteringAlgorithm(centroids) for centroids in self.centroids]
 
@@ -61,7 +62,7 @@ class ClusteredUpdates:
         """
         for variable, value in zip(self._sent, sent, strict=True):
             variable.assign(value)
-        for latent, centroids, prices in zip(self.latent, self.centroids, self._prices, strict=True):
+        for latent, centroids, prices in zip(self.latent, self.centroids, self.prices, strict=True):
             priced = fit(latent, self._levels, rate_weight)
             centroids.assign(priced.centroids)
             prices.assign(priced.prices)
@@ -69,7 +70,7 @@ class ClusteredUpdates:
     def _slots(self) -> list[tf.Tensor]:
         return [
             cheapest_centroid(latent, PricedCentroids(centroids.read_value(), prices.read_value()))
-            for latent, centroids, prices in zip(self.latent, self.centroids, self._prices, strict=True)
+            for latent, centroids, prices in zip(self.latent, self.centroids, self.prices, strict=True)
         ]
 
     def _clustered(self, slots: list[tf.Tensor]) -> list[tf.Tensor]:
