@@ -127,11 +127,11 @@ def measure(clients: int, per_round: int, model: str, method: str, rounds: int, 
 
 
 def in_own_process(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Measures in a process of its own, so that peaks are its own."""
-    done = subprocess.run(
-        [sys.executable, __file__, "--one", json.dumps(arguments)], stdout=subprocess.PIPE, text=True, check=True
-    )
-    row: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    """Measures in a process of its own, so that peaks are its own; one that ends early is a row that says so."""
+    done = subprocess.run([sys.executable, __file__, "--one", json.dumps(arguments)], stdout=subprocess.PIPE, text=True)
+    row: dict[str, Any] = {**arguments, "ended_with": done.returncode}
+    if not done.returncode:
+        row = json.loads(done.stdout.splitlines()[-1])
     print(row, flush=True)
     return row
 
