@@ -39,6 +39,15 @@ def answers(address: str, timeout_s: float) -> bool:
     return True
 
 
+class _Stub(tff.framework.RemoteExecutorGrpcStub):
+    """TFF's side of a connection, on which values may outlive the worker that holds them."""
+
+    def dispose(self, request: Any) -> Any:
+        """Tells the worker that values are not needed any more, if it is still there."""
+        with contextlib.suppress(ValueError, grpc.RpcError, tff.framework.RetryableError):  # closed; gone; gone
+            return super().dispose(request)
+
+
 class Connection:
     """A connection to one worker.
 
@@ -58,7 +67,7 @@ class Connection:
         self.address = address
         self.check = check
         self._channel = grpc.insecure_channel(address, _GRPC_OPTIONS)
-        self.stub = tff.framework.RemoteExecutorGrpcStub(self._channel)
+        self.stub = _Stub(self._channel)
 
     def close(self) -> None:
         """Ends the connection; calls under way fail at once."""
