@@ -84,7 +84,10 @@ def _scale(axis: Axis, values: Values, start: float, end: float) -> Scale:
         factor = (largest / smallest) ** 0.04 if largest > smallest else 1.5
         low, high = smallest / factor, largest * factor
     else:
-        margin = (largest - smallest) * 0.05 or abs(largest) * 0.05 or 1.0
+        # Of what is shown, however far below or above it other values lie.
+        bottom = smallest if axis.low is None else max(smallest, axis.low)
+        top = largest if axis.high is None else min(largest, axis.high)
+        margin = max(top - bottom, 0.0) * 0.05 or abs(largest) * 0.05 or 1.0
         low, high = smallest - margin, largest + margin
     low = low if axis.low is None else axis.low
     high = high if axis.high is None else axis.high

@@ -72,6 +72,14 @@ def test_points_lie_where_their_values_are_and_what_a_limit_cuts_off_is_not_draw
     assert [each.text for each in cut.findall(".//circle[@class='point']/title")] == ["q", "r"]
 
 
+def test_what_is_shown_fills_the_figure_however_far_off_the_rest_is():
+    heights = []
+    for first in (0.45, -100.0):
+        root = chart([Curve("a", [1, 10, 100], [first, 0.5, 0.9], ["p", "q", "r"], 0)], low=0.45)
+        heights.append(float(root.findall(".//circle[@class='point']")[-1].get("cy")))
+    assert heights[0] == heights[1]
+
+
 def test_of_many_points_some_are_marked_and_the_last_always():
     values = list(range(1, 501))
     root = chart([Curve("a", values, values, [str(value) for value in values], 0)])
