@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 from record import save
 
-from edge.bench import bench_files
-from edge.interleaving import BenchSettings
+from edge.measuring.bench import bench_files
+from edge.measuring.interleaving import BenchSettings
 
 BARE_LOOP = """
 import sys, time

@@ -21,8 +21,8 @@ from record import interleaved_ms, paired_ratio, save
 from tfc.clustering.centroids import kmeans_plus_plus
 from tfc.clustering.layout import LAYER_CHOICES, layout_of
 from tfc.clustering.weights import ClusteredKernels
+from tfc.federated.training_loop import classification_gradients, run_steps
 from tfc.models import MODELS
-from tfc.training import classification_gradients, run_steps
 
 
 def _step(variables: list[tf.Variable], gradients: Any, x: tf.Tensor, y: tf.Tensor) -> Callable[[], Any]:

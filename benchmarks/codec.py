@@ -32,7 +32,7 @@ from record import interleaved_ms, save
 from tfc.codec import message
 from tfc.codec.message_spec import Decoded, HeldModel, Kind, MessageSpec
 from tfc.codec.spec_file import from_json
-from tfc.payload_files import read_round, rounds_in
+from tfc.replay.files import read_round, rounds_in
 
 
 def entropy_bits(symbols: np.ndarray, contexts: np.ndarray) -> float:

@@ -21,12 +21,12 @@ from record import interleaved_ms, paired_ratio, save
 
 from tfc import config, graph_codec
 from tfc.codec.message_spec import HeldModel
-from tfc.experiment import build_ood, load_clients, load_dataset, model_builder
 from tfc.federated.aggregator import ClientPayloads, mean_of_payloads
 from tfc.federated.client_data import client_data, client_data_type
-from tfc.federated.global_model import ModelSpec, held_model
-from tfc.federated.process import build_fedcompress, process_spec
-from tfc.workers import local_worker
+from tfc.federated.model_spec import ModelSpec, held_model
+from tfc.methods.fedcompress import build_fedcompress, process_spec
+from tfc.run.experiment import build_ood, load_clients, load_dataset, model_builder
+from tfc.workers.local import local_worker
 
 
 class Coding:

@@ -18,11 +18,11 @@ from typing import Any
 from record import save
 
 from tfc import config
-from tfc.arms import group, target_accuracy
-from tfc.comparison import mean_table
 from tfc.config import ExperimentConfig
-from tfc.run_folder import FinishedRun, read_run
-from tfc.sweep_file import plan_file
+from tfc.report.seed_groups import group, target_accuracy
+from tfc.report.tables import mean_table
+from tfc.run.folder import FinishedRun, read_run
+from tfc.run.sweep_file import plan_file
 
 
 def essential(experiment: ExperimentConfig) -> ExperimentConfig:

@@ -27,20 +27,20 @@ import numpy as np
 import tensorflow as tf
 from record import save
 
-from edge.bench import bench_files
 from edge.conversion.converter import load_keras_model, quiet_converter, to_int8
 from edge.conversion.variants import export
-from edge.inspection import inspect
-from edge.interleaving import BenchSettings
-from edge.packing import pack, read_model_content
-from edge.patch import make_patch
-from edge.runtime import TfliteModel, find_runtime
-from edge.table_expansion import expand_tables
-from edge.verification import VerifySettings, verify
+from edge.formats.inspection import inspect
+from edge.formats.packing import pack, read_model_content
+from edge.formats.patch import make_patch
+from edge.formats.table_expansion import expand_tables
+from edge.measuring.bench import bench_files
+from edge.measuring.interleaving import BenchSettings
+from edge.running.runtime import TfliteModel, find_runtime
+from edge.running.verification import VerifySettings, verify
 from tfc import config
-from tfc.device_data import write_device_data
-from tfc.payload_files import rounds_in
-from tfc.round_model import write_round_model
+from tfc.replay.files import rounds_in
+from tfc.replay.round_model import write_round_model
+from tfc.run.device_data import write_device_data
 
 VARIANTS = ("f32", "wo8", "int8", "lut", "packed")
 

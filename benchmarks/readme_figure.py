@@ -14,9 +14,9 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from edge.line_chart import Axis, Curve, Layout, line_chart
-from edge.svg import standalone
-from tfc.codec.whole_file import written_whole
+from tfc.base.atomic_write import atomic_write
+from tfc.base.charts.line import Axis, Curve, Layout, line_chart
+from tfc.base.charts.svg import standalone
 
 OUT = Path(__file__).parent.parent / "docs" / "figures" / "accuracy-by-megabytes.svg"
 OURS = "fedcompress"
@@ -107,7 +107,7 @@ def main() -> None:
     low = [name for name, runs in arms(results).items() if max(curve(name, runs, 0).ys) <= options.low]
     if low:
         print(f"not drawn, never above {options.low:g}: {', '.join(low)}")
-    with written_whole(options.out) as temporary:
+    with atomic_write(options.out) as temporary:
         temporary.write_text(draw(results, options.low), encoding="utf-8")
     print(options.out)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from edge.machine import describe_machine
+from tfc.base.machine import describe_machine
 
 RESULTS = Path(__file__).parent / "results"
 

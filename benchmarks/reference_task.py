@@ -19,9 +19,9 @@ from typing import Any
 from record import save
 
 from tfc import config
-from tfc.replay import replay
-from tfc.run_folder import FinishedRun, read_run
-from tfc.simulation import run
+from tfc.replay.replay import replay
+from tfc.run.folder import FinishedRun, read_run
+from tfc.run.loop import run
 
 ARMS: dict[str, list[str]] = {"fedavg": ["method=fedavg"], "fedcompress": []}
 ABLATIONS: dict[str, dict[str, tuple[str, list[str]]]] = {

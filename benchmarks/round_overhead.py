@@ -20,11 +20,11 @@ from record import interleaved_ms, paired_ratio, save
 
 from tfc import config
 from tfc.data.pixels import to_float
-from tfc.experiment import load_clients, load_dataset, model_builder
 from tfc.federated.client_data import client_data, client_data_type
-from tfc.federated.process import build_fedavg
-from tfc.training import shuffled_order
-from tfc.workers import local_worker
+from tfc.federated.training_loop import shuffled_order
+from tfc.methods.fedcompress import build_fedavg
+from tfc.run.experiment import load_clients, load_dataset, model_builder
+from tfc.workers.local import local_worker
 
 
 def plain_loop(model: tf.keras.Model, experiment: config.ExperimentConfig, clients: list[Any]) -> Callable[[], Any]:

@@ -25,7 +25,7 @@ import numpy as np
 import psutil
 from record import save
 
-from tfc.config_keys import CLIENTS_AT_A_TIME
+from tfc.config.keys import CLIENTS_AT_A_TIME
 
 ROWS: list[tuple[int, int, str]] = [
     (10, 10, "resnet8"),
@@ -59,12 +59,12 @@ def status_mb(pid: int, key: str) -> float:
 def measure(clients: int, per_round: int, model: str, method: str, rounds: int, concurrent: int) -> dict[str, Any]:
     """Runs some rounds in this process."""
     from tfc import config
-    from tfc.attempts import sampled_clients
     from tfc.data.partition import Clients, iid
-    from tfc.experiment import build_ood, model_builder
     from tfc.federated.client_data import client_data, client_data_type
-    from tfc.federated.process import METHODS
-    from tfc.workers import local_worker
+    from tfc.methods.fedcompress import METHODS
+    from tfc.run.experiment import build_ood, model_builder
+    from tfc.run.round import sampled_clients
+    from tfc.workers.local import local_worker
 
     size, channels = (96, 3) if model == "mobilenet" else (32, 3)
     experiment = config.from_dict(

@@ -19,11 +19,11 @@ from collections.abc import Callable
 from record import save
 
 from tfc import config
-from tfc.experiment import load_clients, load_dataset, model_builder
 from tfc.federated.client_data import client_data, client_data_type
-from tfc.federated.process import build_fedavg
-from tfc.remote_workers import remote_workers
-from tfc.workers import WorkerProcess
+from tfc.methods.fedcompress import build_fedavg
+from tfc.run.experiment import load_clients, load_dataset, model_builder
+from tfc.workers.local import WorkerProcess
+from tfc.workers.remote import remote_workers
 
 SETUPS: dict[str, list[set[int]]] = {
     "one worker, one core": [{0}],

@@ -8,56 +8,56 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tfc.lazy_names import lazy_names
+from tfc.base.lazy_exports import lazy_names
 
 _PUBLIC = {
     "export": "edge.conversion.variants",
     "prepare": "edge.conversion.clustering",
     "ClusterSettings": "edge.conversion.clustering",
-    "inspect": "edge.inspection",
-    "format_inspection": "edge.inspection",
-    "TfliteView": "edge.tflite_reader",
-    "verify": "edge.verification",
-    "format_verification": "edge.verification",
-    "VerifySettings": "edge.verification",
-    "bench_files": "edge.bench",
-    "BenchSettings": "edge.interleaving",
-    "read_bench": "edge.bench",
-    "format_bench": "edge.bench_table",
-    "format_comparison": "edge.bench_table",
-    "pack": "edge.packing",
-    "unpack": "edge.packing",
-    "make_patch": "edge.patch",
-    "apply_patch": "edge.patch",
-    "TfliteModel": "edge.runtime",
-    "find_runtime": "edge.runtime",
-    "EdgeError": "edge.errors",
+    "inspect": "edge.formats.inspection",
+    "format_inspection": "edge.formats.inspection",
+    "TfliteView": "edge.formats.tflite_reader",
+    "verify": "edge.running.verification",
+    "format_verification": "edge.running.verification",
+    "VerifySettings": "edge.running.verification",
+    "bench_files": "edge.measuring.bench",
+    "BenchSettings": "edge.measuring.interleaving",
+    "read_bench": "edge.measuring.bench",
+    "format_bench": "edge.measuring.bench_table",
+    "format_comparison": "edge.measuring.bench_table",
+    "pack": "edge.formats.packing",
+    "unpack": "edge.formats.packing",
+    "make_patch": "edge.formats.patch",
+    "apply_patch": "edge.formats.patch",
+    "TfliteModel": "edge.running.runtime",
+    "find_runtime": "edge.running.runtime",
+    "EdgeError": "tfc.base.errors",
 }
 """Public names, and the modules that have them: docs/api.md."""
 
 __all__ = [*_PUBLIC]
 
 if TYPE_CHECKING:  # what a type checker and an editor see
-    from edge.bench import bench_files as bench_files
-    from edge.bench import read_bench as read_bench
-    from edge.bench_table import format_bench as format_bench
-    from edge.bench_table import format_comparison as format_comparison
     from edge.conversion.clustering import ClusterSettings as ClusterSettings
     from edge.conversion.clustering import prepare as prepare
     from edge.conversion.variants import export as export
-    from edge.errors import EdgeError as EdgeError
-    from edge.inspection import format_inspection as format_inspection
-    from edge.inspection import inspect as inspect
-    from edge.interleaving import BenchSettings as BenchSettings
-    from edge.packing import pack as pack
-    from edge.packing import unpack as unpack
-    from edge.patch import apply_patch as apply_patch
-    from edge.patch import make_patch as make_patch
-    from edge.runtime import TfliteModel as TfliteModel
-    from edge.runtime import find_runtime as find_runtime
-    from edge.tflite_reader import TfliteView as TfliteView
-    from edge.verification import VerifySettings as VerifySettings
-    from edge.verification import format_verification as format_verification
-    from edge.verification import verify as verify
+    from edge.formats.inspection import format_inspection as format_inspection
+    from edge.formats.inspection import inspect as inspect
+    from edge.formats.packing import pack as pack
+    from edge.formats.packing import unpack as unpack
+    from edge.formats.patch import apply_patch as apply_patch
+    from edge.formats.patch import make_patch as make_patch
+    from edge.formats.tflite_reader import TfliteView as TfliteView
+    from edge.measuring.bench import bench_files as bench_files
+    from edge.measuring.bench import read_bench as read_bench
+    from edge.measuring.bench_table import format_bench as format_bench
+    from edge.measuring.bench_table import format_comparison as format_comparison
+    from edge.measuring.interleaving import BenchSettings as BenchSettings
+    from edge.running.runtime import TfliteModel as TfliteModel
+    from edge.running.runtime import find_runtime as find_runtime
+    from edge.running.verification import VerifySettings as VerifySettings
+    from edge.running.verification import format_verification as format_verification
+    from edge.running.verification import verify as verify
+    from tfc.base.errors import EdgeError as EdgeError
 else:
     __getattr__, __dir__ = lazy_names(__name__, _PUBLIC)

@@ -9,14 +9,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge.errors import EdgeError
-from edge.interpreters import KERNELS
-from edge.runtime import RUNTIMES
-from tfc.codec.whole_file import written_whole
-from tfc.command_line import INTERRUPTED, add_loudness, shows_progress
+from edge.running.interpreters import KERNELS
+from edge.running.runtime import RUNTIMES
+from tfc.base.atomic_write import atomic_write
+from tfc.base.command_line import INTERRUPTED, add_loudness, shows_progress
+from tfc.base.errors import EdgeError
 
 if TYPE_CHECKING:  # a report is not always wanted
-    from edge.bench_report import Profiles
+    from edge.measuring.bench_report import Profiles
 
 _BAR = 30
 
@@ -32,7 +32,7 @@ def _say(what: str) -> None:
 
 
 def _here(options: argparse.Namespace) -> dict[str, Any]:
-    from edge.bench import bench_files
+    from edge.measuring.bench import bench_files
 
     show = shows_progress(options) and not options.verbose
     return bench_files(
@@ -46,7 +46,7 @@ def _here(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _settings(options: argparse.Namespace) -> Any:
-    from edge.interleaving import BenchSettings
+    from edge.measuring.interleaving import BenchSettings
 
     return BenchSettings(
         threads=options.threads,
@@ -58,7 +58,7 @@ def _settings(options: argparse.Namespace) -> Any:
 
 
 def _there(options: argparse.Namespace, host: str) -> dict[str, Any]:
-    from edge.remote import RemoteSettings, bench_on
+    from edge.measuring.remote import RemoteSettings, bench_on
 
     names = ("threads", "kernels", "batch", "min_runs", "min_seconds")
     words = [word for name in names for word in (f"--{name.replace('_', '-')}", str(getattr(options, name)))]
@@ -83,8 +83,8 @@ def _named_for(path: Path, host: str, hosts: Sequence[str]) -> Path:
 
 
 def _write(result: dict[str, Any], options: argparse.Namespace, host: str, profiles: Profiles) -> None:
-    from edge.bench_report import to_html
-    from edge.bench_table import to_csv
+    from edge.measuring.bench_report import to_html
+    from edge.measuring.bench_table import to_csv
 
     texts: tuple[tuple[Path | None, Callable[[], str]], ...] = (
         (options.json, lambda: json.dumps(result, indent=1) + "\n"),
@@ -93,13 +93,13 @@ def _write(result: dict[str, Any], options: argparse.Namespace, host: str, profi
     )
     for path, text in texts:
         if path:
-            with written_whole(_named_for(path, host, options.host)) as temporary:
+            with atomic_write(_named_for(path, host, options.host)) as temporary:
                 temporary.write_text(text(), encoding="utf-8")
 
 
 def _bench(options: argparse.Namespace) -> int:
-    from edge.bench_table import format_bench, format_comparison
-    from edge.operator_profile import format_profile, profile
+    from edge.measuring.bench_table import format_bench, format_comparison
+    from edge.measuring.operator_profile import format_profile, profile
 
     if options.host and options.benchmark_model:
         raise EdgeError("--benchmark-model runs on this machine: not together with --host")
@@ -122,8 +122,8 @@ def _bench(options: argparse.Namespace) -> int:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    from edge.bench import read_bench
-    from edge.bench_table import format_comparison
+    from edge.measuring.bench import read_bench
+    from edge.measuring.bench_table import format_comparison
 
     print(format_comparison([read_bench(path) for path in options.files]))
     return 0

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from edge import bench_commands
-from edge.errors import EdgeError, ModelFileError
-from edge.interpreters import KERNELS
-from edge.runtime import RUNTIMES
-from tfc import __version__
-from tfc.codec.whole_file import written_whole
-from tfc.command_line import Commands, add_loudness, exit_code, shows_progress
+from edge.running.interpreters import KERNELS
+from edge.running.runtime import RUNTIMES
+from tfc.base.atomic_write import atomic_write
+from tfc.base.command_line import Commands, add_loudness, exit_code, shows_progress
+from tfc.base.errors import EdgeError, ModelFileError
+from tfc.base.version import __version__
 
 Result = TypeVar("Result")
 
@@ -34,7 +34,7 @@ def _export(options: argparse.Namespace) -> int:
         raise EdgeError(
             f"export needs TensorFlow ({error}): run 'pip install --no-deps -r requirements.txt' on a workstation"
         ) from error
-    from edge.files import read_examples
+    from edge.running.data_files import read_examples
 
     settings = ClusterSettings(options.clusters, options.cqat, options.epochs, options.learning_rate)
     train: Path | None = options.train
@@ -53,7 +53,7 @@ def _export(options: argparse.Namespace) -> int:
 
 
 def _inspect(options: argparse.Namespace) -> int:
-    from edge.inspection import format_inspection, inspect
+    from edge.formats.inspection import format_inspection, inspect
 
     found = [inspect(path) for path in options.files]
     text = json.dumps(found[0] if len(found) == 1 else found, indent=1)
@@ -62,13 +62,13 @@ def _inspect(options: argparse.Namespace) -> int:
         return 0
     print("\n\n".join(map(format_inspection, found)))
     if options.json:
-        with written_whole(options.json) as temporary:
+        with atomic_write(options.json) as temporary:
             temporary.write_text(text + "\n", encoding="utf-8")
     return 0
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from edge.verification import VerifySettings, format_verification, verify
+    from edge.running.verification import VerifySettings, format_verification, verify
 
     settings = VerifySettings(
         options.runtime,
@@ -84,14 +84,14 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    from edge.doctor import examine, format_findings
+    from edge.measuring.doctor import examine, format_findings
 
     print(format_findings(examine()))
     return 0
 
 
 def _write(path: Path, content: bytes, was: str) -> None:
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(content)
     print(f"{path}  {len(content):,} bytes, {was}")
 
@@ -104,7 +104,7 @@ def _in_file(path: Path, work: Callable[[], Result]) -> Result:
 
 
 def _pack(options: argparse.Namespace) -> int:
-    from edge.packing import SUFFIX, pack, read_bytes
+    from edge.formats.packing import SUFFIX, pack, read_bytes
 
     out = options.out or options.file.with_name(options.file.name + SUFFIX)
     content = read_bytes(options.file)
@@ -114,7 +114,7 @@ def _pack(options: argparse.Namespace) -> int:
 
 
 def _unpack(options: argparse.Namespace) -> int:
-    from edge.packing import SUFFIX, read_bytes, unpack
+    from edge.formats.packing import SUFFIX, read_bytes, unpack
 
     if options.out is None and options.file.suffix != SUFFIX:
         raise EdgeError(f"{options.file}: its name does not end with {SUFFIX}; name the result with --out FILE")
@@ -126,9 +126,9 @@ def _unpack(options: argparse.Namespace) -> int:
 
 
 def _patch_make(options: argparse.Namespace) -> int:
-    from edge.packing import read_model_content
-    from edge.patch import make_patch
-    from edge.tflite_reader import TfliteView
+    from edge.formats.packing import read_model_content
+    from edge.formats.patch import make_patch
+    from edge.formats.tflite_reader import TfliteView
 
     old, new = read_model_content(options.old), read_model_content(options.new)
     _in_file(options.old, lambda: TfliteView(old))
@@ -138,8 +138,8 @@ def _patch_make(options: argparse.Namespace) -> int:
 
 
 def _patch_apply(options: argparse.Namespace) -> int:
-    from edge.packing import read_bytes, read_model_content
-    from edge.patch import apply_patch
+    from edge.formats.packing import read_bytes, read_model_content
+    from edge.formats.patch import apply_patch
 
     old, patch = read_model_content(options.old), read_bytes(options.patch)
     new = _in_file(options.patch, lambda: apply_patch(old, patch))

@@ -17,7 +17,7 @@ if os.environ.get("CI"):
 @pytest.fixture(scope="session")
 def worker():
     """TFF's worker process, as the default context of the session."""
-    from tfc.workers import local_worker
+    from tfc.workers.local import local_worker
 
     with local_worker() as process:
         yield process
@@ -68,7 +68,7 @@ def plain(worker):
     """The tiny model without clustered kernels."""
     from tiny_federation import model_fn
 
-    from tfc.federated.global_model import ModelSpec
+    from tfc.federated.model_spec import ModelSpec
 
     return ModelSpec.of(model_fn, "none", 1, from_seed=False)
 
@@ -78,6 +78,6 @@ def clustered(worker, request):
     """The tiny model with clustered convolutions, once per kind of uplink."""
     from tiny_federation import MAX_CLUSTERS, model_fn
 
-    from tfc.federated.global_model import ModelSpec
+    from tfc.federated.model_spec import ModelSpec
 
     return ModelSpec.of(model_fn, "conv", MAX_CLUSTERS, uplink_mode=request.param)

@@ -12,8 +12,8 @@ from programs import in_a_terminal
 
 import edge.cli
 import tfc.cli
-from tfc.command_line import SHELLS, exit_code
-from tfc.errors import RunInterruptedError, TfcError
+from tfc.base.command_line import SHELLS, exit_code
+from tfc.base.errors import RunInterruptedError, TfcError
 
 PROGRAMS = {"tfc": tfc.cli, "edge": edge.cli}
 

@@ -66,7 +66,7 @@ def test_the_wheel_holds_the_packages_and_says_what_it_is(built):
         if path.is_file() and "__pycache__" not in path.parts
     }  # fmt: skip
     assert {name for name in names if ".dist-info/" not in name} == tracked
-    assert {"tfc/py.typed", "edge/py.typed", "tfc/presets/demo.toml", "tfc/report.html.jinja"} <= names
+    assert {"tfc/py.typed", "edge/py.typed", "tfc/presets/demo.toml", "tfc/report/page.html.jinja"} <= names
     assert metadata["License-Expression"] == "Apache-2.0" and metadata["License-File"] == "LICENSE"
     assert f"{information}/licenses/LICENSE" in names
     assert set(metadata.get_all("Provides-Extra")) == {"litert", "tflite", "completion"}

@@ -39,7 +39,7 @@ def steps(path):
 def template(worker, tiny_settings, tmp_path_factory):
     """A tiny recorded run."""
     from tfc import config
-    from tfc.simulation import run
+    from tfc.run.loop import run
 
     folder = tmp_path_factory.mktemp("template") / "run"
     run(config.load("demo", [*tiny_settings, "rounds=2"]), folder, progress=False, record_payloads=True)
@@ -49,9 +49,9 @@ def template(worker, tiny_settings, tmp_path_factory):
 @pytest.fixture(scope="module")
 def files(template, tmp_path_factory):
     """The files that documents speak of, by the names that they have there."""
-    from edge.bench import bench_files
     from edge.conversion.variants import export
-    from edge.interleaving import BenchSettings
+    from edge.measuring.bench import bench_files
+    from edge.measuring.interleaving import BenchSettings
 
     folder = tmp_path_factory.mktemp("files")
     model = plain()
@@ -79,10 +79,10 @@ def type_command(command, template, monkeypatch):
     """Runs one command as its program would; returns the exit code."""
     from edge.cli import build_parser as edge_parser
     from edge.cli import main as edge
-    from tfc import simulation
     from tfc.cli import build_parser as tfc_parser
     from tfc.cli import main as tfc
-    from tfc.run_folder import read_run
+    from tfc.run import loop as simulation
+    from tfc.run.folder import read_run
 
     program, *words = (
         name

@@ -79,7 +79,7 @@ DATA = '''
 import numpy as np
 
 from tfc.data.dataset import Dataset
-from tfc.errors import DataError
+from tfc.base.errors import DataError
 
 
 def stripes(data_dir, config):
@@ -124,7 +124,7 @@ def test_a_new_method_model_and_data_set_make_a_run(source):
 
     federated, config = source / "tfc" / "federated", source / "tfc" / "config_keys.py"
     (source / "tfc" / "update_codecs" / "signs.py").write_text(SIGNS.lstrip())
-    imports = "from tfc.update_codecs.rotated import Rotated\n"
+    imports = "from tfc.methods.eden import Rotated\n"
     replace(federated / "coded_process.py", imports, imports + "from tfc.update_codecs.signs import Signs\n")
     replace(federated / "coded_process.py", "\ndef build_coded(", SPEC)
     replace(federated / "process.py", "fedzip_spec, stc_spec", "fedzip_spec, signsgd_spec, stc_spec")

@@ -47,7 +47,8 @@ def test_the_base_dependency_is_numpy_alone():
 
 
 @pytest.mark.parametrize(
-    "package", ["tfc", "edge", "tfc.cli", "edge.cli", "edge.bench", "edge.runtime", "tfc.codec.message"]
+    "package",
+    ["tfc", "edge", "tfc.cli", "edge.cli", "edge.measuring.bench", "edge.running.runtime", "tfc.codec.message"],
 )
 def test_importing_starts_neither_tensorflow_nor_an_interpreter(package):
     heavy = ("tensorflow", "ai_edge_litert", "tensorflow_federated")

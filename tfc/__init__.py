@@ -7,43 +7,43 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tfc.lazy_names import lazy_names
-
-__version__ = "0.1.0"
+from tfc.base.lazy_exports import lazy_names
+from tfc.base.version import __version__ as __version__
 
 _PUBLIC = {
-    "METHODS": "tfc.federated.process",
-    "build_aggregated": "tfc.federated.aggregated_process",
-    "build_fedavg": "tfc.federated.process",
-    "build_fedcompress": "tfc.federated.process",
+    "METHODS": "tfc.methods.fedcompress",
+    "build_aggregated": "tfc.methods.tff_aggregators",
+    "build_fedavg": "tfc.methods.fedcompress",
+    "build_fedcompress": "tfc.methods.fedcompress",
     "client_data": "tfc.federated.client_data",
     "client_data_type": "tfc.federated.client_data",
     "ClientExamples": "tfc.data.partition",
-    "local_worker": "tfc.workers",
-    "load": "tfc.config",
-    "load_dataset": "tfc.experiment",
+    "local_worker": "tfc.workers.local",
+    "load": "tfc.config.loading",
+    "load_dataset": "tfc.run.experiment",
     "procedural_images": "tfc.data.ood",
-    "run": "tfc.simulation",
-    "read_run": "tfc.run_folder",
-    "accuracy_per_megabyte": "tfc.figures",
-    "clusters_and_quality": "tfc.figures",
+    "run": "tfc.run.loop",
+    "read_run": "tfc.run.folder",
+    "accuracy_per_megabyte": "tfc.report.figures",
+    "clusters_and_quality": "tfc.report.figures",
     "encode": "tfc.codec.message",
     "decode": "tfc.codec.message",
     "Message": "tfc.codec.message_spec",
     "MessageSpec": "tfc.codec.message_spec",
     "HeldModel": "tfc.codec.message_spec",
     "Palette": "tfc.codec.palette",
-    "CodecError": "tfc.codec.message_spec",
-    "TfcError": "tfc.errors",
+    "CodecError": "tfc.base.errors",
+    "TfcError": "tfc.base.errors",
 }
 """Public names, and the modules that have them: docs/api.md."""
 
 __all__ = [*_PUBLIC, "__version__"]
 
 if TYPE_CHECKING:  # what a type checker and an editor see
+    from tfc.base.errors import CodecError as CodecError
+    from tfc.base.errors import TfcError as TfcError
     from tfc.codec.message import decode as decode
     from tfc.codec.message import encode as encode
-    from tfc.codec.message_spec import CodecError as CodecError
     from tfc.codec.message_spec import HeldModel as HeldModel
     from tfc.codec.message_spec import Message as Message
     from tfc.codec.message_spec import MessageSpec as MessageSpec
@@ -51,18 +51,17 @@ if TYPE_CHECKING:  # what a type checker and an editor see
     from tfc.config import load as load
     from tfc.data.ood import procedural_images as procedural_images
     from tfc.data.partition import ClientExamples as ClientExamples
-    from tfc.errors import TfcError as TfcError
-    from tfc.experiment import load_dataset as load_dataset
-    from tfc.federated.aggregated_process import build_aggregated as build_aggregated
     from tfc.federated.client_data import client_data as client_data
     from tfc.federated.client_data import client_data_type as client_data_type
-    from tfc.federated.process import METHODS as METHODS
-    from tfc.federated.process import build_fedavg as build_fedavg
-    from tfc.federated.process import build_fedcompress as build_fedcompress
-    from tfc.figures import accuracy_per_megabyte as accuracy_per_megabyte
-    from tfc.figures import clusters_and_quality as clusters_and_quality
-    from tfc.run_folder import read_run as read_run
-    from tfc.simulation import run as run
-    from tfc.workers import local_worker as local_worker
+    from tfc.methods.fedcompress import METHODS as METHODS
+    from tfc.methods.fedcompress import build_fedavg as build_fedavg
+    from tfc.methods.fedcompress import build_fedcompress as build_fedcompress
+    from tfc.methods.tff_aggregators import build_aggregated as build_aggregated
+    from tfc.report.figures import accuracy_per_megabyte as accuracy_per_megabyte
+    from tfc.report.figures import clusters_and_quality as clusters_and_quality
+    from tfc.run.experiment import load_dataset as load_dataset
+    from tfc.run.folder import read_run as read_run
+    from tfc.run.loop import run as run
+    from tfc.workers.local import local_worker as local_worker
 else:
     __getattr__, __dir__ = lazy_names(__name__, _PUBLIC)

@@ -10,9 +10,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tfc import __version__
-from tfc.command_line import Commands, add_loudness, exit_code, shows_progress
-from tfc.errors import RunError, TfcError
+from tfc.base.command_line import Commands, add_loudness, exit_code, shows_progress
+from tfc.base.errors import RunError, TfcError
+from tfc.base.version import __version__
 
 _NEEDS_WORKSTATION = ("tensorflow", "tensorflow_federated", "tensorflow_model_optimization")
 _VERBOSE = "show what goes to runs' logs, a line per round"
@@ -33,10 +33,10 @@ def _run(options: argparse.Namespace) -> int:
 
     experiment = config.load(options.experiment, options.set)
     _require_workstation()
-    from tfc.comparison import comparison_table
-    from tfc.remote_workers import worker_addresses
-    from tfc.run_log import console_log
-    from tfc.simulation import run
+    from tfc.report.tables import comparison_table
+    from tfc.run.log import console_log
+    from tfc.run.loop import run
+    from tfc.workers.remote import worker_addresses
 
     name = f"{Path(options.experiment).stem}-{experiment.method}-seed{experiment.seed}"
     out = options.out or Path("runs") / name
@@ -56,22 +56,22 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _status(options: argparse.Namespace) -> int:
-    from tfc.run_status import describe_status, read_status
+    from tfc.run.status import describe_status, read_status
 
     print(describe_status(read_status(options.run)))
     return 0
 
 
 def _worker(options: argparse.Namespace) -> int:
-    from tfc.worker_command import serve
+    from tfc.workers.serve import serve
 
     serve(options.listen, options.port)
     return 0
 
 
 def _replay(options: argparse.Namespace) -> int:
-    from tfc.comparison import replay_table
-    from tfc.replay import replay
+    from tfc.replay.replay import replay
+    from tfc.report.tables import replay_table
 
     if (options.round is None) != (options.model is None):
         raise RunError("--round and --model belong together")
@@ -86,7 +86,7 @@ def _replay(options: argparse.Namespace) -> int:
     )
     if options.model:
         _require_workstation()
-        from tfc.round_model import write_round_model
+        from tfc.replay.round_model import write_round_model
 
         write_round_model(options.run, options.round, options.model)
         print(f"{options.model}: what clients were sent in round {options.round}")
@@ -109,9 +109,9 @@ def _presets(options: argparse.Namespace) -> int:
 
 
 def _sweep(options: argparse.Namespace) -> int:
-    from tfc.errors import ConfigError
-    from tfc.sweep import parse_axis, plan, run_all
-    from tfc.sweep_file import is_sweep_file, plan_file
+    from tfc.base.errors import ConfigError
+    from tfc.run.sweep import parse_axis, plan, run_all
+    from tfc.run.sweep_file import is_sweep_file, plan_file
 
     if is_sweep_file(options.experiment):
         if options.methods or options.seeds or options.vary:
@@ -128,8 +128,8 @@ def _sweep(options: argparse.Namespace) -> int:
         print("\n".join(planned.name for planned in runs))
         return 0
     _require_workstation()
-    from tfc.comparison import comparison_table, mean_table
-    from tfc.run_log import console_log
+    from tfc.report.tables import comparison_table, mean_table
+    from tfc.run.log import console_log
 
     with console_log(logging.INFO if options.verbose else logging.WARNING):
         finished = run_all(runs, options.out, progress=shows_progress(options))
@@ -140,10 +140,10 @@ def _sweep(options: argparse.Namespace) -> int:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    from tfc.codec.whole_file import written_whole
-    from tfc.comparison import comparison_table, mean_table
-    from tfc.report import latency_table, read_bench, write_report
-    from tfc.run_folder import read_runs
+    from tfc.base.atomic_write import atomic_write
+    from tfc.report.page import latency_table, read_bench, write_report
+    from tfc.report.tables import comparison_table, mean_table
+    from tfc.run.folder import read_runs
 
     runs = read_runs(options.runs)
     bench = read_bench(options.bench) if options.bench else None
@@ -153,7 +153,7 @@ def _compare(options: argparse.Namespace) -> int:
         print(f"\n{means.to_markdown()}\n{means.note}")
     for path, text in ((options.csv, means.to_csv()), (options.latex, means.to_latex())):
         if path:
-            with written_whole(path) as temporary:
+            with atomic_write(path) as temporary:
                 temporary.write_text(text, encoding="utf-8")
     if bench:
         print("\n" + latency_table(bench).to_markdown())
@@ -161,7 +161,7 @@ def _compare(options: argparse.Namespace) -> int:
         write_report(runs, bench, options.html)
         print(f"\nreport: {options.html.resolve()}")
     if options.figures:
-        from tfc.figures import save_figures
+        from tfc.report.figures import save_figures
 
         print("\n".join(map(str, save_figures(runs, options.figures))))
     return 0
@@ -172,7 +172,7 @@ def _data(options: argparse.Namespace) -> int:
 
     experiment = config.load(options.experiment, options.set)
     _require_workstation()
-    from tfc.device_data import write_device_data
+    from tfc.run.device_data import write_device_data
 
     for path in write_device_data(experiment, options.out, options.calibration_examples):
         print(path)

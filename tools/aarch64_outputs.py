@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from edge.interpreters import KERNELS
-from edge.machine import describe_machine
-from edge.runtime import RUNTIMES
+from edge.running.interpreters import KERNELS
+from edge.running.runtime import RUNTIMES
+from tfc.base.machine import describe_machine
 
 _SCRIPT = Path(__file__).with_name("raw_outputs.py")
 LINUX_RUNTIMES = [name for name, runtime in RUNTIMES.items() if runtime.automatic]

@@ -18,7 +18,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from edge.remote import build_wheel
+from edge.measuring.remote import build_wheel
 
 SUITE = "bookworm"
 MIRROR = "http://deb.debian.org/debian"

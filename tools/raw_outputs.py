@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from edge.errors import ModelFileError
-from edge.interpreters import InterpreterOptions
-from edge.runtime import TfliteModel, find_runtime
+from edge.running.interpreters import InterpreterOptions
+from edge.running.runtime import TfliteModel, find_runtime
+from tfc.base.errors import ModelFileError
 
 
 def raw_outputs(path: Path, runtime: str, kernels: str, count: int) -> np.ndarray:
@@ -23,8 +23,8 @@ def raw_outputs(path: Path, runtime: str, kernels: str, count: int) -> np.ndarra
 
     Args:
         path: A model file.
-        runtime: A key of `edge.runtime.RUNTIMES`.
-        kernels: A key of `edge.interpreters.KERNELS`.
+        runtime: A key of `edge.running.runtime.RUNTIMES`.
+        kernels: A key of `edge.running.interpreters.KERNELS`.
         count: How many inputs.
     """
     model = TfliteModel(path, find_runtime(runtime), InterpreterOptions(kernels=kernels))

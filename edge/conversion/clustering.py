@@ -14,7 +14,7 @@ import tensorflow_model_optimization as tfmot
 from tqdm import tqdm
 
 from edge.conversion.keras_kernels import MAX_PALETTE
-from edge.errors import EdgeError
+from tfc.base.errors import EdgeError
 
 CLUSTERED_LAYERS = (tf.keras.layers.Conv2D, tf.keras.layers.Dense)
 """Layers whose kernels are clustered; depthwise kernels are small and suffer most."""

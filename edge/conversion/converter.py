@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from edge.errors import ModelFileError
+from tfc.base.errors import ModelFileError
 
 
 @contextlib.contextmanager

@@ -18,8 +18,8 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from edge.errors import ModelFileError
-from edge.kernel_operators import KERNEL_OPERATORS
+from edge.formats.kernel_operators import KERNEL_OPERATORS
+from tfc.base.errors import ModelFileError
 
 TENSOR_TYPES: dict[int, type[np.generic]] = {
     schema.TensorType.FLOAT32: np.float32,

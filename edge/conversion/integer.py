@@ -9,7 +9,7 @@ import numpy as np
 from edge.conversion.flatbuffer import FlatbufferModel, KernelUse
 from edge.conversion.keras_kernels import FoldedKernel
 from edge.conversion.palette_codes import CodedKernel, least_scales, palette_codes
-from edge.errors import ModelFileError
+from tfc.base.errors import ModelFileError
 
 _VANISHING = 1e-4
 _SAME_FACTOR = 1e-3

@@ -10,7 +10,7 @@ import numpy as np
 
 from edge.conversion.flatbuffer import FlatbufferModel
 from edge.conversion.keras_kernels import channels_last
-from edge.lookup_table import DECODE_OPERATOR, LookUpTables, pack_indices
+from edge.formats.lookup_table import DECODE_OPERATOR, LookUpTables, pack_indices
 
 _OVERHEAD_BYTES = 320
 """What two more tensors, their buffers and an operator cost in a .tflite file."""

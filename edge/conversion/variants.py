@@ -17,11 +17,11 @@ from edge.conversion.integer import to_palettized_int8
 from edge.conversion.keras_kernels import FoldedKernel, kernels_of, match
 from edge.conversion.lookup_table import to_look_up_tables
 from edge.conversion.weight_only import to_weight_only
-from edge.errors import EdgeError, ModelFileError
-from edge.files import read_inputs
-from edge.packing import SUFFIX as PACKED_SUFFIX
-from edge.packing import pack
-from tfc.codec.whole_file import written_whole
+from edge.formats.packing import SUFFIX as PACKED_SUFFIX
+from edge.formats.packing import pack
+from edge.running.data_files import read_inputs
+from tfc.base.atomic_write import atomic_write
+from tfc.base.errors import EdgeError, ModelFileError
 
 _LOG = logging.getLogger(__name__)
 
@@ -192,6 +192,6 @@ def export(
             files[f"{variant}.{PACKED}"] = path.with_name(path.name + PACKED_SUFFIX), pack(content)
     lost = conversion.lost_palettes if set(plain) != {"f32"} else {}
     for path, content in files.values():
-        with written_whole(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_bytes(content)
     return Exported({variant: path for variant, (path, _) in files.items()}, lost)

@@ -5,7 +5,7 @@ import pytest
 from palettized_models import SHAPE, plain
 
 from edge.conversion.variants import export
-from edge.remote import build_wheel
+from edge.measuring.remote import build_wheel
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ import pytest
 from palettized_models import CLUSTERS, SHAPE, plain
 
 from edge.cli import main
-from edge.inspection import inspect
+from edge.formats.inspection import inspect
 
 
 def lines_of(capsys):

@@ -17,16 +17,16 @@ import psutil
 import pytest
 import tensorflow as tf
 
-from edge.bench import bench_files, float_reference
 from edge.cli import main
 from edge.conversion.flatbuffer import FlatbufferModel
 from edge.conversion.variants import export
-from edge.errors import DataFileError, EdgeError, ModelFileError, RuntimeMissingError
-from edge.files import read_examples
-from edge.interleaving import BenchSettings, interleaved_latencies, paired_speedup, speedup_interval
-from edge.interpreters import InterpreterOptions
-from edge.measured_process import MeasuredProcess
-from edge.runtime import RUNTIMES, TfliteModel, find_runtime
+from edge.measuring.bench import bench_files, float_reference
+from edge.measuring.interleaving import BenchSettings, interleaved_latencies, paired_speedup, speedup_interval
+from edge.measuring.measured_process import MeasuredProcess
+from edge.running.data_files import read_examples
+from edge.running.interpreters import InterpreterOptions
+from edge.running.runtime import RUNTIMES, TfliteModel, find_runtime
+from tfc.base.errors import DataFileError, EdgeError, ModelFileError, RuntimeMissingError
 
 SHAPE = (8, 8, 1)
 QUICK = BenchSettings(min_runs=20, min_seconds=0.0, slices=5)
@@ -300,7 +300,7 @@ def test_an_old_interpreter_with_numpy_2_is_refused_before_it_crashes(monkeypatc
 
 
 def test_no_interpreter_at_all(monkeypatch):
-    monkeypatch.setattr("edge.runtime.Runtime.is_installed", lambda self: False)
+    monkeypatch.setattr("edge.running.runtime.Runtime.is_installed", lambda self: False)
     with pytest.raises(
         RuntimeMissingError, match=r"no TFLite interpreter is installed: pip install 'fedcompress\[litert\]'"
     ):

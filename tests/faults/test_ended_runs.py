@@ -10,7 +10,7 @@ import time
 import pytest
 import tensorflow as tf
 
-from tfc.replay import replay
+from tfc.replay.replay import replay
 
 MORE = ["method=fedavg", "rounds=4", "clients_per_round=2", "data.num_clients=4"]
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from tiny_federation import DATA_TYPE, assert_equal, examples, model_fn, settings
 
-from tfc.attempts import play_round, sampled_clients
-from tfc.errors import RunError
+from tfc.base.errors import RunError
+from tfc.federated.broadcast_tracker import DownlinkLedger
 from tfc.federated.client_data import ClientFlags, client_data
-from tfc.federated.ledger import DownlinkLedger
-from tfc.federated.process import METHODS
+from tfc.methods.fedcompress import METHODS
+from tfc.run.round import play_round, sampled_clients
 
 CLIENTS = [examples(seed, 16) for seed in range(4)]
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from programs import needs_root, program
 
-from tfc.checkpoints import Checkpoint, latest_checkpoint, write_checkpoint
-from tfc.errors import RunError
-from tfc.federated.ledger import DownlinkLedger
-from tfc.run_folder import RoundMetrics, RunFolder, writing
+from tfc.base.errors import RunError
+from tfc.federated.broadcast_tracker import DownlinkLedger
+from tfc.run.checkpoints import Checkpoint, latest_checkpoint, write_checkpoint
+from tfc.run.folder import RoundMetrics, RunFolder, writing
 
 ROW = RoundMetrics(1, 0.5, 1.0, 0, 0.0, 10, 20, 0, 0.0, 2, 0, 1.0)
 

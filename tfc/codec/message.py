@@ -14,13 +14,13 @@ import zlib
 
 import numpy as np
 
+from tfc.base.errors import CodecError
 from tfc.codec import contexts, differences, rans, seed_model, tables
 from tfc.codec.message_spec import (
     FORMAT_VERSION,
     HEADER_BYTES,
     MAGIC,
     MOVES,
-    CodecError,
     Decoded,
     HeldModel,
     Kind,

@@ -35,10 +35,6 @@ class Kind(enum.IntEnum):
     """A number from which both ends compute the same initial model."""
 
 
-class CodecError(ValueError):
-    """Bytes that are no message of the expected form; says what is wrong and at which byte."""
-
-
 @dataclass(frozen=True)
 class InitialValue:
     """Where a parameter starts.

@@ -7,17 +7,9 @@ import zlib
 
 import numpy as np
 
+from tfc.base.errors import CodecError
 from tfc.codec import differences
-from tfc.codec.message_spec import (
-    FORMAT_VERSION,
-    HEADER_BYTES,
-    MAGIC,
-    TRAILER_BYTES,
-    CodecError,
-    HeldModel,
-    Kind,
-    MessageSpec,
-)
+from tfc.codec.message_spec import FORMAT_VERSION, HEADER_BYTES, MAGIC, TRAILER_BYTES, HeldModel, Kind, MessageSpec
 
 
 def held_checksum(held: HeldModel) -> int:

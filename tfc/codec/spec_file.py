@@ -6,7 +6,8 @@ import dataclasses
 import json
 from typing import Any
 
-from tfc.codec.message_spec import CodecError, InitialValue, Kind, MessageSpec
+from tfc.base.errors import CodecError
+from tfc.codec.message_spec import InitialValue, Kind, MessageSpec
 
 
 def to_json(downlink: MessageSpec, uplink: MessageSpec) -> str:

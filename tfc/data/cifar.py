@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from tfc.base.errors import DataError
 from tfc.data.dataset import Dataset, checked_dataset
-from tfc.errors import DataError
 
 _HOME = "https://www.cs.toronto.edu/~kriz/cifar.html"
 _SIDE = 32

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tfc.errors import DataError
+from tfc.base.errors import DataError
 
 IMAGE, LOG_MEL = "image", "log-mel"
 

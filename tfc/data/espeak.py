@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from tfc.base.errors import DataError
 from tfc.data.waveforms import read_waveform
-from tfc.errors import DataError
 
 PROGRAM = "espeak-ng"
 

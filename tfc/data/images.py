@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tfc.codec.npz import NpzError, read_arrays
+from tfc.base.errors import DataError, NpzError
+from tfc.base.npz import read_arrays
 from tfc.data.dataset import Dataset, checked_dataset
-from tfc.errors import DataError
 
 
 def mnist5k(data_dir: Path | None = None) -> Dataset:

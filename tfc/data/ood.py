@@ -7,8 +7,8 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from tfc.base.errors import DataError
 from tfc.data.pixels import to_float
-from tfc.errors import DataError
 from tfc.seeds import Purpose, stateless
 
 OodFn = Callable[[], tf.data.Dataset]

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from tfc.base.errors import DataError
 from tfc.data.log_mel import BINS, SAMPLE_RATE, log_mel, num_samples
 from tfc.data.ood import OodFn
 from tfc.data.waveforms import SUFFIXES, features_of_files, waveform_files
-from tfc.errors import DataError
 from tfc.seeds import Purpose, stateless
 
 _CLIPS_OF_GENERATOR = 50

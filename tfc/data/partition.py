@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from tfc.base.errors import DataError
 from tfc.config import DataConfig
 from tfc.data.skew import by_owner, by_quantity, dirichlet
-from tfc.errors import DataError
 from tfc.seeds import Purpose, generator
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tfc.errors import DataError
+from tfc.base.errors import DataError
 from tfc.seeds import Purpose, generator
 
 _TRIES = 100

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from tfc.base.errors import DataError
 from tfc.config import DataConfig
 from tfc.data.dataset import LOG_MEL, Dataset
 from tfc.data.log_mel import features
 from tfc.data.waveforms import clip_length, features_of_files, read_waveform, to_int16
-from tfc.errors import DataError
 from tfc.seeds import Purpose, generator
 
 _HOME = "https://www.tensorflow.org/datasets/catalog/speech_commands"

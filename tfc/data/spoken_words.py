@@ -17,15 +17,15 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from tfc.codec.npz import NpzError, read_arrays
-from tfc.codec.whole_file import written_whole
+from tfc.base.atomic_write import atomic_write
+from tfc.base.errors import DataError, NpzError
+from tfc.base.npz import read_arrays
 from tfc.config import DataConfig
 from tfc.data.dataset import LOG_MEL, Dataset
 from tfc.data.espeak import Voice, check_installed, speak
 from tfc.data.log_mel import SAMPLE_RATE, features
 from tfc.data.speech_commands import TEN_WORDS
 from tfc.data.waveforms import clip_length, of_length, to_int16
-from tfc.errors import DataError
 from tfc.seeds import Purpose, generator
 
 ACCENTS = ("en-us", "en-gb", "en-gb-scotland", "en-gb-x-rp", "en-gb-x-gbclan", "en-gb-x-gbcwmd", "en-029")
@@ -157,7 +157,7 @@ def spoken_words(data_dir: Path | None, data: DataConfig) -> Dataset:
         arrays = {f"{name}_train": array for name, array in train.items()}
         arrays |= {f"{name}_test": array for name, array in test.items()}
         try:
-            with written_whole(path) as temporary, temporary.open("wb") as file:
+            with atomic_write(path) as temporary, temporary.open("wb") as file:
                 np.savez(file, **arrays)
         except OSError as error:
             raise DataError(f"{path}: cannot be written: {error.strerror or error}") from error

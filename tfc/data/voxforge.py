@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
+from tfc.base.errors import DataError
 from tfc.config import DataConfig
 from tfc.data.dataset import LOG_MEL, Dataset
 from tfc.data.log_mel import features
 from tfc.data.waveforms import SUFFIXES, clip_length, of_length, read_waveform, waveform_files
-from tfc.errors import DataError
 from tfc.seeds import Purpose, generator
 
 _HOME = "https://www.voxforge.org"

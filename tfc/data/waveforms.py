@@ -12,8 +12,8 @@ from typing import IO
 import numpy as np
 from scipy.signal import resample_poly
 
+from tfc.base.errors import DataError
 from tfc.data.log_mel import FRAME_LENGTH, SAMPLE_RATE, features
-from tfc.errors import DataError
 
 SUFFIXES = (".wav", ".flac")
 """Endings of files that `read_waveform` reads."""

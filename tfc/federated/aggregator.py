@@ -12,7 +12,7 @@ import tensorflow_federated as tff
 
 from tfc import graph_codec
 from tfc.codec.message_spec import HeldModel
-from tfc.federated.global_model import PAYLOAD_TYPE, ModelSpec, dequantized_kernels
+from tfc.federated.model_spec import PAYLOAD_TYPE, ModelSpec, dequantized_kernels
 
 
 class ClientPayloads(NamedTuple):

@@ -13,9 +13,8 @@ from tfc.codec.palette import Palette
 from tfc.config import TrainingConfig
 from tfc.data.augmentation import augmentation_of_steps
 from tfc.federated.client_data import first_context
-from tfc.federated.clustered_phase import CLUSTERED_PHASES
-from tfc.federated.global_model import PAYLOAD_TYPE, ModelSpec, assign, held_model, read_weights
-from tfc.federated.local_round import (
+from tfc.federated.clustered_training import CLUSTERED_PHASES
+from tfc.federated.local_training import (
     arrival,
     embedding_model,
     local_examples,
@@ -23,8 +22,9 @@ from tfc.federated.local_round import (
     self_test,
     train_plainly,
 )
+from tfc.federated.model_spec import PAYLOAD_TYPE, ModelSpec, assign, held_model, read_weights
 from tfc.federated.templates import stateless_client_work
-from tfc.training import classification_gradients, run_steps
+from tfc.federated.training_loop import classification_gradients, run_steps
 
 
 def build_client_update(

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
-from tfc.federated.global_model import ModelSpec
+from tfc.federated.model_spec import ModelSpec
 
 
 def build_distributor(spec: ModelSpec) -> tff.learning.templates.DistributionProcess:
@@ -19,7 +19,8 @@ def build_distributor(spec: ModelSpec) -> tff.learning.templates.DistributionPro
     measurements=<downlink_bytes=int64,clients=int32,payload_bytes=int64,key_frame_bytes=int64>@SERVER>)`. The base
     stands for the client's own memory of the broadcast before: it is handed over beside the payload and not counted.
     `downlink_bytes` counts every client's copy of the payload. Where clients are sampled some would need more than the
-    payload: the broadcasts that they missed, or the key frame. `tfc.federated.ledger` charges that from the lengths.
+    payload: the broadcasts that they missed, or the key frame. `tfc.federated.broadcast_tracker` charges that from
+    the lengths.
 
     Args:
         spec: The model.

@@ -8,18 +8,17 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 import tensorflow_federated as tff
 
-from tfc.clustering import controller
+from tfc.clustering import controller, rate_controller
 from tfc.clustering.centroids import grow, kmeans_plus_plus, lloyd, nearest_centroid
 from tfc.clustering.controller import ControllerState
+from tfc.clustering.rate_controller import RateState
 from tfc.clustering.weights import ClusteredKernels
 from tfc.codec.message_spec import HeldModel
 from tfc.codec.palette import Palette
 from tfc.config import ClusteringConfig, CommunicationConfig, ServerConfig
 from tfc.data.ood import OodFn
-from tfc.distillation import distill
-from tfc.federated import rate_controller
 from tfc.federated.aggregator import PAYLOADS_TYPE, Aggregate, ClientPayloads, mean_of_payloads
-from tfc.federated.global_model import (
+from tfc.federated.model_spec import (
     CLIENT_SCALARS,
     Broadcast,
     ModelSpec,
@@ -28,8 +27,8 @@ from tfc.federated.global_model import (
     held_model,
     read_weights,
 )
-from tfc.federated.rate_controller import RateState
 from tfc.federated.templates import finalizer_process, no_state
+from tfc.methods.distillation import distill
 from tfc.seeds import Purpose, stateless
 
 LLOYD_STEPS = 10

@@ -9,8 +9,8 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
-from tfc.federated.global_model import PAYLOAD_TYPE
-from tfc.federated.local_round import FAULT_KINDS
+from tfc.federated.local_training import FAULT_KINDS
+from tfc.federated.model_spec import PAYLOAD_TYPE
 
 
 @tff.federated_computation()

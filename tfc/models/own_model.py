@@ -7,8 +7,8 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from tfc.config_keys import MODEL_SUFFIXES
-from tfc.errors import ConfigError
+from tfc.base.errors import ConfigError
+from tfc.config.keys import MODEL_SUFFIXES
 
 _EMBEDDING = "embedding"
 

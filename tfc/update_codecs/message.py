@@ -22,7 +22,7 @@ from tfc.codec.message_spec import TRAILER_BYTES, HeldModel, MessageSpec
 from tfc.graph_codec import seed_model
 from tfc.graph_codec.checksum import adler32, bytes_of, flat, held_checksum
 from tfc.graph_codec.payload_reader import floats, integers
-from tfc.update_codecs.codec import UpdateCodec
+from tfc.update_codecs.protocol import UpdateCodec
 
 MAGIC, FORMAT_VERSION, HEADER_BYTES = b"FU", 1, 8
 

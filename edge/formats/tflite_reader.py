@@ -1,0 +1,281 @@
+"""What is in a .tflite file: tensors, operators, and where constants lie. NumPy alone, so that devices can read it.
+
+Source: FlatBuffers internals (tables, vtables, vectors) and TensorFlow Lite's schema, version 3. A table's fields are
+found through its vtable; every position is checked against the length of the file. Writing goes through
+`edge.conversion.flatbuffer`, on a workstation.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeVar
+
+import numpy as np
+
+from edge.formats.kernel_operators import KERNEL_OPERATORS
+from tfc.base.errors import ModelFileError
+
+IDENTIFIER = b"TFL3"
+TENSOR_TYPES: dict[int, str] = {
+    0: "float32", 1: "float16", 2: "int32", 3: "uint8", 4: "int64", 6: "bool", 7: "int16", 9: "int8", 10: "float64",
+}  # fmt: skip
+"""NumPy's names of the schema's tensor types; others are read as bytes."""
+
+_CUSTOM = 32
+_OPERATORS = {3: "CONV_2D", 4: "DEPTHWISE_CONV_2D", 6: "DEQUANTIZE", 9: "FULLY_CONNECTED", 67: "TRANSPOSE_CONV"}
+"""Names of the operators that matter here; others are called `operator N`."""
+
+_MOST_DIMENSIONS, _LONGEST_NAME = 8, 10_000
+
+# Places of fields in the schema's tables.
+_MODEL_CODES, _MODEL_SUBGRAPHS, _MODEL_BUFFERS = 1, 2, 4
+_GRAPH_TENSORS, _GRAPH_OPERATORS = 0, 3
+_TENSOR_SHAPE, _TENSOR_TYPE, _TENSOR_BUFFER, _TENSOR_NAME, _TENSOR_QUANTIZATION = 0, 1, 2, 3, 4
+_OPERATOR_CODE, _OPERATOR_INPUTS, _OPERATOR_OUTPUTS = 0, 1, 2
+_CODE_OLD, _CODE_CUSTOM, _CODE_NEW = 0, 1, 3
+_QUANTIZATION_SCALE = 2
+_BUFFER_DATA = 0
+
+_Read = TypeVar("_Read")
+
+
+class _Bytes:
+    """A FlatBuffer: tables by position."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+
+    def number(self, format_: str, position: int) -> int:
+        return int(struct.unpack_from("<" + format_, self.content, position)[0])
+
+    def follow(self, position: int) -> int:
+        """Where an offset leads."""
+        target = position + self.number("I", position)
+        if target + 4 > len(self.content):
+            raise ModelFileError("damaged: an offset leads beyond the end of the file")
+        return target
+
+    def field(self, table: int, place: int) -> int:
+        """Position of a field; 0 where the table has none."""
+        vtable = table - self.number("i", table)
+        if vtable < 0:
+            raise ModelFileError("damaged: a table's description lies before the file")
+        if 4 + 2 * place >= self.number("H", vtable):
+            return 0
+        offset = self.number("H", vtable + 4 + 2 * place)
+        return table + offset if offset else 0
+
+    def scalar(self, table: int, place: int, format_: str, default: int = 0) -> int:
+        position = self.field(table, place)
+        return self.number(format_, position) if position else default
+
+    def vector(self, table: int, place: int) -> tuple[int, int]:
+        """Position of a vector's first element, and the number of its elements; (0, 0) where there is none."""
+        position = self.field(table, place)
+        if not position:
+            return 0, 0
+        start = self.follow(position)
+        return start + 4, self.number("I", start)
+
+    def tables(self, table: int, place: int) -> list[int]:
+        start, count = self.vector(table, place)
+        if count > len(self.content) // 4:
+            raise ModelFileError("damaged: a vector is longer than the file")
+        return [self.follow(start + 4 * number) for number in range(count)]
+
+    def array(self, table: int, place: int, type_: str) -> np.ndarray:
+        start, count = self.vector(table, place)
+        dtype = np.dtype(type_).newbyteorder("<")
+        if start + count * dtype.itemsize > len(self.content):
+            raise ModelFileError("damaged: a vector ends beyond the file")
+        return np.frombuffer(self.content, dtype, count, start)
+
+
+@dataclass(frozen=True)
+class TensorView:
+    """A tensor.
+
+    Attributes:
+        name: Its name; empty where it has none.
+        shape: Its shape.
+        type: NumPy's name of its type.
+        scales: float32, one, one per channel, or none.
+        start: Where its constant bytes begin in the file.
+        num_bytes: Their number; 0 for a tensor that is computed.
+        buffer_table: Where the table of its buffer lies.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    type: str
+    scales: np.ndarray
+    start: int
+    num_bytes: int
+    buffer_table: int
+
+
+@dataclass(frozen=True)
+class OperatorView:
+    """An operator.
+
+    Attributes:
+        name: Of a custom operator its own; else the schema's.
+        inputs: Numbers of tensors; -1 for one left out.
+        outputs: Numbers of tensors.
+    """
+
+    name: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class KernelView:
+    """A constant kernel.
+
+    Attributes:
+        operator: Name of the operator that uses it.
+        tensor: Number of its tensor.
+        channel_axis: Axis of the output channels.
+    """
+
+    operator: str
+    tensor: int
+    channel_axis: int
+
+
+class TfliteView:
+    """A .tflite file, read where it is asked for."""
+
+    def __init__(self, content: bytes) -> None:
+        """Opens a file's content.
+
+        Args:
+            content: Of a .tflite file with one subgraph.
+
+        Raises:
+            ModelFileError: If it is none.
+        """
+        if content[4:8] != IDENTIFIER:
+            raise ModelFileError("not a TFLite model (bytes 4 to 7 are not TFL3)")
+        self.content = content
+        self._bytes = _Bytes(content)
+        self._root = self._guarded(lambda: self._bytes.follow(0))
+        graphs = self._guarded(lambda: self._bytes.tables(self._root, _MODEL_SUBGRAPHS))
+        if len(graphs) != 1:
+            raise ModelFileError(f"has {len(graphs)} subgraphs; one is supported")
+        self._graph = graphs[0]
+
+    def _guarded(self, read: Callable[[], _Read]) -> _Read:
+        try:
+            return read()
+        except (struct.error, IndexError, ValueError, UnicodeDecodeError) as error:
+            raise ModelFileError(f"damaged: {error}") from error
+
+    @cached_property
+    def tensors(self) -> tuple[TensorView, ...]:
+        """All tensors by number."""
+        return self._guarded(self._read_tensors)
+
+    def _read_tensors(self) -> tuple[TensorView, ...]:
+        data = self._bytes
+        buffers = data.tables(self._root, _MODEL_BUFFERS)
+        views = []
+        tables = data.tables(self._graph, _GRAPH_TENSORS)
+        if len(set(tables)) != len(tables):
+            raise ModelFileError("damaged: a tensor is listed twice")
+        for table in tables:
+            buffer = buffers[data.scalar(table, _TENSOR_BUFFER, "I")]
+            start, count = data.vector(buffer, _BUFFER_DATA)
+            if start + count > len(self.content):
+                raise ModelFileError("damaged: a constant ends beyond the file")
+            quantization = data.field(table, _TENSOR_QUANTIZATION)
+            scales = np.zeros(0, np.float32)
+            if quantization:
+                scales = data.array(data.follow(quantization), _QUANTIZATION_SCALE, "f4")
+            shape = tuple(int(size) for size in data.array(table, _TENSOR_SHAPE, "i4"))
+            if len(shape) > _MOST_DIMENSIONS or any(size < 0 for size in shape):
+                raise ModelFileError("damaged: a tensor of an impossible shape")
+            name = data.array(table, _TENSOR_NAME, "u1")[:_LONGEST_NAME].tobytes().decode(errors="replace")
+            type_ = TENSOR_TYPES.get(data.scalar(table, _TENSOR_TYPE, "b"), "uint8")
+            views.append(TensorView(name, shape, type_, scales, start, count, buffer))
+        return tuple(views)
+
+    @cached_property
+    def operators(self) -> tuple[OperatorView, ...]:
+        """All operators in the order of execution."""
+        return self._guarded(self._read_operators)
+
+    def _read_operators(self) -> tuple[OperatorView, ...]:
+        data = self._bytes
+        names = []
+        for code in data.tables(self._root, _MODEL_CODES):
+            number = max(data.scalar(code, _CODE_OLD, "b"), data.scalar(code, _CODE_NEW, "i"))
+            custom = data.array(code, _CODE_CUSTOM, "u1").tobytes().decode()
+            names.append(custom if number == _CUSTOM else _OPERATORS.get(number, f"operator {number}"))
+        views = []
+        for table in data.tables(self._graph, _GRAPH_OPERATORS):
+            inputs = tuple(int(number) for number in data.array(table, _OPERATOR_INPUTS, "i4"))
+            outputs = tuple(int(number) for number in data.array(table, _OPERATOR_OUTPUTS, "i4"))
+            if not all(-1 <= number < len(self.tensors) for number in (*inputs, *outputs)):
+                raise ModelFileError("damaged: an operator names a tensor that is not there")
+            views.append(OperatorView(names[data.scalar(table, _OPERATOR_CODE, "I")], inputs, outputs))
+        return tuple(views)
+
+    def values(self, number: int) -> np.ndarray | None:
+        """Returns a constant in its own shape and type; None where the tensor is computed.
+
+        Args:
+            number: Of the tensor.
+        """
+        tensor = self.tensors[number]
+        dtype = np.dtype(tensor.type).newbyteorder("<")
+        count = math.prod(tensor.shape)
+        if not tensor.num_bytes or tensor.num_bytes != count * dtype.itemsize:
+            return None
+        return np.frombuffer(self.content, dtype, count, tensor.start).reshape(tensor.shape)
+
+    @cached_property
+    def kernels(self) -> tuple[KernelView, ...]:
+        """Constant kernels, each once, in the order of execution; those behind a DEQUANTIZE or a table included."""
+        return self._guarded(self._find_kernels)
+
+    def _find_kernels(self) -> tuple[KernelView, ...]:
+        makers = {operator.outputs[0]: operator for operator in self.operators if operator.outputs}
+        found: dict[int, KernelView] = {}
+        for operator in self.operators:
+            if operator.name not in KERNEL_OPERATORS:
+                continue
+            place = KERNEL_OPERATORS[operator.name]
+            number = operator.inputs[place.kernel_input] if place.kernel_input < len(operator.inputs) else -1
+            maker = makers.get(number)
+            if maker is not None and maker.name == "DEQUANTIZE":
+                number = maker.inputs[0]
+                maker = makers.get(number)
+            if number < 0 or 0 in self.tensors[number].shape:
+                continue
+            if len(self.tensors[number].shape) <= place.channel_axis:
+                raise ModelFileError(f"damaged: a kernel of {operator.name} of shape {self.tensors[number].shape}")
+            constant = maker is None and self.values(number) is not None
+            if constant or (maker is not None and maker.name.startswith("TFLM_")):
+                found.setdefault(number, KernelView(operator.name, number, place.channel_axis))
+        return tuple(found.values())
+
+    # What follows lets `edge.formats.table_expansion` change a copy of the file in place.
+
+    def operators_vector(self) -> tuple[int, list[int]]:
+        """Returns where the list of operators lies (its first element), and where each operator's table does."""
+        start, _ = self._bytes.vector(self._graph, _GRAPH_OPERATORS)
+        return start, self._bytes.tables(self._graph, _GRAPH_OPERATORS)
+
+    def data_offset(self, buffer_table: int) -> int:
+        """Returns where a buffer's offset to its bytes lies; 0 where the buffer has none.
+
+        Args:
+            buffer_table: Where the buffer's table lies.
+        """
+        return self._bytes.field(buffer_table, _BUFFER_DATA)

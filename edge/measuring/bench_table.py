@@ -1,0 +1,220 @@
+"""Measurements as rows: for a terminal, for CSV, several machines side by side. The standard library alone."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from typing import Any
+
+from edge.running.interpreters import KERNELS
+
+BENCH_HEADER = (
+    "file",
+    "runtime",
+    "bytes",
+    "accuracy",
+    "agreement",
+    "load ms",
+    "first ms",
+    "median ms",
+    "p90 ms",
+    "p99 ms",
+    "MB",
+    "speed-up (95 %)",
+)
+MICROCONTROLLER_RUNTIME = "tflite-micro"
+
+
+def _share(value: float | None) -> str:
+    return "not measured" if value is None else f"{value:.4f}"
+
+
+def milliseconds(value: float) -> str:
+    """Returns three decimals, four for less than a tenth.
+
+    Args:
+        value: Milliseconds.
+    """
+    return f"{value:.3f}" if value >= 0.1 else f"{value:.4f}"
+
+
+def _ratio(value: float) -> str:
+    """Two decimals, more where a value would vanish in them."""
+    return f"{value:.2f}" if value >= 0.1 else f"{value:.4f}"
+
+
+def bench_rows(result: dict[str, Any]) -> list[tuple[str, ...]]:
+    """Returns one row of texts per file and runtime, under `BENCH_HEADER`.
+
+    Args:
+        result: What `edge.bench_files` returned.
+    """
+    rows: list[tuple[str, ...]] = []
+    for item in result["files"]:
+        latency, (low, high) = item["latency_ms"], item["speedup_interval"]
+        memory = item["peak_memory_mb"]
+        rows.append(
+            (
+                item["name"],
+                item["runtime"],
+                f"{item['bytes']:,}",
+                _share(item["accuracy"]),
+                _share(item["agreement"]),
+                f"{item['load_ms']:.2f}",
+                f"{item['first_ms']:.3f}",
+                milliseconds(latency["median"]),
+                milliseconds(latency["p90"]),
+                milliseconds(latency["p99"]),
+                "-" if memory is None else f"{memory:.0f}",
+                f"{_ratio(item['speedup'])}x ({_ratio(low)}-{_ratio(high)})",
+            )
+        )
+    return rows
+
+
+def bench_notes(result: dict[str, Any]) -> list[str]:
+    """Returns what a reader has to know to read the rows, a sentence or two each.
+
+    Args:
+        result: What `edge.bench_files` returned.
+    """
+    settings, files = result["settings"], result["files"]
+    versions = dict.fromkeys(f"{item['runtime']} {item['runtime_version']}" for item in files)
+    kernels = "" if settings["kernels"] == next(iter(KERNELS)) else f", {settings['kernels']} kernels"
+    batch = "" if settings["batch"] == 1 else f", latencies of batches of {settings['batch']}"
+    in_runtime = f" in {result['baseline_runtime']}" if len(versions) > 1 else ""
+    notes = [
+        f"{', '.join(versions)}; {result['threads']} thread(s){kernels}{batch}; {device_name(result)}. "
+        f"Speed-up against {result['baseline']}{in_runtime}: median of the ratios of neighbouring slices, and its 95 % "
+        "interval. Agreement: same class as the file's own f32 where it is measured, else as the baseline. MB: peak "
+        "memory of the file's process, the interpreter included."
+    ]
+    state = _state(result)
+    if state:
+        notes.append(state)
+    arenas = [f"{item['name']} {item['arena_bytes']:,}" for item in files if item["arena_bytes"] is not None]
+    if arenas:
+        notes.append(f"Arena that a microcontroller reserves, bytes: {', '.join(arenas)}.")
+    if any(item["runtime"] == MICROCONTROLLER_RUNTIME for item in files):
+        notes.append(
+            f"{MICROCONTROLLER_RUNTIME} computes with its reference kernels on this machine (a host figure): its times "
+            "compare files with one another and say nothing of a microcontroller's."
+        )
+    notes += [f"not measured in {each['runtime']}: {each['reason']}" for each in result["refused"]]
+    if result["state"]["throttled"]:
+        notes.append("warning: the processor was throttled meanwhile; ratios hold, milliseconds do not.")
+    if not result["complete"]:
+        notes.append("incomplete: interrupted; figures are of the slices that were finished.")
+    return notes
+
+
+def device_name(result: dict[str, Any]) -> str:
+    """Returns what to call the machine of a measurement: the host it was reached by, else its processor.
+
+    Args:
+        result: What `edge.bench_files` returned.
+    """
+    machine = result["machine"]
+    return str(result.get("host") or f"{machine['processor']} ({machine['architecture']})")
+
+
+def _state(result: dict[str, Any]) -> str:
+    before, after = result["state"]["before"], result["state"]["after"]
+    units = {"governor": "", "frequency_mhz": " MHz", "temperature_celsius": " °C"}
+    parts = []
+    for name, unit in units.items():
+        first, last = before[name], after[name]
+        if first is None and last is None:
+            continue
+        label = name.partition("_")[0]
+        parts.append(f"{label} {first}{unit}" + ("" if first == last else f", then {last}{unit}"))
+    return (
+        f"Before and after: {'; '.join(parts)}." if parts else "The system tells no governor, frequency, temperature."
+    )
+
+
+def aligned(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 2) -> str:
+    """Returns rows in columns, the first ones to the left, the others to the right.
+
+    Args:
+        header: Names of the columns.
+        rows: Texts, as many per row.
+        left: How many columns are texts.
+    """
+    widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
+
+    def line(cells: Sequence[str]) -> str:
+        padded = (
+            cell.ljust(width) if column < left else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
+        )
+        return "  ".join(padded).rstrip()
+
+    return "\n".join(line(row) for row in (header, *rows))
+
+
+def format_bench(result: dict[str, Any]) -> str:
+    """Returns a measurement as a table for a terminal.
+
+    Args:
+        result: What `edge.bench_files` returned.
+    """
+    return "\n".join([aligned(BENCH_HEADER, bench_rows(result)), *bench_notes(result)])
+
+
+def to_csv(result: dict[str, Any]) -> str:
+    """Returns one row per file and runtime, without the raw samples.
+
+    Args:
+        result: What `edge.bench_files` returned.
+    """
+    flat = []
+    for item in result["files"]:
+        row = dict(item)
+        latency, interval = row.pop("latency_ms"), row.pop("speedup_interval")
+        row |= {f"{name}_ms": latency[name] for name in ("median", "p10", "p90", "p99")}
+        flat.append({**row, "runs": latency["runs"], "speedup_low": interval[0], "speedup_high": interval[1]})
+    out = io.StringIO()
+    writer = csv.DictWriter(out, flat[0], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(flat)
+    return out.getvalue()
+
+
+def format_comparison(results: Sequence[dict[str, Any]]) -> str:
+    """Returns several measurements side by side: one row per file, one column per machine and runtime.
+
+    A file is the same where its SHA-256 is; where it was not measured, there is `-`.
+
+    Args:
+        results: What `edge.bench_files` returned.
+    """
+    places = [
+        (number, runtime)
+        for number, result in enumerate(results)
+        for runtime in dict.fromkeys(item["runtime"] for item in result["files"])
+    ]
+    found: dict[str, dict[tuple[int, str], dict[str, Any]]] = {}
+    for number, result in enumerate(results):
+        for item in result["files"]:
+            found.setdefault(item["sha256"], {})[number, item["runtime"]] = item
+
+    def cell(item: dict[str, Any] | None) -> str:
+        return "-" if item is None else f"{milliseconds(item['latency_ms']['median'])} ({_ratio(item['speedup'])}x)"
+
+    rows = []
+    for items in found.values():
+        first = next(iter(items.values()))
+        shown = (cell(items.get(place)) for place in places)
+        rows.append((first["name"], f"{first['bytes']:,}", _share(first["accuracy"]), *shown))
+    columns = [f"[{column + 1}] median ms" for column in range(len(places))]
+    lines = [aligned(("file", "bytes", "accuracy", *columns), rows, left=1)]
+    for column, (number, runtime) in enumerate(places):
+        result = results[number]
+        lines.append(
+            f"[{column + 1}] {runtime} on {device_name(result)}: {result['date']}, {result['threads']} thread(s), "
+            f"{result['settings']['kernels']} kernels; in brackets: speed-up against {result['baseline']} in "
+            f"{result['baseline_runtime']} there" + ("" if result["complete"] else "; incomplete")
+        )
+    return "\n".join(lines)

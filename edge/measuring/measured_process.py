@@ -1,0 +1,211 @@
+"""One model file in a process of its own: the parent alternates between several, and each has its own memory.
+
+The child reads one JSON object per line and answers with one: `{"id": number, "call": name, ...arguments}` gives
+`{"id": number, "result": ...}` or `{"id": number, "error": message, "kind": class}`. What libraries print goes to
+standard error, which the parent keeps to itself. The child ends when its standard input does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from edge.running.data_files import read_examples
+from edge.running.interpreters import InterpreterOptions
+from edge.running.runtime import TfliteModel, find_runtime
+from tfc.base.errors import DataFileError, EdgeError, ModelFileError, RuntimeMissingError
+
+_KIB_PER_MB = 1e6 / 1024
+
+
+class _Calls:
+    """What a parent can ask for."""
+
+    def __init__(self) -> None:
+        self._model: TfliteModel | None = None
+
+    @property
+    def _opened(self) -> TfliteModel:
+        assert self._model is not None
+        return self._model
+
+    def open(self, path: str, runtime: str, options: dict[str, Any]) -> dict[str, Any]:
+        """Loads the file; load_ms is from its name to allocated tensors, the interpreter's import not included."""
+        chosen = find_runtime(runtime)
+        chosen.load_package()
+        start = time.perf_counter_ns()
+        self._model = TfliteModel(Path(path), chosen, InterpreterOptions(**options))
+        load_ms = (time.perf_counter_ns() - start) / 1e6
+        return {
+            "load_ms": load_ms,
+            "input_shape": self._model.input_shape,
+            "arena_bytes": self._model.arena_bytes,
+        }
+
+    def first(self) -> float:
+        """Sets a seeded random input and returns the first run's milliseconds."""
+        shape = self._opened.input_shape
+        low, high = self._opened.input_range
+        example = np.random.default_rng(0).uniform(low, high, (self._opened.batch, *shape)).astype(np.float32)
+        self._opened.set_input(example)
+        return self.run(1)[0]
+
+    def run(self, count: int) -> list[float]:
+        """Returns the milliseconds of each of some runs."""
+        invoke, clock = self._opened.invoke, time.perf_counter_ns
+        samples = []
+        for _ in range(count):
+            start = clock()
+            invoke()
+            samples.append((clock() - start) / 1e6)
+        return samples
+
+    def predict(self, data: str) -> dict[str, list[int]]:
+        """Returns the classes of all examples, as they are and as predicted."""
+        x, y = read_examples(Path(data), self._opened.input_shape)
+        return {"classes": y.tolist(), "predicted": self._opened.predict(x).argmax(axis=1).tolist()}
+
+    def peak_memory_mb(self) -> float | None:
+        """Returns the process' largest resident memory so far; None where the system does not tell.
+
+        Not from getrusage: on Linux that starts at what the parent had.
+        """
+        try:
+            lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+        except OSError:
+            return None
+        found = [line.split()[1] for line in lines if line.startswith("VmHWM:")]
+        return int(found[0]) / _KIB_PER_MB if found else None
+
+
+def main() -> int:
+    """Answers calls until standard input ends."""
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+    calls = _Calls()
+    for line in sys.stdin:
+        call = json.loads(line)
+        answer = {"id": call.pop("id")}
+        try:
+            answer["result"] = getattr(calls, call.pop("call"))(**call)
+        except EdgeError as error:
+            answer |= {"error": str(error), "kind": type(error).__name__}
+        answers.write(json.dumps(answer) + "\n")
+    return 0
+
+
+class MeasuredProcess:
+    """The parent's end; a context manager."""
+
+    def __init__(self, path: Path, runtime: str, options: InterpreterOptions) -> None:
+        """Starts a process and lets it open a file.
+
+        Args:
+            path: A model file.
+            runtime: A key of `edge.running.runtime.RUNTIMES`, or `auto`.
+            options: How the model is run.
+
+        Raises:
+            EdgeError: If the process can't open the file.
+        """
+        self.path = path
+        self._calls = 0
+        self._messages: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
+        self._process = subprocess.Popen(
+            # Not -m, which would put the working folder before everything that is imported.
+            [sys.executable, "-c", f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import main; main()"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._messages,
+            text=True,
+            start_new_session=True,  # Ctrl-C is for the parent, which still wants to know a few things
+        )
+        try:
+            opened = self.call("open", path=str(path), runtime=runtime, options=asdict(options))
+        except BaseException:
+            self.close()
+            raise
+        self.load_ms: float = opened["load_ms"]
+        self.input_shape: tuple[int, ...] = tuple(opened["input_shape"])
+        self.arena_bytes: int | None = opened["arena_bytes"]
+
+    def call(self, name: str, **arguments: Any) -> Any:
+        """Calls a method of the child.
+
+        Args:
+            name: Its name.
+            **arguments: Its arguments.
+
+        Raises:
+            EdgeError: What the child raised, or that it ended.
+        """
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._calls += 1
+        answer: dict[str, Any] = {"id": 0}
+        while answer["id"] != self._calls:  # an interrupted call's answer may still be on its way
+            try:
+                if not answer["id"]:
+                    self._process.stdin.write(json.dumps({"id": self._calls, "call": name, **arguments}) + "\n")
+                    self._process.stdin.flush()
+                line = self._process.stdout.readline()
+            except BrokenPipeError:
+                line = ""
+            if not line:
+                raise ModelFileError(f"{self.path}: the interpreter's process ended{self._last_words()}")
+            answer = json.loads(line)
+        if "error" in answer:
+            raise _ERRORS.get(answer["kind"], EdgeError)(answer["error"])
+        return answer["result"]
+
+    def run(self, count: int) -> list[float]:
+        """Returns the milliseconds of each of some runs.
+
+        Args:
+            count: Runs.
+        """
+        samples: list[float] = self.call("run", count=count)
+        return samples
+
+    def _last_words(self) -> str:
+        code = self._process.wait()
+        self._messages.seek(0)
+        lines = self._messages.read().decode(errors="replace").strip().splitlines()
+        return f" (exit code {code}{', ' + lines[-1] if lines else ''})"
+
+    def close(self) -> None:
+        """Ends the process."""
+        if self._process.stdin is not None and not self._process.stdin.closed:
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.close()
+        try:
+            self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+        self._messages.close()
+
+    def __enter__(self) -> MeasuredProcess:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+_ERRORS: dict[str, type[EdgeError]] = {
+    class_.__name__: class_ for class_ in (ModelFileError, DataFileError, RuntimeMissingError)
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,184 @@
+"""The interpreters of TFLite models behind one face. Each imports its package when it opens a model, not before."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import tempfile
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from tfc.base.errors import ModelFileError
+
+KERNELS = {
+    "xnnpack": "AUTO",
+    "builtin": "BUILTIN_WITHOUT_DEFAULT_DELEGATES",
+    "reference": "BUILTIN_REF",
+}
+"""What computes, and the interpreters' name for it: the default delegate (XNNPACK) where it can and the optimised
+kernels elsewhere; these kernels alone; the plain C++ ones, whose integers are the same on every processor."""
+
+
+@dataclass(frozen=True)
+class InterpreterOptions:
+    """How a model is run.
+
+    Attributes:
+        threads: Threads of the interpreter.
+        kernels: A key of `KERNELS`.
+        batch: Inputs per run.
+    """
+
+    threads: int = 1
+    kernels: str = "xnnpack"
+    batch: int = 1
+
+
+class Boundary(NamedTuple):
+    """An input or output of a model.
+
+    Attributes:
+        shape: Its shape, the batch included.
+        dtype: NumPy type.
+        scale: What a step of an integer is worth; 0 for floats.
+        zero_point: The integer that stands for 0.
+    """
+
+    shape: tuple[int, ...]
+    dtype: Any
+    scale: float
+    zero_point: int
+
+
+class Interpreter(Protocol):
+    """A model that is loaded."""
+
+    @property
+    def inputs(self) -> tuple[Boundary, ...]:
+        """All inputs."""
+
+    @property
+    def outputs(self) -> tuple[Boundary, ...]:
+        """All outputs."""
+
+    def set_input(self, values: np.ndarray) -> None:
+        """Sets the first input, in its own type and shape."""
+
+    def invoke(self) -> None:
+        """Runs the model."""
+
+    def output(self) -> np.ndarray:
+        """Returns the first output, in its own type and shape."""
+
+    def arena_bytes(self) -> int | None:
+        """Returns how much memory a microcontroller has to reserve for it; None where that has no meaning."""
+
+
+class LinuxInterpreter:
+    """ai-edge-litert or tflite-runtime: one class, in two packages."""
+
+    def __init__(self, module: str, content: bytes, options: InterpreterOptions) -> None:
+        """Loads a model and allocates its tensors.
+
+        Args:
+            module: The module with the class.
+            content: Of a .tflite file.
+            options: How it is run.
+
+        Raises:
+            ValueError: If it can't be loaded; also RuntimeError.
+        """
+        package = importlib.import_module(module)
+        self._interpreter = package.Interpreter(
+            model_content=content,
+            num_threads=options.threads,
+            experimental_op_resolver_type=package.OpResolverType[KERNELS[options.kernels]],
+        )
+        if options.batch != 1:
+            for details in self._interpreter.get_input_details():
+                self._interpreter.resize_tensor_input(details["index"], [options.batch, *details["shape"][1:]])
+        self._interpreter.allocate_tensors()
+        inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
+        self.inputs, self.outputs = tuple(map(self._boundary, inputs)), tuple(map(self._boundary, outputs))
+        self._input, self._output = inputs[0]["index"], outputs[0]["index"]
+
+    @staticmethod
+    def _boundary(details: dict[str, Any]) -> Boundary:
+        scale, zero_point = details["quantization"]
+        return Boundary(tuple(map(int, details["shape"])), details["dtype"], float(scale), int(zero_point))
+
+    def set_input(self, values: np.ndarray) -> None:
+        """Sets the first input."""
+        self._interpreter.set_tensor(self._input, values)
+
+    def invoke(self) -> None:
+        """Runs the model."""
+        self._interpreter.invoke()
+
+    def output(self) -> np.ndarray:
+        """Returns the first output."""
+        return np.asarray(self._interpreter.get_tensor(self._output))
+
+    def arena_bytes(self) -> None:
+        """Returns None: memory grows as needed here."""
+
+
+class MicroInterpreter:
+    """TensorFlow Lite for Microcontrollers, its reference kernels on this machine; one thread."""
+
+    def __init__(self, module: str, content: bytes, options: InterpreterOptions) -> None:
+        """Loads a model.
+
+        Args:
+            module: The package.
+            content: Of a .tflite file.
+            options: One thread, one input at a time; whatever the kernels are to be, it has its own.
+
+        Raises:
+            ModelFileError: If more threads or a larger batch are asked for.
+            RuntimeError: If it can't be loaded.
+        """
+        if options.threads != 1 or options.batch != 1:
+            raise ModelFileError(
+                "the interpreter of microcontrollers has one thread and takes one input at a time; found "
+                f"--threads {options.threads} --batch {options.batch}"
+            )
+        self._interpreter = importlib.import_module(module).runtime.Interpreter.from_bytes(content)
+        self.inputs = (self._boundary(self._interpreter.get_input_details(0)),)
+        self.outputs = (self._boundary(self._interpreter.get_output_details(0)),)
+
+    @staticmethod
+    def _boundary(details: dict[str, Any]) -> Boundary:
+        quantization = details["quantization_parameters"]
+        scales, zero_points = quantization["scales"], quantization["zero_points"]
+        scale, zero_point = (float(scales[0]), int(zero_points[0])) if len(scales) else (0.0, 0)
+        return Boundary(tuple(map(int, details["shape"])), details["dtype"], scale, zero_point)
+
+    def set_input(self, values: np.ndarray) -> None:
+        """Sets the first input."""
+        self._interpreter.set_input(values, 0)
+
+    def invoke(self) -> None:
+        """Runs the model."""
+        self._interpreter.invoke()
+
+    def output(self) -> np.ndarray:
+        """Returns the first output."""
+        return np.array(self._interpreter.get_output(0))
+
+    def arena_bytes(self) -> int | None:
+        """Returns the size of its arena in bytes, which it tells nobody but standard error."""
+        saved = os.dup(2)
+        with tempfile.TemporaryFile() as messages:
+            os.dup2(messages.fileno(), 2)
+            try:
+                self._interpreter.print_allocations()
+            finally:
+                os.dup2(saved, 2)
+                os.close(saved)
+            messages.seek(0)
+            found = re.search(rb"Arena allocation total (\d+) bytes", messages.read())
+        return int(found[1]) if found else None

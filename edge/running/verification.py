@@ -1,0 +1,198 @@
+"""Whether one model file does what another does: the same inputs through both. NumPy and an interpreter alone."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge.formats.packing import is_packed, read_bytes, read_model_content
+from edge.formats.table_expansion import has_look_up_tables
+from edge.formats.tflite_reader import TfliteView
+from edge.running.data_files import read_examples
+from edge.running.interpreters import InterpreterOptions
+from edge.running.runtime import RUNTIMES, Runtime, TfliteModel, find_runtime
+from tfc.base.errors import EdgeError, ModelFileError
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class VerifySettings:
+    """What is asked for.
+
+    Attributes:
+        runtime: A key of `RUNTIMES`, or `auto`: the interpreter of microcontrollers where look-up tables
+            must be exact, else the first one installed.
+        exact: Whether outputs must be equal bit for bit; None decides by the files: a packed file must restore a
+            reference of its own variant, look-up tables must equal an int8 model, other pairs may differ.
+        min_agreement: Where outputs may differ: share of inputs whose largest output must be at the same place.
+        random_inputs: Seeded random inputs.
+        seed: Their seed.
+        kernels: A key of `edge.running.interpreters.KERNELS`.
+    """
+
+    runtime: str = "auto"
+    exact: bool | None = None
+    min_agreement: float = 0.9
+    random_inputs: int = 100
+    seed: int = 0
+    kernels: str = "xnnpack"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What some inputs showed.
+
+    Attributes:
+        inputs: What they are, and how many.
+        equal: Share of inputs with outputs equal bit for bit.
+        agreement: Share of inputs whose largest output is at the same place.
+        max_error: Largest difference of an output, in the model's own unit.
+        accuracies: Of reference and candidate; None without classes.
+    """
+
+    inputs: str
+    equal: float
+    agreement: float
+    max_error: float
+    accuracies: tuple[float, float] | None = None
+
+
+def _form(content: bytes, path: Path) -> str:
+    """What kind of variant a model is; `f32` and `wo8` differ by their operators."""
+    try:
+        view = TfliteView(content)
+        if has_look_up_tables(view):
+            return "lut"
+        integer = all(tensor.type not in ("float32", "float16") for tensor in view.tensors)
+        return "int8" if integer else f"float with {len(view.operators)} operators"
+    except ModelFileError as error:
+        raise ModelFileError(f"{path}: {error}") from error
+
+
+def _chosen_runtime(name: str, *, tables: bool) -> Runtime:
+    if name != "auto" or not tables:
+        return find_runtime(name)
+    if not RUNTIMES["tflm"].is_installed():
+        raise EdgeError(
+            "look-up tables are verified in the interpreter of microcontrollers: pip install "
+            f"{RUNTIMES['tflm'].install}; or name another with --runtime, which then compares the expanded kernels"
+        )
+    return find_runtime("tflm")
+
+
+def _outputs(model: TfliteModel, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    raw, values = [], []
+    for example in x:
+        model.set_input(example[None])
+        model.invoke()
+        raw.append(model.raw_output()[0].copy())
+        values.append(model.output()[0])
+    return np.stack(raw), np.stack(values)
+
+
+def _compare(models: tuple[TfliteModel, TfliteModel], x: np.ndarray, y: np.ndarray | None, inputs: str) -> Comparison:
+    (raw, values), (other_raw, other_values) = (_outputs(model, x) for model in models)
+    if values.shape != other_values.shape:
+        raise EdgeError(f"outputs differ in shape: {values.shape[1:]} and {other_values.shape[1:]}")
+    axes = tuple(range(1, values.ndim))
+    equal = (raw == other_raw).all(axis=axes) if raw.dtype == other_raw.dtype else np.zeros(len(x), bool)
+    best, other_best = (each.reshape(len(x), -1).argmax(axis=1) for each in (values, other_values))
+    accuracies = None if y is None else (float((best == y).mean()), float((other_best == y).mean()))
+    return Comparison(
+        f"{len(x):,} {inputs}",
+        float(equal.mean()),
+        float((best == other_best).mean()),
+        float(np.abs(values - other_values).max()),
+        accuracies,
+    )
+
+
+def verify(
+    reference: Path, candidate: Path, data: Path | None = None, settings: VerifySettings | None = None
+) -> dict[str, Any]:
+    """Compares two model files.
+
+    Args:
+        reference: The file that is right.
+        candidate: The file in question.
+        data: NPZ with x (examples, ...) and y (examples,); adds real inputs and accuracy.
+        settings: What is asked for.
+
+    Returns:
+        `passed`, `reason` (why not, or why), `exact`, `identical` (whether the models are the same bytes), `runtime`,
+        and `comparisons`, a list of `Comparison`; none where identical bytes already say it all.
+
+    Raises:
+        EdgeError: If a file, the data or the runtime do not allow it.
+    """
+    settings = settings or VerifySettings()
+    if not 0 <= settings.min_agreement <= 1 or settings.random_inputs < 1 or settings.seed < 0:
+        raise EdgeError("--min-agreement must be between 0 and 1, --random-inputs at least 1, --seed not negative")
+    contents = [read_model_content(path) for path in (reference, candidate)]
+    packed = any(is_packed(read_bytes(path)) for path in (reference, candidate))
+    identical = contents[0] == contents[1]
+    forms = [_form(content, path) for content, path in zip(contents, (reference, candidate), strict=True)]
+    # A packed file of the reference's own variant is its original or it is not; all else is for the outputs to say.
+    restored = packed and settings.exact is None and forms[0] == forms[1]
+    exact = settings.exact
+    if exact is None:
+        exact = restored or ("lut" in forms and set(forms) <= {"int8", "lut"})
+    if identical or restored:
+        reason = "the models are the same, byte for byte" if identical else "the packed file restores another model"
+        return {
+            "passed": identical, "reason": reason, "exact": exact, "identical": identical, "runtime": None,
+            "comparisons": [],
+        }  # fmt: skip
+    runtime = _chosen_runtime(settings.runtime, tables=exact and "lut" in forms)
+    options = InterpreterOptions(kernels=settings.kernels)
+    models = (TfliteModel(reference, runtime, options), TfliteModel(candidate, runtime, options))
+    if models[0].input_shape != models[1].input_shape:
+        raise EdgeError(f"inputs differ in shape: {models[0].input_shape} and {models[1].input_shape}")
+    low, high = models[0].input_range
+    _LOG.info("%d random inputs through both in %s %s", settings.random_inputs, runtime.package, runtime.version)
+    rng = np.random.default_rng(settings.seed)
+    noise = rng.uniform(low, high, (settings.random_inputs, *models[0].input_shape)).astype(np.float32)
+    comparisons = [_compare(models, noise, None, "random inputs")]
+    if data is not None:
+        x, y = read_examples(data, models[0].input_shape)
+        _LOG.info("%d examples of %s through both", len(x), data)
+        comparisons.append(_compare(models, x, y, f"examples of {data.name}"))
+    if exact:
+        passed = all(each.equal == 1.0 for each in comparisons)
+        reason = "all outputs are equal, bit for bit" if passed else "outputs must be equal bit for bit, and are not"
+    else:
+        # Real inputs decide where there are some: on noise, classes are close to each other.
+        passed = comparisons[-1].agreement >= settings.min_agreement
+        reason = (
+            f"agreement {comparisons[-1].agreement:.4f} is {'at least' if passed else 'below'} "
+            f"{settings.min_agreement:g} ({comparisons[-1].inputs})"
+        )
+    return {
+        "passed": passed, "reason": reason, "exact": exact, "identical": identical,
+        "runtime": f"{runtime.package} {runtime.version}", "comparisons": comparisons,
+    }  # fmt: skip
+
+
+def format_verification(found: dict[str, Any]) -> str:
+    """Returns what was found as lines for a terminal.
+
+    Args:
+        found: What `verify` returned.
+    """
+    lines = []
+    for each in found["comparisons"]:
+        line = (
+            f"{each.inputs}: equal {each.equal:.4f}, agreement {each.agreement:.4f}, largest difference "
+            f"{each.max_error:.6g}"
+        )
+        if each.accuracies:
+            line += f", accuracy {each.accuracies[0]:.4f} and {each.accuracies[1]:.4f}"
+        lines.append(line)
+    where = f" ({found['runtime']})" if found["runtime"] else ""
+    lines.append(f"{'passed' if found['passed'] else 'FAILED'}: {found['reason']}{where}")
+    return "\n".join(lines)

@@ -1,0 +1,99 @@
+"""`edge verify`: what passes, what does not, and the exit code that says so."""
+
+import numpy as np
+import pytest
+
+from edge.cli import main
+from edge.conversion.flatbuffer import FlatbufferModel
+from edge.formats.packing import pack
+from edge.running.runtime import RUNTIMES, Runtime
+from edge.running.verification import VerifySettings, verify
+from tfc.base.errors import EdgeError
+
+
+@pytest.fixture(scope="module")
+def other(exported, tmp_path_factory):
+    """The int8 file with one code of the first kernel changed, its look-up tables, and it packed."""
+    from edge.conversion.lookup_table import to_look_up_tables
+
+    folder = tmp_path_factory.mktemp("other")
+    model = FlatbufferModel((exported / "model-int8.tflite").read_bytes())
+    kernel = model.kernel_uses()[1].kernel
+    codes = model.constant(kernel).copy()
+    codes.reshape(-1)[:] = codes.reshape(-1)[::-1]
+    model.set_constant(kernel, codes)
+    (folder / "int8.tflite").write_bytes(model.to_bytes())
+    (folder / "lut.tflite").write_bytes(to_look_up_tables(model).to_bytes())
+    (folder / "int8.tflite.packed").write_bytes(pack(model.to_bytes()))
+    return folder
+
+
+def test_look_up_tables_are_held_to_every_bit_in_tflm(exported, other):
+    good = verify(exported / "model-int8.tflite", exported / "model-lut.tflite", exported / "test.npz")
+    assert good["passed"] and good["exact"] and good["runtime"].startswith("tflite-micro")
+    assert [each.equal for each in good["comparisons"]] == [1.0, 1.0]
+    bad = verify(exported / "model-int8.tflite", other / "lut.tflite")
+    assert not bad["passed"] and bad["exact"] and bad["comparisons"][0].equal < 1
+
+
+def test_a_packed_file_is_held_to_its_original(exported, other):
+    original = exported / "model-int8.tflite"
+    good = verify(original, exported / "model-int8.tflite.packed")
+    assert good["passed"] and good["identical"] and good["comparisons"] == []
+    bad = verify(original, other / "int8.tflite.packed")
+    assert not bad["passed"] and bad["reason"] == "the packed file restores another model"
+
+
+def test_other_pairs_may_differ_within_reason(exported, other):
+    found = verify(exported / "model-f32.tflite", exported / "model-int8.tflite", exported / "test.npz")
+    noise, real = found["comparisons"]
+    assert found["passed"] and not found["exact"] and noise.equal == 0.0
+    assert real.accuracies[0] == 1.0 and real.accuracies[1] == real.agreement >= 0.9
+    assert 0 < real.max_error < 1
+    strict = verify(exported / "model-f32.tflite", exported / "model-int8.tflite", settings=VerifySettings(exact=True))
+    assert not strict["passed"]
+    wrong = verify(exported / "model-f32.tflite", other / "int8.tflite", exported / "test.npz")
+    assert not wrong["passed"] and "is below 0.9 (60 examples of test.npz)" in wrong["reason"]
+
+
+def test_the_numbers_are_those_of_the_outputs(exported):
+    from edge.running.runtime import TfliteModel, find_runtime
+
+    data = np.load(exported / "test.npz")
+    paths = [exported / f"model-{variant}.tflite" for variant in ("f32", "int8")]
+    outputs = [TfliteModel(path, find_runtime("tflite")).predict(data["x"]) for path in paths]
+    found = verify(*paths, exported / "test.npz", VerifySettings(runtime="tflite"))["comparisons"][1]
+    assert found.max_error == pytest.approx(np.abs(outputs[0] - outputs[1]).max())
+    assert found.agreement == pytest.approx((outputs[0].argmax(1) == outputs[1].argmax(1)).mean())
+    assert found.accuracies == tuple(pytest.approx((each.argmax(1) == data["y"]).mean()) for each in outputs)
+
+
+def test_floats_and_tables_may_differ(exported):
+    for reference, candidate in (("f32", "lut"), ("wo8", "lut"), ("f32", "int8.packed")):
+        names = [f"model-{form}.tflite".replace(".packed.tflite", ".tflite.packed") for form in (reference, candidate)]
+        found = verify(*(exported / name for name in names), exported / "test.npz")
+        assert found["passed"] and not found["exact"], (reference, candidate, found)
+
+
+def test_exit_code_and_words(exported, other, capsys):
+    assert main(["verify", str(exported / "model-int8.tflite"), str(exported / "model-lut.tflite")]) == 0
+    assert "passed: all outputs are equal, bit for bit (tflite-micro" in capsys.readouterr().out
+    assert main(["verify", str(exported / "model-int8.tflite"), str(other / "lut.tflite")]) == 2
+    assert "FAILED: outputs must be equal bit for bit, and are not" in capsys.readouterr().out
+
+
+def test_without_tflm_tables_say_what_to_install(exported, monkeypatch):
+    paths = exported / "model-int8.tflite", exported / "model-lut.tflite"
+    missing = Runtime("tflm", "no_such_module", "tflite-micro", "--pre tflite-micro")
+    monkeypatch.setitem(RUNTIMES, "tflm", missing)
+    with pytest.raises(EdgeError, match="pip install --pre tflite-micro; or name another with --runtime"):
+        verify(*paths)
+    assert verify(*paths, settings=VerifySettings(runtime="litert"))["passed"]
+
+
+def test_impossible_settings_are_refused(exported):
+    path = exported / "model-f32.tflite"
+    with pytest.raises(EdgeError, match="--min-agreement must be between 0 and 1"):
+        verify(path, path, settings=VerifySettings(min_agreement=2))
+    with pytest.raises(EdgeError, match="--seed not negative"):
+        verify(path, path, settings=VerifySettings(seed=-1))

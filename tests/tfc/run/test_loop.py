@@ -1,0 +1,87 @@
+"""The loop over rounds: what it samples, and that names in configurations are names in registries."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfc import config
+from tfc.base.errors import DataError
+from tfc.clustering.layout import LAYER_CHOICES
+from tfc.config import ExperimentConfig
+from tfc.config.keys import MODEL_NAMES
+from tfc.data.augmentation import AUGMENTATIONS
+from tfc.data.datasets import DATASETS
+from tfc.data.ood_sources import OOD_SOURCES
+from tfc.data.partition import PARTITIONS
+from tfc.federated.clustered_training import CENTROID_STARTS, CLUSTERED_PHASES
+from tfc.federated.model_spec import UPLINK_MODES
+from tfc.methods.fedcompress import METHODS
+from tfc.models import MODELS
+from tfc.run.experiment import build_ood
+from tfc.run.round import sampled_clients
+from tfc.seeds import Purpose, generator, stateless
+
+
+@pytest.mark.parametrize(
+    "key,registry",
+    [
+        ("method", METHODS),
+        ("data.dataset", DATASETS),
+        ("data.partition", PARTITIONS),
+        ("training.augmentation", AUGMENTATIONS),
+        ("clustering.layers", LAYER_CHOICES),
+        ("clustering.start", CENTROID_STARTS),
+        ("communication.uplink", CLUSTERED_PHASES),
+        ("communication.uplink", UPLINK_MODES),
+    ],
+)
+def test_every_name_that_a_configuration_allows_is_registered(key, registry):
+    (allowed,) = [allowed for name, _, allowed, _ in config.describe() if name == key]
+    assert set(allowed.split(", ")) == set(registry)
+
+
+def test_every_model_that_a_configuration_names_is_registered():
+    assert set(MODEL_NAMES) == set(MODELS)
+
+
+def test_names_of_ood_sources_are_registered():
+    (allowed,) = [allowed for name, _, allowed, _ in config.describe() if name == "server.ood"]
+    assert set(allowed.split(", ")) == {"auto", *OOD_SOURCES}
+
+
+def test_audio_is_distilled_on_audio_and_images_on_images():
+    sound, image = (config.from_dict({"data": {"dataset": name}}) for name in ("spoken_words", "mnist5k"))
+    assert next(iter(build_ood(sound, (20, 40, 1))())).shape == (64, 20, 40, 1)
+    assert next(iter(build_ood(image, (8, 8, 3))())).shape == (64, 8, 8, 3)
+    wrong = config.from_dict({"data": {"dataset": "mnist5k"}, "server": {"ood": "audio"}})
+    with pytest.raises(DataError, match=r"features of shape \(frames, 40, 1\); the model takes 28x28x1"):
+        build_ood(wrong, (28, 28, 1))
+
+
+def experiment(per_round, seed=0):
+    data = dataclasses.replace(ExperimentConfig().data, num_clients=20)
+    return dataclasses.replace(ExperimentConfig(), data=data, clients_per_round=per_round, seed=seed)
+
+
+def test_sampling_is_a_function_of_seed_and_round():
+    draws = [sampled_clients(experiment(5), number) for number in range(1, 40)]
+    assert draws == [sampled_clients(experiment(5), number) for number in range(1, 40)]
+    assert all(len(set(draw)) == 5 and draw == sorted(draw) for draw in draws)
+    assert {client for draw in draws for client in draw} == set(range(20))
+    assert draws != [sampled_clients(experiment(5, seed=1), number) for number in range(1, 40)]
+    assert sampled_clients(experiment(0), 1) == list(range(20))
+
+
+def test_streams_of_random_numbers_differ_by_every_key():
+    keys = [
+        (0, Purpose.SHUFFLE, 1, 2),
+        (1, Purpose.SHUFFLE, 1, 2),
+        (0, Purpose.CENTROIDS, 1, 2),
+        (0, Purpose.SHUFFLE, 2, 1),
+    ]
+    seeds = [tuple(stateless(*key).numpy()) for key in keys]
+    numbers = [generator(*key).integers(1 << 60) for key in keys]
+    assert len(set(seeds)) == len(set(numbers)) == 4
+    assert seeds[0] == tuple(stateless(0, Purpose.SHUFFLE, tf.constant(1), np.int64(2)).numpy())

@@ -1,0 +1,1 @@
+"""The ground floor: what both packages share. NumPy and the standard library alone."""

@@ -1,0 +1,43 @@
+"""Reads arrays from NPZ archives, whatever state the file is in. NumPy alone."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from tfc.base.errors import NpzError
+
+
+def read_arrays(path: Path, names: Sequence[str], otherwise: Sequence[str] = ()) -> dict[str, np.ndarray]:
+    """Reads named arrays.
+
+    Args:
+        path: The archive.
+        names: Arrays that it has to hold.
+        otherwise: Arrays that are read where it lacks some of those and holds all of these.
+
+    Returns:
+        The arrays by name.
+
+    Raises:
+        NpzError: If the file is missing, no archive, damaged, or lacks an array.
+    """
+    try:
+        # Opened here: NumPy leaves a truncated archive open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            missing = [name for name in names if name not in archive]
+            if missing and otherwise and all(name in archive for name in otherwise):
+                names = otherwise
+            elif missing:
+                held = ", ".join(archive.files) or "nothing"
+                raise NpzError(f"{path}: lacks {', '.join(missing)}; it holds {held}")
+            return {name: archive[name] for name in names}
+    except NpzError:
+        raise
+    # A single array in place of an archive is no context manager: AttributeError or, from Python 3.11, TypeError.
+    except (OSError, ValueError, EOFError, AttributeError, TypeError, zlib.error, zipfile.BadZipFile) as error:
+        raise NpzError(f"{path}: not a readable NPZ file: {error}") from error

@@ -1,0 +1,161 @@
+"""Configurations from presets, TOML files and `key=value` texts, validated; and back to TOML."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from pathlib import Path
+from typing import Any
+
+import tomllib
+
+from tfc.base.errors import ConfigError
+from tfc.config.checks import check
+from tfc.config.keys import ExperimentConfig, Range
+
+PRESETS = Path(__file__).parent.parent / "presets"
+
+
+def _checked_value(path: str, value: Any, expected: Any, allowed: Range | tuple[str, ...] | None) -> Any:
+    if expected is float and type(value) is int:
+        value = float(value)
+    if type(value) is not expected:
+        found = f"{value!r}, {type(value).__name__}"
+        raise ConfigError(f"{path} must be of type {expected.__name__}, found {found}")
+    if isinstance(allowed, tuple) and value not in allowed:
+        raise ConfigError(f"{path} must be one of {', '.join(allowed)}; found {value!r}")
+    if isinstance(allowed, Range) and value not in allowed:
+        raise ConfigError(f"{path} must be {allowed}; found {value!r}")
+    return value
+
+
+def _build(cls: type, values: dict[str, Any], prefix: str = "") -> Any:
+    fields = {item.name: item for item in dataclasses.fields(cls)}
+    types_ = typing.get_type_hints(cls)
+    built: dict[str, Any] = {}
+    for name, value in values.items():
+        path = f"{prefix}{name}"
+        if name not in fields:
+            raise ConfigError(f"unknown key {path}; known here: {', '.join(prefix + known for known in fields)}")
+        if dataclasses.is_dataclass(types_[name]):
+            if not isinstance(value, dict):
+                raise ConfigError(f"{path} must be a table, found {value!r}")
+            built[name] = _build(types_[name], value, f"{path}.")
+        else:
+            built[name] = _checked_value(path, value, types_[name], fields[name].metadata["allowed"])
+    return cls(**built)
+
+
+def from_dict(values: dict[str, Any]) -> ExperimentConfig:
+    """Builds a configuration from nested tables; keys that are not named keep their defaults.
+
+    Args:
+        values: What a TOML file holds.
+
+    Raises:
+        ConfigError: If a key is unknown, has a wrong type or an impossible value; names the key and what is allowed.
+    """
+    config: ExperimentConfig = _build(ExperimentConfig, values)
+    check(config)
+    return config
+
+
+def to_dict(config: ExperimentConfig) -> dict[str, Any]:
+    """Returns the nested tables that `from_dict` takes."""
+    return dataclasses.asdict(config)
+
+
+def to_toml(config: ExperimentConfig) -> str:
+    """Returns the configuration as TOML, every key named."""
+    import tomli_w
+
+    return tomli_w.dumps(to_dict(config))
+
+
+def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Returns nested tables as one: keys have the names that `--set` takes.
+
+    Args:
+        values: From `to_dict`, or of a TOML file.
+        prefix: What names start with.
+    """
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        found |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return found
+
+
+def for_comparison(config: ExperimentConfig) -> ExperimentConfig:
+    """Returns a configuration with what changes no result at its default: equal ones make equal runs.
+
+    Args:
+        config: Any.
+    """
+    return dataclasses.replace(config, max_concurrent_clients=ExperimentConfig().max_concurrent_clients)
+
+
+def preset_names() -> list[str]:
+    """Returns the names of the presets that come with the package."""
+    return sorted(path.stem for path in PRESETS.glob("*.toml"))
+
+
+def _parse_override(text: str) -> tuple[list[str], Any]:
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip():
+        raise ConfigError(f"--set takes key=value, such as training.batch_size=32; found {text!r}")
+    try:
+        parsed = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        try:
+            parsed = float(value)  # TOML has no .5
+        except ValueError:
+            parsed = value  # a bare word is a string: --set method=fedavg
+    return name.strip().split("."), parsed
+
+
+def load(source: str, overrides: typing.Sequence[str] = ()) -> ExperimentConfig:
+    """Loads a preset or a TOML file.
+
+    Args:
+        source: Name of a preset, or path of a TOML file.
+        overrides: `key=value` texts that win over the file, keys with dots.
+
+    Raises:
+        ConfigError: If there is no such preset or file, it is no TOML, or what it says is not allowed.
+    """
+    path = PRESETS / f"{source}.toml"
+    if not path.is_file():
+        path = Path(source)
+    if not path.is_file():
+        raise ConfigError(f"no preset and no file named {source!r}; presets: {', '.join(preset_names())}")
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise ConfigError(f"{path}: not a readable TOML file: {error}") from error
+    for text in overrides:
+        names, value = _parse_override(text)
+        table = values
+        for name in names[:-1]:
+            table = table.setdefault(name, {})
+            if not isinstance(table, dict):
+                raise ConfigError(f"--set {text}: {name} is not a table")
+        table[names[-1]] = value
+    return from_dict(values)
+
+
+def describe() -> list[tuple[str, Any, str, str]]:
+    """Returns one row per key: name with dots, default, allowed values, meaning."""
+    rows: list[tuple[str, Any, str, str]] = []
+
+    def visit(cls: type, prefix: str) -> None:
+        hints = typing.get_type_hints(cls)
+        for item in dataclasses.fields(cls):
+            if dataclasses.is_dataclass(hints[item.name]):
+                visit(typing.cast(type, hints[item.name]), f"{prefix}{item.name}.")
+            else:
+                allowed = item.metadata["allowed"]
+                text = ", ".join(allowed) if isinstance(allowed, tuple) else str(allowed or "")
+                rows.append((prefix + item.name, item.default, text, item.metadata["help"]))
+
+    visit(ExperimentConfig, "")
+    return rows

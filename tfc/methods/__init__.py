@@ -1,0 +1,1 @@
+"""The federated methods: one method, one file. `tfc.registries` names them."""

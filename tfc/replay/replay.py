@@ -1,0 +1,161 @@
+"""Plays a recorded run again from its payloads alone: clients and server in NumPy, independent of TensorFlow."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tfc.base.errors import RunError
+from tfc.codec import message
+from tfc.codec.message_spec import Decoded, HeldModel, Kind, MessageSpec
+from tfc.codec.palette import dequantize
+from tfc.codec.spec_file import from_json
+from tfc.replay.files import RoundPayloads, broadcast_digest, digest, read_round, rounds_in
+
+
+@dataclass(frozen=True)
+class ReplayedRound:
+    """What playing a round again found.
+
+    Attributes:
+        round: Its number.
+        downlink_bytes: Bytes of all messages to clients.
+        uplink_bytes: Bytes of all answers.
+        broadcast_equal: Whether every client arrived at the server's model, bit for bit.
+        mean_equal: Whether the answers amount to the server's mean, bit for bit.
+        deflated_bytes: What the same models would take as deflated files of float32 weights, both ways; 0 where that
+            was not asked for.
+    """
+
+    round: int
+    downlink_bytes: int
+    uplink_bytes: int
+    broadcast_equal: bool
+    mean_equal: bool
+    deflated_bytes: int
+
+
+def _weights(held: HeldModel) -> list[np.ndarray]:
+    return [*(dequantize(palette) for palette in held.palettes), *held.others]
+
+
+def _answer_weights(answer: Decoded, held: HeldModel, spec: MessageSpec) -> list[np.ndarray]:
+    kernels = [dequantize(palette) for palette in answer.message.palettes]
+    if Kind.UPDATE in spec.kinds:
+        kernels = [dequantize(before) + change for before, change in zip(held.palettes, kernels, strict=True)]
+    return [*kernels, *answer.message.others]
+
+
+def _mean(models: list[list[np.ndarray]], examples: list[np.float32]) -> list[np.ndarray]:
+    """The mean as the server takes it: float32 sums in the order of the answers, then one division."""
+    weight = np.float32(0)
+    sums = [np.zeros_like(array) for array in models[0]] if models else []
+    for model, share in zip(models, examples, strict=True):
+        sums = [total + share * array for total, array in zip(sums, model, strict=True)]
+        weight += share
+    return [total / weight for total in sums]
+
+
+def _deflated(weights: list[np.ndarray]) -> int:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, *weights)
+    return buffer.getbuffer().nbytes
+
+
+class _Replay:
+    def __init__(self, downlink: MessageSpec, uplink: MessageSpec, *, deflate: bool) -> None:
+        self._downlink, self._uplink, self._deflate = downlink, uplink, deflate
+        self._clients: dict[int, HeldModel] = {}
+        self.broadcast: HeldModel | None = None
+
+    def play(self, payloads: RoundPayloads) -> ReplayedRound:
+        deflated = 0
+        broadcast_equal = True
+        self.broadcast = None
+        for client, messages in payloads.down.items():
+            for payload in messages:
+                decoded = message.decode(payload, self._downlink, self._clients.get(client))
+                self._clients[client] = decoded.held
+            held = self._clients[client]
+            self.broadcast = held
+            broadcast_equal &= broadcast_digest(held.palettes, held.others) == payloads.broadcast
+        if self._deflate and payloads.down:
+            # Every client gets the same model.
+            deflated += len(payloads.down) * _deflated(_weights(held))
+        models, examples = [], []
+        for client, payload in payloads.up.items():
+            held = self._clients[client]
+            # FedAvg's answers stand alone, and so do palettes that answer a float32 broadcast.
+            alone = not self._uplink.kernel_shapes or Kind.KEY_FRAME in self._uplink.kinds
+            answer = message.decode(payload, self._uplink, None if alone else held)
+            models.append(_answer_weights(answer, held, self._uplink))
+            examples.append(np.float32(answer.message.scalars[0]))
+            deflated += _deflated(models[-1]) if self._deflate else 0
+        return ReplayedRound(
+            payloads.round,
+            sum(len(payload) for messages in payloads.down.values() for payload in messages),
+            sum(map(len, payloads.up.values())),
+            broadcast_equal,
+            not models or digest(_mean(models, examples)) == payloads.mean,
+            deflated,
+        )
+
+
+def _specifications(run: Path) -> tuple[MessageSpec, MessageSpec]:
+    folder = run / "payloads"
+    if not rounds_in(folder):
+        raise RunError(f"{run}: no recorded payloads; make them with: tfc run ... --record-payloads")
+    try:
+        return from_json((folder / "spec.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(f"{folder / 'spec.json'}: {error}") from error
+
+
+def _played(run: Path, player: _Replay, place: Path) -> ReplayedRound:
+    try:
+        return player.play(read_round(place))
+    except KeyError as error:
+        raise RunError(f"{place}: client {error} answered, but was never sent a model") from error
+    except (OSError, ValueError, TypeError, IndexError, MemoryError) as error:
+        raise RunError(f"{place}: {error}") from error
+
+
+def replay(run: Path, *, deflate: bool = False) -> list[ReplayedRound]:
+    """Plays a recorded run again.
+
+    Args:
+        run: The run's folder, recorded with `--record-payloads`.
+        deflate: Whether to measure deflated files of float32 weights, too (how the paper counts).
+
+    Returns:
+        What each round amounted to.
+
+    Raises:
+        RunError: If the run has no payloads, or one of them is damaged.
+    """
+    player = _Replay(*_specifications(run), deflate=deflate)
+    return [_played(run, player, place) for place in rounds_in(run / "payloads")]
+
+
+def broadcast_model(run: Path, round_number: int) -> HeldModel:
+    """Returns the model that clients were sent in a round: the one that the round before ended with.
+
+    Args:
+        run: The run's folder, recorded with `--record-payloads`.
+        round_number: From 1.
+
+    Raises:
+        RunError: If the run has no payloads, one of them is damaged, or there is no such round.
+    """
+    player = _Replay(*_specifications(run), deflate=False)
+    places = rounds_in(run / "payloads")
+    if not 1 <= round_number <= len(places):
+        raise RunError(f"{run}: has rounds 1 to {len(places)}; found {round_number}")
+    for place in places[:round_number]:
+        _played(run, player, place)
+    if player.broadcast is None:
+        raise RunError(f"{run}: nobody was sent a model in round {round_number}")
+    return player.broadcast

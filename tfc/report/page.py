@@ -1,0 +1,214 @@
+"""The HTML report of one run or of several."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from edge.measuring.bench_report import latency_figure
+from edge.measuring.bench_table import bench_notes
+from tfc.base.atomic_write import atomic_write
+from tfc.base.charts import page as pieces
+from tfc.base.charts.page import page
+from tfc.base.errors import RunError
+from tfc.base.table import Table
+from tfc.report.curves import report_figures
+from tfc.report.partition import partition_figures
+from tfc.report.seed_groups import Arm, baseline, group, ranked, target_accuracy
+from tfc.report.settings import data_sets, differing_settings, environments, seeds_of
+from tfc.report.tables import comparison_table, mean_table
+from tfc.run.folder import FinishedRun
+
+_TEMPLATE = Path(__file__).parent / "page.html.jinja"
+_PIECES: dict[str, Callable[..., str]] = {"table": pieces.table, "figure": pieces.figure, "pairs": pieces.pairs}
+_MOST_NAMES = 4
+
+
+def read_bench(path: Path) -> dict[str, Any]:
+    """Reads the result of `edge bench`.
+
+    Args:
+        path: bench.json.
+
+    Raises:
+        RunError: If it is missing or no such file.
+    """
+    from edge.measuring import bench
+    from tfc.base.errors import DataFileError
+
+    try:
+        return bench.read_bench(path)
+    except DataFileError as error:
+        raise RunError(str(error)) from error
+
+
+def latency_table(bench: dict[str, Any]) -> Table:
+    """Returns bytes, accuracy and latency, one row per .tflite file.
+
+    Args:
+        bench: Content of bench.json.
+    """
+
+    def share(value: float | None) -> str:
+        return "not measured" if value is None else f"{value:.4f}"
+
+    rows = tuple(
+        (
+            item["name"],
+            item["runtime"],
+            f"{item['bytes']:,}",
+            f"{item['bytes_deflated']:,}",
+            share(item["accuracy"]),
+            share(item["agreement"]),
+            f"{item['latency_ms']['median']:.3f}",
+            "-" if item["speedup"] is None else f"{item['speedup']:.2f}x",
+        )
+        for item in bench["files"]
+    )
+    machine = bench["machine"]
+    versions = dict.fromkeys(f"{item['runtime']} {item['runtime_version']}" for item in bench["files"])
+    return Table(
+        "On the device",
+        ("file", "runtime", "bytes", "deflated", "accuracy", "agreement", "median ms", "speed-up"),
+        rows,
+        f"{', '.join(versions)} on {machine['processor']}, {bench['threads']} thread(s). "
+        "Speed-up: median of the ratios of neighbouring, alternating slices. Agreement: same class as the model's own "
+        "float32 file.",
+    )
+
+
+def rounds_table(arms: Sequence[Arm]) -> Table:
+    """Returns what the figures show, one row per arm and round.
+
+    Args:
+        arms: The rows of one comparison.
+    """
+    rows = []
+    for arm in arms:
+        up, down = (arm.per_round(value) for value in (lambda row: row.uplink_bytes, lambda row: row.downlink_bytes))
+        clusters = arm.per_round(lambda row: row.num_clusters)
+        scores = arm.per_round(lambda row: row.quality_score)
+        so_far, hours = arm.bytes_so_far, arm.hours_so_far
+        for index, (accuracy, (low, high)) in enumerate(zip(arm.accuracies, arm.accuracy_range, strict=True)):
+            rows.append(
+                (
+                    arm.label,
+                    str(index + 1),
+                    f"{accuracy:.4f}",
+                    f"{low:.4f}",
+                    f"{high:.4f}",
+                    f"{up[index] / 1e3:.3f}",
+                    f"{down[index] / 1e3:.3f}",
+                    f"{so_far[index] / 1e6:.3f}",
+                    f"{hours[index]:.3f}" if arm.is_timed else "not counted",
+                    f"{clusters[index]:g}" if clusters[index] else "-",
+                    f"{scores[index]:.3f}" if scores[index] else "-",
+                )
+            )
+    header = ("runs", "round", "accuracy", "lowest seed", "highest seed", "kB up", "kB down", "MB so far")
+    return Table(
+        "All rounds",
+        (*header, "simulated h", "clusters", "quality"),
+        tuple(rows),
+        "Means over seeds. kB = 1,000 and MB = 1,000,000 bytes, all clients together.",
+    )
+
+
+def summary_lines(arms: Sequence[Arm]) -> list[str]:
+    """Returns what a reader wants to know first: who needs the fewest bytes to FedAvg's accuracy minus a point.
+
+    Args:
+        arms: The rows of one comparison.
+
+    Returns:
+        A sentence or two; none where there is nothing to compare with.
+    """
+    reference, target = baseline(arms), target_accuracy(arms)
+    if reference is None or target is None or len(arms) < 2:
+        return []
+    first = ranked(arms, target)[0]
+    needed, usual = first.bytes_to(target), reference.bytes_to(target)
+    if first is reference or needed is None:
+        return [f"No other row reaches FedAvg's accuracy minus a point ({target:.4f}) with fewer bytes than FedAvg."]
+    against = "" if usual is None else f"; FedAvg needs {usual / 1e6:.2f} MB, {usual / needed:.1f} times as many"
+    reached = first.mean("last3_accuracy")
+    below = 100 * (reference.mean("last3_accuracy") - reached)
+    return [
+        f"{first.name} needs the fewest bytes to FedAvg's accuracy minus a point ({target:.4f}): "
+        f"{needed / 1e6:.2f} MB{against}. Its last three rounds have {reached:.4f}, {abs(below):.2f} points "
+        f"{'below' if below >= 0 else 'above'} FedAvg's."
+    ]
+
+
+def _body(runs: Sequence[FinishedRun], bench: dict[str, Any] | None) -> str:
+    """What stands below the heading."""
+    import jinja2
+
+    def safe(build: Callable[..., str]) -> Callable[..., Markup]:
+        return lambda *values, **options: Markup(build(*values, **options))
+
+    arms = group(runs)
+    target = target_accuracy(arms)
+    if target is not None:
+        arms = ranked(arms, target)  # as the table; the colours follow
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.globals |= {name: safe(build) for name, build in _PIECES.items()}
+    means = [mean_table(runs)] if len(runs) > 1 else []
+    return environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
+        date=datetime.date.today().isoformat(),
+        runs=runs,
+        arms=arms,
+        data=data_sets(runs),
+        summary=summary_lines(arms),
+        synthetic=[run.name for run in runs if run.summary.get("synthetic")],
+        tables=[*means, comparison_table(runs), *([latency_table(bench)] if bench else [])],
+        bench=bench,
+        bench_notes=bench_notes(bench)[1:] if bench else [],
+        bench_figure=latency_figure(bench) if bench else "",
+        figures=[*report_figures(arms), *partition_figures(runs)],
+        rounds=rounds_table(arms),
+        settings=differing_settings(arms),
+        configurations=[
+            {
+                "name": arm.name,
+                "seeds": seeds_of(arm),
+                "first": arm.runs[0].name,
+                "toml": (arm.runs[0].path / "config.toml").read_text(encoding="utf-8"),
+            }
+            for arm in arms
+        ],
+        environments=environments(runs),
+    )
+
+
+def _title(runs: Sequence[FinishedRun]) -> str:
+    names = list(dict.fromkeys(arm.name for arm in group(runs)))
+    shown = ", ".join(names[:_MOST_NAMES]) + (
+        f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    )
+    return f"FedCompress report: {shown}"
+
+
+def write_report(runs: Sequence[FinishedRun], bench: dict[str, Any] | None, out: Path) -> None:
+    """Writes a report in one HTML file without external resources.
+
+    Args:
+        runs: Finished runs.
+        bench: Content of bench.json, or None.
+        out: The HTML file; replaced whole.
+
+    Raises:
+        RunError: If it cannot be written.
+    """
+    html = page(_title(runs), _body(runs, bench))
+    try:
+        with atomic_write(out) as temporary:
+            temporary.write_text(html, encoding="utf-8")
+    except OSError as error:
+        raise RunError(f"{out}: cannot be written: {error.strerror or error}") from error

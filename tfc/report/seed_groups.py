@@ -1,0 +1,235 @@
+"""Runs that differ in nothing but their seed, taken together; how many bytes and hours it takes to get somewhere."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import re
+import statistics
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tfc import config as configuration
+from tfc.base.errors import ConfigError
+from tfc.config import ExperimentConfig
+from tfc.run.folder import FinishedRun, RoundMetrics
+
+POINTS_BELOW = 0.01
+"""How far below FedAvg's accuracy the target lies: a point."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One row of a comparison.
+
+    Attributes:
+        name: The runs' common name, without seed.
+        runs: One run per seed.
+    """
+
+    name: str
+    runs: tuple[FinishedRun, ...]
+
+    def mean(self, key: str) -> float:
+        """Returns the mean over seeds of a figure of `summary.json`.
+
+        Args:
+            key: Its name.
+        """
+        return statistics.fmean(run.summary[key] for run in self.runs)
+
+    def deviation(self, key: str) -> float | None:
+        """Returns the standard deviation over seeds of a figure of `summary.json`; None for a single run.
+
+        Args:
+            key: Its name.
+        """
+        values = [run.summary[key] for run in self.runs]
+        return statistics.stdev(values) if len(values) > 1 else None
+
+    @property
+    def method(self) -> str:
+        """The federated method."""
+        return str(self.runs[0].summary["method"])
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether it is plain FedAvg, which others are measured by."""
+        return self.method == "fedavg" and self.runs[0].summary.get("aggregation", "mean") == "mean"
+
+    @property
+    def total_bytes(self) -> float:
+        """Bytes of both directions, mean over seeds."""
+        return self.mean("uplink_bytes") + self.mean("downlink_bytes")
+
+    @property
+    def ratio(self) -> float:
+        """What FedAvg sends by what was sent."""
+        return self.mean("fedavg_bytes") / self.total_bytes
+
+    def per_round(self, value: Callable[[RoundMetrics], float]) -> list[float]:
+        """Returns a figure of each round, mean over seeds.
+
+        Args:
+            value: Takes it from a row of metrics.csv.
+        """
+        rounds = zip(*([value(row) for row in run.rounds] for run in self.runs), strict=False)
+        return [statistics.fmean(values) for values in rounds]
+
+    @property
+    def accuracies(self) -> list[float]:
+        """Test accuracy after each round, mean over seeds."""
+        return self.per_round(lambda row: row.accuracy)
+
+    @property
+    def accuracy_range(self) -> list[tuple[float, float]]:
+        """Lowest and highest test accuracy of any seed after each round."""
+        rounds = zip(*([row.accuracy for row in run.rounds] for run in self.runs), strict=False)
+        return [(min(values), max(values)) for values in rounds]
+
+    @property
+    def label(self) -> str:
+        """Its name in a legend."""
+        return self.runs[0].name if len(self.runs) == 1 else f"{self.name} ({len(self.runs)} seeds)"
+
+    @property
+    def bytes_so_far(self) -> list[float]:
+        """Bytes of both directions until the end of each round, mean over seeds."""
+        return self._so_far(lambda row: row.uplink_bytes + row.downlink_bytes)
+
+    @property
+    def hours_so_far(self) -> list[float]:
+        """Simulated hours until the end of each round, mean over seeds."""
+        return self._so_far(lambda row: row.simulated_seconds / 3600)
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether simulated time was counted: older versions did not."""
+        return all(row.simulated_seconds > 0 for run in self.runs for row in run.rounds)
+
+    def _so_far(self, value: Callable[[RoundMetrics], float]) -> list[float]:
+        totals = (itertools.accumulate(value(row) for row in run.rounds) for run in self.runs)
+        return [statistics.fmean(values) for values in zip(*totals, strict=False)]
+
+    def bytes_to(self, accuracy: float) -> float | None:
+        """Returns the bytes sent until the mean curve reaches an accuracy for the first time; None where it never does.
+
+        Args:
+            accuracy: Share of right answers.
+        """
+        return self.used_at(accuracy, self.bytes_so_far)
+
+    def hours_to(self, accuracy: float) -> float | None:
+        """Returns the simulated hours until the mean curve reaches an accuracy; None where it never does.
+
+        Args:
+            accuracy: Share of right answers.
+        """
+        return self.used_at(accuracy, self.hours_so_far)
+
+    def used_at(self, accuracy: float, so_far: Sequence[float]) -> float | None:
+        """Returns what was used up when the mean curve first reached an accuracy; None where it never does.
+
+        Args:
+            accuracy: Share of right answers.
+            so_far: What was used up after each round.
+        """
+        pairs = zip(self.accuracies, so_far, strict=True)
+        return next((amount for reached, amount in pairs if reached >= accuracy), None)
+
+
+def _settings_and_seed(run: FinishedRun) -> tuple[ExperimentConfig | Path, int]:
+    """What runs of one arm share, and what they don't. Keys that came later have their defaults in older files."""
+    try:
+        config = configuration.load(str(run.path / "config.toml"))
+    except ConfigError:  # written by another version: an arm of its own
+        return run.path, 0
+    return dataclasses.replace(configuration.for_comparison(config), seed=0), config.seed
+
+
+def group(runs: Sequence[FinishedRun]) -> list[Arm]:
+    """Groups runs that differ in nothing but their seed; a seed that comes again belongs to another arm.
+
+    Args:
+        runs: Finished runs.
+
+    Returns:
+        Arms in the order of their first runs.
+    """
+    groups: dict[tuple[ExperimentConfig | Path, int], list[FinishedRun]] = {}
+    repeats: Counter[tuple[ExperimentConfig | Path, int]] = Counter()
+    for run in runs:
+        settings, seed = _settings_and_seed(run)
+        groups.setdefault((settings, repeats[settings, seed]), []).append(run)
+        repeats[settings, seed] += 1
+    return [
+        Arm(re.sub(r"-?seed\d+$", "", members[0].name) or members[0].name, tuple(members))
+        for members in groups.values()
+    ]
+
+
+def baseline(arms: Sequence[Arm]) -> Arm | None:
+    """Returns the row that the others are measured by; None unless exactly one of them is plain FedAvg.
+
+    Args:
+        arms: The rows of one comparison.
+    """
+    found = [arm for arm in arms if arm.is_baseline]
+    return found[0] if len(found) == 1 else None
+
+
+def target_accuracy(arms: Sequence[Arm]) -> float | None:
+    """Returns FedAvg's accuracy (mean of its last three rounds and of its seeds) minus a point.
+
+    Args:
+        arms: The rows of one comparison.
+
+    Returns:
+        None unless exactly one of them is FedAvg's.
+    """
+    found = baseline(arms)
+    return found.mean("last3_accuracy") - POINTS_BELOW if found else None
+
+
+def times_sooner(arm: Arm, arms: Sequence[Arm]) -> float | None:
+    """Returns FedAvg's simulated time to its accuracy minus a point by an arm's; None where one never gets there.
+
+    Args:
+        arm: One row of a comparison.
+        arms: All of them.
+    """
+    reference, accuracy = baseline(arms), target_accuracy(arms)
+    if reference is None or accuracy is None or not (arm.is_timed and reference.is_timed):
+        return None
+    own, other = arm.hours_to(accuracy), reference.hours_to(accuracy)
+    return None if own is None or other is None else other / own
+
+
+def ranked(arms: Sequence[Arm], accuracy: float) -> list[Arm]:
+    """Returns arms by the bytes they need to an accuracy, fewest first; those that never reach it last.
+
+    Args:
+        arms: The rows of one comparison.
+        accuracy: Share of right answers.
+    """
+
+    def key(arm: Arm) -> tuple[bool, float]:
+        needed = arm.bytes_to(accuracy)
+        return (needed is None, -arm.mean("last3_accuracy") if needed is None else needed)
+
+    return sorted(arms, key=key)
+
+
+def pareto_front(arms: Sequence[Arm]) -> list[Arm]:
+    """Returns the arms that no other one beats in both bytes and accuracy, fewest bytes first.
+
+    Args:
+        arms: The rows of one comparison; accuracy is the mean of the last three rounds and of the seeds.
+    """
+    front: list[Arm] = []
+    for arm in sorted(arms, key=lambda each: (each.total_bytes, -each.mean("last3_accuracy"))):
+        if not front or arm.mean("last3_accuracy") > front[-1].mean("last3_accuracy"):
+            front.append(arm)
+    return front

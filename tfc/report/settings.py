@@ -1,0 +1,86 @@
+"""What the report says of settings: those in which runs differ, and where the runs were made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import tomllib
+
+from tfc import config as configuration
+from tfc.base.errors import ConfigError
+from tfc.base.table import Table
+from tfc.report.seed_groups import Arm
+from tfc.run.folder import FinishedRun
+
+
+def _settings(run: FinishedRun) -> dict[str, Any]:
+    """Every setting by its full name; where another version wrote the file, those that it names."""
+    path = run.path / "config.toml"
+    try:
+        return configuration.flat(configuration.to_dict(configuration.load(str(path))))
+    except ConfigError:
+        return configuration.flat(tomllib.loads(path.read_text(encoding="utf-8")))
+
+
+def seeds_of(arm: Arm) -> str:
+    """Returns the seeds of an arm's runs, separated by commas.
+
+    Args:
+        arm: One row of a comparison.
+    """
+    return ", ".join(str(run.summary.get("seed", "not recorded")) for run in arm.runs)
+
+
+def differing_settings(arms: Sequence[Arm]) -> Table:
+    """Returns the settings in which arms differ, one row each, one column per arm.
+
+    Args:
+        arms: The rows of one comparison.
+    """
+    settings = [_settings(arm.runs[0]) for arm in arms]
+    names = dict.fromkeys(name for each in settings for name in each if name != "seed")
+    rows = []
+    for name in names:
+        values = ["not named" if name not in each else str(each[name]) for each in settings]
+        if len(set(values)) > 1:
+            rows.append((name, *values))
+    rows.append(("seeds", *(seeds_of(arm) for arm in arms)))
+    return Table(
+        "What differs",
+        ("setting", *(arm.name for arm in arms)),
+        tuple(rows),
+        "All other settings are the same. Settings that a method does not look at are listed too.",
+    )
+
+
+def environments(runs: Sequence[FinishedRun]) -> list[tuple[str, list[tuple[str, object]]]]:
+    """Returns where runs were made: one entry per set of versions and machine.
+
+    Args:
+        runs: Finished runs.
+
+    Returns:
+        Names of the runs, and names and values of versions and machine.
+    """
+    found: dict[tuple[tuple[str, object], ...], list[str]] = {}
+    for run in runs:
+        machine = run.summary.get("machine") or {"machine": "not recorded by the version that made it"}
+        # The versions name Python and NumPy already.
+        described = {**machine, **run.summary["versions"]}
+        found.setdefault(tuple(described.items()), []).append(run.name)
+    return [(", ".join(names), list(values)) for values, names in found.items()]
+
+
+def data_sets(runs: Sequence[FinishedRun]) -> list[str]:
+    """Returns the runs' data sets, and whether they are synthetic.
+
+    Args:
+        runs: Finished runs.
+    """
+    said = {True: "synthetic", False: "not synthetic", None: "not recorded whether synthetic"}
+    return list(
+        dict.fromkeys(
+            f"{run.summary.get('dataset', 'not recorded')} ({said[run.summary.get('synthetic')]})" for run in runs
+        )
+    )

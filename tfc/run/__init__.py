@@ -1,0 +1,1 @@
+"""One run: its rounds, its folder, its checkpoints; and sweeps over several runs."""

@@ -1,0 +1,1 @@
+"""TFF's worker processes, of this machine and of others."""

@@ -1,0 +1,241 @@
+"""Starts and ends TFF's worker process on this machine.
+
+TFF executes computations in a separate C++ program, `worker_binary`, that its wheel ships. TFF's own local context
+starts that program with the parent's standard output and ends it from a destructor, so a killed parent leaves an
+orphan that keeps a pipe open. Here the worker is started by us: it ends with its parent whatever happens to the
+parent (a parent-death signal, prctl(2)), inherits no standard stream, and is reached over gRPC exactly as a worker
+on another machine would be. Where the system permits it nobody else reaches it (`tfc.workers.launcher`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import logging
+import os
+import select
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from tfc.base.errors import WorkerError
+from tfc.config.keys import CLIENTS_AT_A_TIME
+from tfc.workers.launcher import Order, Report, split_address
+
+_START_TIMEOUT_S = 60.0
+_STOP_TIMEOUT_S = 5.0
+_LONGEST_SOCKET_PATH = 100
+_LOG = logging.getLogger(__name__)
+
+
+def worker_binary() -> Path:
+    """Returns the path of the worker program in the installed TFF wheel.
+
+    Raises:
+        WorkerError: If TFF is not installed or its wheel holds no worker.
+    """
+    # Looked up, not imported: a host that only serves has no use for the ten seconds.
+    found = importlib.util.find_spec("tensorflow_federated")
+    if found is None or not found.submodule_search_locations:
+        raise WorkerError("TensorFlow Federated is not installed; run: make setup")
+    path = Path(found.submodule_search_locations[0]) / "data" / "worker_binary"
+    if not path.is_file():
+        raise WorkerError(f"{path} is missing: reinstall tensorflow-federated 0.87.0 (make setup)")
+    return path
+
+
+def firewall_advice(port: int) -> str:
+    """Returns the commands that close a port to other machines.
+
+    Args:
+        port: A TCP port.
+    """
+    return (
+        f"iptables -I INPUT ! -i lo -p tcp --dport {port} -j DROP && "
+        f"ip6tables -I INPUT ! -i lo -p tcp --dport {port} -j DROP"
+    )
+
+
+class WorkerProcess:
+    """One worker process of this machine."""
+
+    def __init__(self, *, log: Path | None = None, listen: str = "", private: bool = True) -> None:
+        """Starts the process; does not wait until it serves.
+
+        Args:
+            log: File for the worker's output; a temporary file that goes with the process where None.
+            listen: `HOST:PORT` where it is reached; empty for a socket in a folder that only this user can enter.
+            private: Whether it is kept from the network where the system permits that.
+
+        Raises:
+            WorkerError: If the program is missing.
+        """
+        binary = str(worker_binary())
+        self._folder = tempfile.TemporaryDirectory(prefix="tfc-worker-")
+        if len(self._folder.name) > _LONGEST_SOCKET_PATH - len("/worker"):  # sun_path has 108 bytes
+            self._folder.cleanup()
+            self._folder = tempfile.TemporaryDirectory(prefix="tfc-worker-", dir="/tmp")
+        self._log: IO[bytes] = log.open("ab+") if log else tempfile.TemporaryFile()  # noqa: SIM115
+        self._reading, writing = os.pipe()
+        order = Order(
+            parent=os.getpid(),
+            program=[binary, "--max_concurrent_computation_calls=-1"],
+            listen=listen or f"unix:{self._folder.name}/worker",
+            private=private,
+            report_to=writing,
+        )
+        self._launched = threading.Event()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._launch_error: OSError | None = None
+        self._report: Report | None = None
+        # The kernel sends the signal when the *thread* that started the child ends, so that thread has to stay.
+        threading.Thread(target=self._launch, args=(order,), name="tff-worker", daemon=True).start()
+        self._launched.wait()
+        os.close(writing)
+        if self._process is None:
+            self.stop()
+            raise WorkerError(f"cannot start {sys.executable}: {self._launch_error}")
+
+    def _launch(self, order: Order) -> None:
+        source_root = str(Path(__file__).parents[2])
+        environment = {
+            # Threads of the worker come and go with clients; an arena for each of them keeps what they freed.
+            "MALLOC_ARENA_MAX": "2",
+            **os.environ,
+            "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"),
+            "PYTHONPATH": os.pathsep.join(filter(None, [source_root, os.environ.get("PYTHONPATH")])),
+        }
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "tfc.workers.launcher", json.dumps(vars(order))],
+                stdin=subprocess.DEVNULL,
+                stdout=self._log,
+                stderr=self._log,
+                env=environment,
+                pass_fds=(order.report_to,),
+                start_new_session=True,  # Ctrl-C ends the round first, then we end the worker
+            )
+        except OSError as error:
+            self._launch_error = error
+            return
+        finally:
+            self._launched.set()
+        self._process.wait()
+
+    def wait_until_serving(self, timeout_s: float = _START_TIMEOUT_S) -> Report:
+        """Waits until the worker accepts connections, once; later calls return at once.
+
+        Args:
+            timeout_s: Seconds before it counts as failed.
+
+        Returns:
+            Its process id, its address, and whether nobody else reaches it.
+
+        Raises:
+            WorkerError: If it ended, its address is taken, or it does not serve in time.
+        """
+        if self._report is not None:
+            return self._report
+        if not select.select([self._reading], [], [], timeout_s)[0]:
+            raise WorkerError(f"TFF's worker does not answer after {timeout_s:.0f} s")
+        with os.fdopen(os.dup(self._reading)) as pipe:
+            text = pipe.read()
+        report = Report(**json.loads(text)) if text else Report(error="it ended at its start")
+        if report.error:
+            raise WorkerError(f"TFF's worker: {report.error}; its last words: {self.last_words() or 'none'}")
+        self._report = report
+        if not report.private:
+            port = split_address(report.address)[1]
+            _LOG.warning(
+                "TFF's worker listens on all interfaces, port %d, and asks nobody who they are (no private network: "
+                "%s); to close it to other machines: %s",
+                port,
+                report.why_not,
+                firewall_advice(port),
+            )
+        return report
+
+    @property
+    def pid(self) -> int:
+        """The worker's process id, once it serves."""
+        return self.wait_until_serving().pid
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """All processes that were started for it, once it serves."""
+        assert self._process is not None
+        return (self.pid, self._process.pid)
+
+    @property
+    def address(self) -> str:
+        """Where it is reached, as gRPC writes addresses, once it serves."""
+        return self.wait_until_serving().address
+
+    def is_alive(self) -> bool:
+        """Whether the process still runs."""
+        return self._process is not None and self._process.poll() is None
+
+    def check(self) -> None:
+        """Does nothing while the process runs.
+
+        Raises:
+            WorkerError: If it has ended.
+        """
+        if not self.is_alive():
+            raise WorkerError(f"TFF's worker ended during the run; its last words: {self.last_words() or 'none'}")
+
+    def last_words(self) -> str:
+        """The last line that the worker printed, or an empty string."""
+        self._log.seek(0)
+        lines = self._log.read().decode(errors="replace").strip().splitlines()
+        return lines[-1] if lines else ""
+
+    def stop(self) -> None:
+        """Ends the process and waits for it; calling it twice does no harm."""
+        process = self._process
+        if process is not None and process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(_STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        if not self._log.closed:
+            self._log.close()
+            os.close(self._reading)
+            self._folder.cleanup()
+
+
+@contextlib.contextmanager
+def local_worker(
+    *, max_concurrent_clients: int = CLIENTS_AT_A_TIME, log: Path | None = None
+) -> Iterator[WorkerProcess]:
+    """Starts a worker on this machine, makes it TFF's default context, ends it and restores the context on leaving.
+
+    Args:
+        max_concurrent_clients: Clients that the worker trains at a time, which decides how much memory it needs; 0 for
+            all of a round.
+        log: File for the worker's output.
+
+    Yields:
+        The worker, for its address and process id.
+
+    Raises:
+        WorkerError: If the worker does not start, or does not answer within a minute.
+    """
+    from tfc.workers.context import Connection, DividedContext, default_context
+
+    worker = WorkerProcess(log=log)
+    try:
+        with (
+            contextlib.closing(Connection(worker.wait_until_serving().address, worker.check)) as connection,
+            default_context(DividedContext([connection], max_concurrent_clients)),
+        ):
+            yield worker
+    finally:
+        worker.stop()
