@@ -30,7 +30,7 @@ import numpy as np
 from record import interleaved_ms, save
 
 from tfc.codec import message
-from tfc.codec.message_spec import Decoded, HeldModel, Kind, MessageSpec
+from tfc.codec.message_spec import Decoded, Kind, MessageSpec, ReferenceModel
 from tfc.codec.spec_file import from_json
 from tfc.replay.files import read_round, rounds_in
 
@@ -73,7 +73,7 @@ def general_compressors() -> dict[str, Callable[[bytes], bytes]]:
     return found
 
 
-def sizes(payload: bytes, decoded: Decoded, spec: MessageSpec, held: HeldModel) -> dict[str, float]:
+def sizes(payload: bytes, decoded: Decoded, spec: MessageSpec, held: ReferenceModel) -> dict[str, float]:
     """Bytes of one message and of what it is compared with."""
     kind = Kind(payload[3])
     sent = decoded.message
@@ -103,7 +103,7 @@ def sizes(payload: bytes, decoded: Decoded, spec: MessageSpec, held: HeldModel) 
 def messages_of(run: Path) -> tuple[dict[str, list[dict[str, float]]], dict[str, Any]]:
     """Sizes of all differences and updates of a run by direction, and one message of each for timing."""
     downlink, uplink = from_json((run / "payloads" / "spec.json").read_text(encoding="utf-8"))
-    held: HeldModel | None = None
+    held: ReferenceModel | None = None
     rows: dict[str, list[dict[str, float]]] = {"downlink": [], "uplink": []}
     last: dict[str, Any] = {}
     for place in rounds_in(run / "payloads"):
@@ -121,7 +121,7 @@ def messages_of(run: Path) -> tuple[dict[str, list[dict[str, float]]], dict[str,
     return rows, last
 
 
-def speeds(payload: bytes, decoded: Decoded, spec: MessageSpec, held: HeldModel, turns: int) -> dict[str, float]:
+def speeds(payload: bytes, decoded: Decoded, spec: MessageSpec, held: ReferenceModel, turns: int) -> dict[str, float]:
     """Million weights per second of both implementations."""
     import tensorflow as tf
 

@@ -20,10 +20,10 @@ import tensorflow as tf
 from record import interleaved_ms, paired_ratio, save
 
 from tfc import config, graph_codec
-from tfc.codec.message_spec import HeldModel
+from tfc.codec.message_spec import ReferenceModel
 from tfc.federated.aggregator import ClientPayloads, mean_of_payloads
 from tfc.federated.client_data import client_data, client_data_type
-from tfc.federated.model_spec import ModelSpec, held_model
+from tfc.federated.model_spec import ModelSpec, reference_model
 from tfc.methods.fedcompress import build_fedcompress, process_spec
 from tfc.run.experiment import build_ood, load_clients, load_dataset, model_builder
 from tfc.workers.local import local_worker
@@ -33,8 +33,8 @@ class Coding:
     """All coding of one round, traced once as TFF traces it."""
 
     def __init__(self, spec: ModelSpec, broadcast: Any, collected: Any) -> None:
-        self._base = tf.nest.map_structure(tf.constant, held_model(broadcast.base))
-        self._held = tf.nest.map_structure(tf.constant, held_model(broadcast.model))
+        self._base = tf.nest.map_structure(tf.constant, reference_model(broadcast.base))
+        self._held = tf.nest.map_structure(tf.constant, reference_model(broadcast.model))
         self._payload = tf.constant(broadcast.payload)
         ends = np.cumsum(collected.lengths)
         self._answers = [
@@ -44,7 +44,7 @@ class Coding:
         bytes_ = tf.TensorSpec([None], tf.uint8)
 
         @tf.function(input_signature=[bytes_])
-        def decode_broadcast(payload: tf.Tensor) -> HeldModel:
+        def decode_broadcast(payload: tf.Tensor) -> ReferenceModel:
             return graph_codec.decode(payload, spec.downlink, self._base)[0].held
 
         @tf.function(input_signature=[bytes_])
@@ -60,7 +60,7 @@ class Coding:
             return graph_codec.encode(message, spec.uplink, self._held, update=update)
 
         @tf.function
-        def encode_broadcast(held: HeldModel) -> tf.Tensor:
+        def encode_broadcast(held: ReferenceModel) -> tf.Tensor:
             message = self._messages[0]._replace(
                 num_clusters=held.num_clusters,
                 palettes=held.palettes,

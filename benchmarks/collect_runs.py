@@ -19,7 +19,7 @@ from record import save
 
 from tfc import config
 from tfc.config import ExperimentConfig
-from tfc.report.seed_groups import group, target_accuracy
+from tfc.report.seed_groups import seed_groups, target_accuracy
 from tfc.report.tables import mean_table
 from tfc.run.folder import FinishedRun, read_run
 from tfc.run.sweep_file import plan_file
@@ -78,21 +78,21 @@ def main() -> None:
     parser.add_argument("--partial", action="store_true", help="take the runs that are there")
     options = parser.parse_args()
     runs, missing = collected(options.sweep, options.runs, partial=options.partial)
-    arms = group(runs)
-    target = target_accuracy(arms)
+    groups = seed_groups(runs)
+    target = target_accuracy(groups)
     table = mean_table(runs)
     print(table.to_markdown())
     means = {
-        arm.name: {
-            "seeds": len(arm.runs),
-            "last3_accuracy": round(arm.mean("last3_accuracy"), 6),
-            "deviation": arm.deviation("last3_accuracy"),
-            "uplink_bytes": arm.mean("uplink_bytes"),
-            "downlink_bytes": arm.mean("downlink_bytes"),
-            "ratio": round(arm.ratio, 4),
-            "bytes_to_target": None if target is None else arm.bytes_to(target),
+        group.name: {
+            "seeds": len(group.runs),
+            "last3_accuracy": round(group.mean("last3_accuracy"), 6),
+            "deviation": group.deviation("last3_accuracy"),
+            "uplink_bytes": group.mean("uplink_bytes"),
+            "downlink_bytes": group.mean("downlink_bytes"),
+            "ratio": round(group.ratio, 4),
+            "bytes_to_target": None if target is None else group.bytes_to(target),
         }
-        for arm in arms
+        for group in groups
     }
     command = f"tfc sweep {options.sweep} --out {options.runs} && python benchmarks/collect_runs.py {options.sweep} "
     content = {

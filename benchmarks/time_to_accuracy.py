@@ -18,7 +18,7 @@ from record import save
 
 from tfc import config
 from tfc.config import NetworkConfig
-from tfc.report.seed_groups import Arm, group, target_accuracy
+from tfc.report.seed_groups import SeedGroup, seed_groups, target_accuracy
 from tfc.run.folder import FinishedRun, read_runs
 from tfc.run.network import client_seconds, client_speed
 
@@ -50,10 +50,10 @@ def seconds_of_rounds(run: FinishedRun, network: NetworkConfig) -> list[float]:
     ]
 
 
-def hours_to(arm: Arm, accuracy: float, network: NetworkConfig) -> float | None:
-    """Hours until the mean curve of an arm reaches an accuracy; None where it never does."""
-    seconds = np.mean([seconds_of_rounds(run, network) for run in arm.runs], axis=0)
-    return arm.used_at(accuracy, [float(value) for value in np.cumsum(seconds) / 3600])
+def hours_to(group: SeedGroup, accuracy: float, network: NetworkConfig) -> float | None:
+    """Hours until the mean curve of a seed group reaches an accuracy; None where it never does."""
+    seconds = np.mean([seconds_of_rounds(run, network) for run in group.runs], axis=0)
+    return group.used_at(accuracy, [float(value) for value in np.cumsum(seconds) / 3600])
 
 
 def main() -> None:
@@ -61,20 +61,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=Path)
     options = parser.parse_args()
-    arms = group(read_runs(options.runs))
-    target = target_accuracy(arms)
+    groups = seed_groups(read_runs(options.runs))
+    target = target_accuracy(groups)
     if target is None:
         raise SystemExit("one of the rows must be FedAvg's: its accuracy is the measure")
-    (reference,) = (arm for arm in arms if arm.is_baseline)
+    (reference,) = (group for group in groups if group.is_baseline)
     rows = []
     for (link, (up, down)), (device, speed) in itertools.product(LINKS.items(), DEVICES.items()):
         network = NetworkConfig(uplink_mbps=up, downlink_mbps=down, examples_per_second=speed)
         slowest = hours_to(reference, target, network)
-        for arm in arms:
-            hours = hours_to(arm, target, network)
+        for group in groups:
+            hours = hours_to(group, target, network)
             sooner = None if hours is None or slowest is None else round(slowest / hours, 3)
-            rows.append({"link": link, "device": device, "arm": arm.name, "hours": hours, "times_sooner": sooner})
-            print(f"{link:10} {device:12} {arm.name:24} {'-' if hours is None else f'{hours:8.3f} h {sooner:7.2f}x'}")
+            rows.append({"link": link, "device": device, "group": group.name, "hours": hours, "times_sooner": sooner})
+            print(f"{link:10} {device:12} {group.name:24} {'-' if hours is None else f'{hours:8.3f} h {sooner:7.2f}x'}")
     content = {"target_accuracy": target, "links_mbps": LINKS, "examples_per_second": DEVICES, "rows": rows}
     print(save("time_to_accuracy", "python benchmarks/time_to_accuracy.py runs/methods-iid/*", content))
 

@@ -6,7 +6,7 @@ import zlib
 import numpy as np
 import tensorflow as tf
 
-from tfc.codec.message_spec import HeldModel, InitialValue, Kind, Message, MessageSpec
+from tfc.codec.message_spec import InitialValue, Kind, Message, MessageSpec, ReferenceModel
 from tfc.codec.palette import UNUSED_CENTROID, Palette
 
 ALL_KINDS = (Kind.KEY_FRAME, Kind.DELTA, Kind.SEED)
@@ -29,7 +29,7 @@ def spec_of(kernel_shapes, other_shapes, max_clusters, num_scalars=0, **changes)
 
 
 def update_spec(spec, levels):
-    return dataclasses.replace(spec, max_clusters=levels, kinds=(Kind.UPDATE,), held_clusters=spec.max_clusters)
+    return dataclasses.replace(spec, max_clusters=levels, kinds=(Kind.UPDATE,), reference_clusters=spec.max_clusters)
 
 
 def _codebook(rng, num_clusters, max_clusters):
@@ -56,7 +56,7 @@ def random_held(seed, spec, num_clusters):
         indices = rng.integers(0, num_clusters, shape).astype(np.uint8)
         palettes.append(Palette(_codebook(rng, num_clusters, clusters), indices))
         moves.append(rng.choice(3, shape, p=[0.8, 0.1, 0.1]).astype(np.uint8))
-    return HeldModel(np.int32(num_clusters), tuple(palettes), tuple(moves), _others(rng, spec))
+    return ReferenceModel(np.int32(num_clusters), tuple(palettes), tuple(moves), _others(rng, spec))
 
 
 def random_message(seed, spec, num_clusters, held=None, change=1.0):

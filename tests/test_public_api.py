@@ -32,11 +32,11 @@ SIGNATURES = {
     "tfc.read_run": "(path: 'Path') -> 'FinishedRun'",
     "tfc.accuracy_per_megabyte": "(runs: 'Sequence[FinishedRun]') -> 'Figure'",
     "tfc.clusters_and_quality": "(runs: 'Sequence[FinishedRun]') -> 'Figure'",
-    "tfc.encode": "(message: 'Message', spec: 'MessageSpec', held: 'HeldModel | None' = None, *, update: 'bool' = False) -> 'bytes'",  # noqa: E501
-    "tfc.decode": "(payload: 'bytes', spec: 'MessageSpec', held: 'HeldModel | None' = None) -> 'Decoded'",
+    "tfc.encode": "(message: 'Message', spec: 'MessageSpec', held: 'ReferenceModel | None' = None, *, update: 'bool' = False) -> 'bytes'",  # noqa: E501
+    "tfc.decode": "(payload: 'bytes', spec: 'MessageSpec', held: 'ReferenceModel | None' = None) -> 'Decoded'",
     "tfc.Message": "(num_clusters: ForwardRef('Any'), palettes: ForwardRef('tuple[Palette, ...]'), others: ForwardRef('tuple[Any, ...]'), scalars: ForwardRef('Any'))",  # noqa: E501
-    "tfc.MessageSpec": "(kernel_shapes: 'tuple[tuple[int, ...], ...]', other_shapes: 'tuple[tuple[int, ...], ...]', max_clusters: 'int', num_scalars: 'int' = 0, kinds: 'tuple[Kind, ...]' = (<Kind.KEY_FRAME: 0>, <Kind.DELTA: 1>), held_clusters: 'int' = 0, initial_kernels: 'tuple[InitialValue, ...]' = (), initial_others: 'tuple[InitialValue, ...]' = (), relative_others: 'tuple[bool, ...]' = (), other_bits: 'int' = 4, remembers_moves: 'bool' = True) -> None",  # noqa: E501
-    "tfc.HeldModel": "(num_clusters: ForwardRef('Any'), palettes: ForwardRef('tuple[Palette, ...]'), moves: ForwardRef('tuple[Any, ...]'), others: ForwardRef('tuple[Any, ...]'))",  # noqa: E501
+    "tfc.MessageSpec": "(kernel_shapes: 'tuple[tuple[int, ...], ...]', other_shapes: 'tuple[tuple[int, ...], ...]', max_clusters: 'int', num_scalars: 'int' = 0, kinds: 'tuple[Kind, ...]' = (<Kind.KEY_FRAME: 0>, <Kind.DELTA: 1>), reference_clusters: 'int' = 0, initial_kernels: 'tuple[InitialValue, ...]' = (), initial_others: 'tuple[InitialValue, ...]' = (), relative_others: 'tuple[bool, ...]' = (), other_bits: 'int' = 4, remembers_moves: 'bool' = True) -> None",  # noqa: E501
+    "tfc.ReferenceModel": "(num_clusters: ForwardRef('Any'), palettes: ForwardRef('tuple[Palette, ...]'), moves: ForwardRef('tuple[Any, ...]'), others: ForwardRef('tuple[Any, ...]'))",  # noqa: E501
     "tfc.Palette": "(codebook: ForwardRef('Any'), indices: ForwardRef('Any'))",
     "tfc.CodecError": "error: ValueError",
     "tfc.TfcError": "error: Exception",

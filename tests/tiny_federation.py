@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tfc import config
 from tfc.codec import message as numpy_codec
-from tfc.codec.message_spec import HeldModel, Message
+from tfc.codec.message_spec import Message, ReferenceModel
 from tfc.codec.palette import Palette
 from tfc.data.ood import procedural_images
 from tfc.data.partition import ClientExamples
@@ -105,7 +105,7 @@ def typed(held):
     """A held model from a TFF state with its Python types."""
     palettes = tuple(Palette(*(np.asarray(part) for part in palette)) for palette in held[1])
     moves, others = (tuple(np.asarray(part) for part in parts) for parts in (held[2], held[3]))
-    return HeldModel(np.asarray(held[0]), palettes, moves, others)
+    return ReferenceModel(np.asarray(held[0]), palettes, moves, others)
 
 
 def data_of(clients, round_number, flags=ClientFlags.NONE):

@@ -30,7 +30,7 @@ _PUBLIC = {
     "decode": "tfc.codec.message",
     "Message": "tfc.codec.message_spec",
     "MessageSpec": "tfc.codec.message_spec",
-    "HeldModel": "tfc.codec.message_spec",
+    "ReferenceModel": "tfc.codec.message_spec",
     "Palette": "tfc.codec.palette",
     "CodecError": "tfc.base.errors",
     "TfcError": "tfc.base.errors",
@@ -44,9 +44,9 @@ if TYPE_CHECKING:  # what a type checker and an editor see
     from tfc.base.errors import TfcError as TfcError
     from tfc.codec.message import decode as decode
     from tfc.codec.message import encode as encode
-    from tfc.codec.message_spec import HeldModel as HeldModel
     from tfc.codec.message_spec import Message as Message
     from tfc.codec.message_spec import MessageSpec as MessageSpec
+    from tfc.codec.message_spec import ReferenceModel as ReferenceModel
     from tfc.codec.palette import Palette as Palette
     from tfc.config import load as load
     from tfc.data.ood import procedural_images as procedural_images

@@ -13,7 +13,7 @@ from edge.formats.packing import code_places
 from edge.formats.tflite_reader import TfliteView
 from tfc.base.errors import CodecError, ModelFileError
 from tfc.codec import message
-from tfc.codec.message_spec import HeldModel, Kind, Message, MessageSpec
+from tfc.codec.message_spec import Kind, Message, MessageSpec, ReferenceModel
 from tfc.codec.palette import Palette
 
 MAGIC = b"FCPP"
@@ -33,11 +33,11 @@ def _specification(sizes: tuple[int, ...], num_codes: int) -> MessageSpec:
     return MessageSpec(tuple((size,) for size in sizes), (), num_codes, 0, (Kind.DELTA,))
 
 
-def _held(ranks: list[np.ndarray], num_codes: int) -> HeldModel:
+def _held(ranks: list[np.ndarray], num_codes: int) -> ReferenceModel:
     # Codes stand for themselves by their place, so a message's codebooks never change.
     codebook = np.arange(num_codes, dtype=np.float32)
     palettes = tuple(Palette(codebook, places) for places in ranks)
-    return HeldModel(num_codes, palettes, tuple(np.zeros_like(places) for places in ranks), ())
+    return ReferenceModel(num_codes, palettes, tuple(np.zeros_like(places) for places in ranks), ())
 
 
 def make_patch(old: bytes, new: bytes) -> bytes:

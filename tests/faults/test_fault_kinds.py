@@ -7,7 +7,7 @@ import pytest
 from tiny_federation import DATA_TYPE, assert_equal, examples, model_fn, settings
 
 from tfc.base.errors import RunError
-from tfc.federated.broadcast_tracker import DownlinkLedger
+from tfc.federated.broadcast_tracker import BroadcastTracker
 from tfc.federated.client_data import ClientFlags, client_data
 from tfc.methods.fedcompress import METHODS
 from tfc.run.round import play_round, sampled_clients
@@ -25,9 +25,9 @@ def fedavg(worker):
     return METHODS["fedavg"](model_fn, DATA_TYPE, federation())
 
 
-def play(process, config, state=None, number=1, ledger=None):
+def play(process, config, state=None, number=1, tracker=None):
     state = process.initialize() if state is None else state
-    return play_round(config, process, state, CLIENTS, ledger or DownlinkLedger(), number)
+    return play_round(config, process, state, CLIENTS, tracker or BroadcastTracker(), number)
 
 
 def weights(process, state):
@@ -70,8 +70,8 @@ def test_a_deadline_parts_the_slow_from_the_fast(fedavg):
 def test_a_round_with_too_few_answers_is_repeated_with_others_and_counts_what_it_cost(fedavg):
     config = federation(clients_per_round=2, faults={"dropout": 0.5, "min_clients": 2, "max_attempts": 40})
     number = next(each for each in range(1, 30) if play(fedavg, config, number=each).attempts > 1)
-    ledger = DownlinkLedger()
-    played = play(fedavg, config, number=number, ledger=ledger)
+    tracker = BroadcastTracker()
+    played = play(fedavg, config, number=number, tracker=tracker)
     assert played.clients_ok == 2 and played.attempts > 1 and played.clients_dropped >= played.attempts - 1
     assert sampled_clients(config, number) != sampled_clients(config, number, 2) or played.attempts > 2
     # Only the attempt that counted is in the model: its clients alone give the same one.
@@ -80,8 +80,8 @@ def test_a_round_with_too_few_answers_is_repeated_with_others_and_counts_what_it
     alone = fedavg.next(state, [client_data(CLIENTS[client], client, number) for client in chosen])
     assert_equal(weights(fedavg, played.state), weights(fedavg, alone.state))
     # Whoever holds the broadcast already is not sent it again.
-    assert len(ledger.payload_bytes) == 1
-    assert played.downlink_bytes == len(ledger.last_held) * ledger.payload_bytes[0]
+    assert len(tracker.payload_bytes) == 1
+    assert played.downlink_bytes == len(tracker.last_held) * tracker.payload_bytes[0]
 
 
 def test_attempts_come_to_an_end(fedavg):

@@ -11,7 +11,7 @@ import pytest
 from programs import needs_root, program
 
 from tfc.base.errors import RunError
-from tfc.federated.broadcast_tracker import DownlinkLedger
+from tfc.federated.broadcast_tracker import BroadcastTracker
 from tfc.run.checkpoints import Checkpoint, latest_checkpoint, write_checkpoint
 from tfc.run.folder import RoundMetrics, RunFolder, writing
 
@@ -63,7 +63,7 @@ def test_a_checkpoint_that_finds_no_room_leaves_the_ones_before(tmp_path):
             with (folder / f"ballast-{number}").open("wb") as ballast:
                 ballast.write(bytes(4096))
             try:
-                write_checkpoint(folder / "checkpoints", Checkpoint(number, state, DownlinkLedger(), (ROW,), 1.0))
+                write_checkpoint(folder / "checkpoints", Checkpoint(number, state, BroadcastTracker(), (ROW,), 1.0))
             except OSError as error:
                 assert error.errno == errno.ENOSPC and error.filename.endswith(f"round-{number}")
                 break

@@ -15,7 +15,7 @@ import enum
 
 import numpy as np
 
-from tfc.codec.message_spec import MOVES, HeldModel, Kind, MessageSpec
+from tfc.codec.message_spec import MOVES, Kind, MessageSpec, ReferenceModel
 from tfc.codec.palette import Palette
 from tfc.codec.tables import COST_UNIT, TABLE_BYTES, StepCounts, choose_tables
 
@@ -43,7 +43,7 @@ def ranks_of(centroids: np.ndarray) -> np.ndarray:
     return ranks
 
 
-def held_slots(held: HeldModel, number: int) -> np.ndarray:
+def held_slots(held: ReferenceModel, number: int) -> np.ndarray:
     """Returns the held indices of a kernel, int64 (weights,).
 
     Args:
@@ -54,7 +54,7 @@ def held_slots(held: HeldModel, number: int) -> np.ndarray:
 
 
 def expected_ranks(
-    kind: Kind, spec: MessageSpec, ranks: np.ndarray, held: HeldModel | None, number: int
+    kind: Kind, spec: MessageSpec, ranks: np.ndarray, held: ReferenceModel | None, number: int
 ) -> np.ndarray | int:
     """Returns the rank that each weight of a kernel is expected to have.
 
@@ -75,7 +75,7 @@ def expected_ranks(
     return len(ranks) // 2
 
 
-def context_numbers(spec: MessageSpec, held: HeldModel | None) -> np.ndarray:
+def context_numbers(spec: MessageSpec, held: ReferenceModel | None) -> np.ndarray:
     """Returns each weight's context: (kernel x held ranks + held rank) x moves + move.
 
     Args:
@@ -98,41 +98,41 @@ def context_numbers(spec: MessageSpec, held: HeldModel | None) -> np.ndarray:
     return np.concatenate(numbers)
 
 
-def tables_per_kernel(held_clusters: int) -> np.ndarray:
+def tables_per_kernel(reference_clusters: int) -> np.ndarray:
     """Returns how many tables each grouping sends, int64 (4,).
 
     Args:
-        held_clusters: Clusters in use in what the receiver holds; 1 for a key frame.
+        reference_clusters: Clusters in use in what the receiver holds; 1 for a key frame.
     """
-    return np.array([1, MOVES, held_clusters, MOVES * held_clusters], np.int64)
+    return np.array([1, MOVES, reference_clusters, MOVES * reference_clusters], np.int64)
 
 
-def table_places(groupings: np.ndarray, ranks: int, held_clusters: int) -> np.ndarray:
+def table_places(groupings: np.ndarray, ranks: int, reference_clusters: int) -> np.ndarray:
     """Returns which of the tables sent each context uses.
 
     Args:
         groupings: (kernels,), `Grouping`.
         ranks: Held ranks that contexts distinguish.
-        held_clusters: Clusters in use in what the receiver holds.
+        reference_clusters: Clusters in use in what the receiver holds.
 
     Returns:
         int64 (kernels, ranks, MOVES).
     """
-    rank = np.minimum(np.arange(ranks), held_clusters - 1)[:, None] + np.zeros((1, MOVES), np.int64)
+    rank = np.minimum(np.arange(ranks), reference_clusters - 1)[:, None] + np.zeros((1, MOVES), np.int64)
     move = np.arange(MOVES) + np.zeros((ranks, 1), np.int64)
     within = np.stack([np.zeros_like(rank), move, rank, rank * MOVES + move])
-    counts = tables_per_kernel(held_clusters)[groupings]
+    counts = tables_per_kernel(reference_clusters)[groupings]
     return (np.cumsum(counts) - counts)[:, None, None] + within[groupings]
 
 
 def choose_groupings(
-    counts: StepCounts, held_clusters: int, largest_step: int, *, only_all: bool
+    counts: StepCounts, reference_clusters: int, largest_step: int, *, only_all: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """Chooses each kernel's grouping and its tables.
 
     Args:
         counts: What happened, by (kernel, held rank, move).
-        held_clusters: Clusters in use in what the receiver holds.
+        reference_clusters: Clusters in use in what the receiver holds.
         largest_step: Largest step with a symbol of its own.
         only_all: Whether nothing is held: one table per kernel.
 
@@ -143,13 +143,13 @@ def choose_groupings(
     for axes in ((1, 2), (1,), (2,), ()):
         summed = StepCounts(*(np.sum(part, axis=axes, keepdims=True) for part in counts))
         by_grouping.append(choose_tables(summed, largest_step))
-    table_cost = 8 * TABLE_BYTES * COST_UNIT * tables_per_kernel(held_clusters)
+    table_cost = 8 * TABLE_BYTES * COST_UNIT * tables_per_kernel(reference_clusters)
     total = np.stack([cost.sum(axis=(1, 2)) for _, cost in by_grouping], axis=1) + table_cost
     groupings = np.zeros(len(total), np.int64) if only_all else total.argmin(axis=1)
     sent = [np.zeros(0, np.int64)]
     for number, grouping in enumerate(groupings):
         chosen = by_grouping[grouping][0][number]
-        sent.append(chosen[: held_clusters if len(chosen) > 1 else 1].reshape(-1))
+        sent.append(chosen[: reference_clusters if len(chosen) > 1 else 1].reshape(-1))
     return groupings, np.concatenate(sent)
 
 

@@ -22,13 +22,13 @@ from tfc.codec.message_spec import (
     MAGIC,
     MOVES,
     Decoded,
-    HeldModel,
     Kind,
     Message,
     MessageSpec,
+    ReferenceModel,
 )
 from tfc.codec.palette import UNUSED_CENTROID, Palette
-from tfc.codec.payload_reader import PayloadReader, check_end, held_checksum, read_floats, read_header
+from tfc.codec.payload_reader import PayloadReader, check_end, read_floats, read_header, reference_checksum
 from tfc.codec.rans import FREQUENCY_TOTAL
 
 
@@ -47,7 +47,7 @@ def _padded(centroids: np.ndarray, max_clusters: int) -> np.ndarray:
     return codebook
 
 
-def _stream_contexts(spec: MessageSpec, kind: Kind, held: HeldModel | None, num_clusters: int) -> np.ndarray:
+def _stream_contexts(spec: MessageSpec, kind: Kind, held: ReferenceModel | None, num_clusters: int) -> np.ndarray:
     """Rows of the frequencies for all symbols: indices, codebooks, other parameters.
 
     Behind the rows of the kernels' contexts come: codebooks, other parameters, and one that is certain to be 0.
@@ -61,9 +61,9 @@ def _stream_contexts(spec: MessageSpec, kind: Kind, held: HeldModel | None, num_
 
 
 def _frequencies(
-    spec: MessageSpec, groupings: np.ndarray, chosen: np.ndarray, held_clusters: int, of_steps: np.ndarray
+    spec: MessageSpec, groupings: np.ndarray, chosen: np.ndarray, reference_clusters: int, of_steps: np.ndarray
 ) -> np.ndarray:
-    places = contexts.table_places(groupings, spec.ranks, held_clusters).reshape(-1)
+    places = contexts.table_places(groupings, spec.ranks, reference_clusters).reshape(-1)
     sent = np.concatenate([chosen, of_steps])
     rows = tables.frequencies_of(sent, spec.largest_step)[np.concatenate([places, [len(chosen), len(chosen) + 1]])]
     certain = np.zeros((1, rows.shape[1]), np.int64)
@@ -71,11 +71,11 @@ def _frequencies(
     return np.concatenate([rows, certain])
 
 
-def _held_clusters(kind: Kind, held: HeldModel | None) -> int:
+def _reference_clusters(kind: Kind, held: ReferenceModel | None) -> int:
     return 1 if held is None or kind == Kind.KEY_FRAME else int(held.num_clusters)
 
 
-def _check_shapes(message: Message, spec: MessageSpec, held: HeldModel | None) -> None:
+def _check_shapes(message: Message, spec: MessageSpec, held: ReferenceModel | None) -> None:
     shapes = tuple(np.shape(palette.indices) for palette in message.palettes)
     if shapes != spec.kernel_shapes or tuple(np.shape(other) for other in message.others) != spec.other_shapes:
         raise CodecError("the message's shapes differ from the specification's")
@@ -92,8 +92,8 @@ def _check_shapes(message: Message, spec: MessageSpec, held: HeldModel | None) -
             raise CodecError(f"cluster index {highest} is not below the number of clusters {num_clusters}")
 
 
-def _header(spec: MessageSpec, kind: Kind, held: HeldModel | None, num_clusters: int) -> bytes:
-    held_name = held_checksum(held) if held is not None and kind in (Kind.DELTA, Kind.UPDATE) else 0
+def _header(spec: MessageSpec, kind: Kind, held: ReferenceModel | None, num_clusters: int) -> bytes:
+    held_name = reference_checksum(held) if held is not None and kind in (Kind.DELTA, Kind.UPDATE) else 0
     return b"".join(
         [
             MAGIC,
@@ -125,7 +125,7 @@ def encode_seed(seed: int, num_clusters: int, scalars: np.ndarray, spec: Message
     return _with_checksum(header + np.asarray(scalars, "<f4").tobytes() + seed.to_bytes(4, "little"))
 
 
-def encode(message: Message, spec: MessageSpec, held: HeldModel | None = None, *, update: bool = False) -> bytes:
+def encode(message: Message, spec: MessageSpec, held: ReferenceModel | None = None, *, update: bool = False) -> bytes:
     """Encodes a message.
 
     Args:
@@ -160,16 +160,16 @@ def encode(message: Message, spec: MessageSpec, held: HeldModel | None = None, *
     escape = 2 * spec.largest_step + 1
     symbols = np.minimum(values, escape)
     rows = _stream_contexts(spec, kind, held, num_clusters)
-    held_clusters = _held_clusters(kind, held)
+    reference_clusters = _reference_clusters(kind, held)
     num_rows = len(spec.kernel_sizes) * spec.ranks * MOVES
     counts = np.bincount(rows * (escape + 1) + symbols, minlength=(num_rows + 3) * (escape + 1))
     counts = counts.reshape(num_rows + 3, escape + 1)
     of_kernels = counts[:num_rows].reshape(len(spec.kernel_sizes), spec.ranks, MOVES, escape + 1)
     groupings, chosen = contexts.choose_groupings(
-        tables.step_counts(of_kernels), held_clusters, spec.largest_step, only_all=kind == Kind.KEY_FRAME
+        tables.step_counts(of_kernels), reference_clusters, spec.largest_step, only_all=kind == Kind.KEY_FRAME
     )
     of_steps, _ = tables.choose_tables(tables.step_counts(counts[num_rows : num_rows + 2]), spec.largest_step)
-    frequencies = _frequencies(spec, groupings, chosen, held_clusters, of_steps)
+    frequencies = _frequencies(spec, groupings, chosen, reference_clusters, of_steps)
     # A table has no room for magnitudes beyond its shape's largest.
     symbols = np.where(frequencies[rows, symbols] > 0, symbols, escape)
     states, words = rans.encode(symbols, rows, frequencies, spec.lanes)
@@ -191,7 +191,7 @@ def encode(message: Message, spec: MessageSpec, held: HeldModel | None = None, *
 
 
 def _encode_codebooks(
-    message: Message, spec: MessageSpec, kind: Kind, held: HeldModel | None, num_clusters: int
+    message: Message, spec: MessageSpec, kind: Kind, held: ReferenceModel | None, num_clusters: int
 ) -> tuple[bytes, list[np.ndarray], list[int], list[np.ndarray]]:
     """Returns raw bytes, the codebooks as the receiver will see them, exponents, symbols of all slots."""
     raw, codebooks, exponents, symbols = b"", [], [], []
@@ -226,14 +226,14 @@ def _limited(exponent: int) -> int:
     return min(max(exponent, differences.SMALLEST_EXPONENT), differences.LARGEST_EXPONENT)
 
 
-def _held_centroids(held: HeldModel, number: int, num_clusters: int) -> np.ndarray:
+def _held_centroids(held: ReferenceModel, number: int, num_clusters: int) -> np.ndarray:
     """What the receiver has in each slot in use; 0 in a new one."""
     codebook = np.asarray(held.palettes[number].codebook, np.float32)[:num_clusters]
     return np.where(np.arange(num_clusters) < int(held.num_clusters), codebook, np.float32(0))
 
 
 def _encode_others(
-    message: Message, spec: MessageSpec, kind: Kind, held: HeldModel | None
+    message: Message, spec: MessageSpec, kind: Kind, held: ReferenceModel | None
 ) -> tuple[list[int], list[np.ndarray]]:
     """Returns exponents and symbols of the other parameters; zeros in a key frame."""
     if kind == Kind.KEY_FRAME or held is None:
@@ -250,7 +250,7 @@ def _encode_others(
     return exponents, symbols
 
 
-def decode(payload: bytes, spec: MessageSpec, held: HeldModel | None = None) -> Decoded:
+def decode(payload: bytes, spec: MessageSpec, held: ReferenceModel | None = None) -> Decoded:
     """Decodes a message.
 
     Args:
@@ -282,7 +282,7 @@ def decode(payload: bytes, spec: MessageSpec, held: HeldModel | None = None) -> 
 
 
 def _read_model(
-    reader: PayloadReader, spec: MessageSpec, kind: Kind, held: HeldModel | None, num_clusters: int
+    reader: PayloadReader, spec: MessageSpec, kind: Kind, held: ReferenceModel | None, num_clusters: int
 ) -> tuple[tuple[Palette, ...], tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
     num_kernels = len(spec.kernel_shapes)
     exponents = reader.exponents(num_kernels, "exponents of codebooks")
@@ -300,14 +300,14 @@ def _read_model(
         codebooks = [reader.array("i1", num_clusters, "codebooks").astype(np.float32) * step for step in steps]
         if any(codebook[spec.max_clusters // 2] for codebook in codebooks):
             raise CodecError(f"from byte {start}: an update whose middle centroid is not zero")
-    held_clusters = _held_clusters(kind, held)
+    reference_clusters = _reference_clusters(kind, held)
     start = reader.position
     groupings = reader.array("u1", num_kernels, "groupings").astype(np.int64)
     if groupings.max() > (0 if kind == Kind.KEY_FRAME else max(contexts.Grouping)):
         raise CodecError(f"from byte {start}: grouping {groupings.max()} of tables is not possible here")
-    num_tables = int(contexts.tables_per_kernel(held_clusters)[groupings].sum())
+    num_tables = int(contexts.tables_per_kernel(reference_clusters)[groupings].sum())
     chosen = reader.array("<u2", num_tables + 2, "tables").astype(np.int64)
-    frequencies = _frequencies(spec, groupings, chosen[:-2], held_clusters, chosen[-2:])
+    frequencies = _frequencies(spec, groupings, chosen[:-2], reference_clusters, chosen[-2:])
     states = reader.array("<u4", spec.lanes, "states of the entropy coder")
     start = reader.position
     if (len(reader.payload) - start) % 2:
@@ -350,7 +350,9 @@ def _read_model(
     return tuple(palettes), tuple(moves), others
 
 
-def _add_others(spec: MessageSpec, held: HeldModel, exponents: np.ndarray, steps: np.ndarray) -> tuple[np.ndarray, ...]:
+def _add_others(
+    spec: MessageSpec, held: ReferenceModel, exponents: np.ndarray, steps: np.ndarray
+) -> tuple[np.ndarray, ...]:
     others = []
     pieces = np.split(steps, np.cumsum(spec.other_sizes)[:-1]) if spec.other_sizes else []
     for piece, before, exponent, relative in zip(pieces, held.others, exponents, spec.is_relative, strict=True):

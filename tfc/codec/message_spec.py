@@ -60,7 +60,7 @@ class MessageSpec:
         max_clusters: Slots of a codebook of the message, 1 to 256.
         num_scalars: Number of float32 values that travel beside the model.
         kinds: The kinds that may come.
-        held_clusters: Slots of a codebook that the receiver holds; 0 for as many as in the message.
+        reference_clusters: Slots of a codebook that the receiver holds; 0 for as many as in the message.
         initial_kernels: Start of each clustered kernel; its elements are uniform.
         initial_others: Start of each other parameter.
         relative_others: Whether a parameter's precision follows each value's own magnitude (variances do).
@@ -73,7 +73,7 @@ class MessageSpec:
     max_clusters: int
     num_scalars: int = 0
     kinds: tuple[Kind, ...] = (Kind.KEY_FRAME, Kind.DELTA)
-    held_clusters: int = 0
+    reference_clusters: int = 0
     initial_kernels: tuple[InitialValue, ...] = ()
     initial_others: tuple[InitialValue, ...] = ()
     relative_others: tuple[bool, ...] = ()
@@ -98,7 +98,7 @@ class MessageSpec:
     @property
     def ranks(self) -> int:
         """Number of centroids that a weight may have in what the receiver holds."""
-        return self.held_clusters or self.max_clusters
+        return self.reference_clusters or self.max_clusters
 
     @property
     def num_symbols(self) -> int:
@@ -138,7 +138,7 @@ class MessageSpec:
         return self.relative_others or (False,) * len(self.other_shapes)
 
 
-class HeldModel(NamedTuple):
+class ReferenceModel(NamedTuple):
     """What an end remembers of the last broadcast: what messages are coded given.
 
     Attributes:
@@ -183,9 +183,9 @@ class Decoded(NamedTuple):
     moves: tuple[Any, ...]
 
     @property
-    def held(self) -> HeldModel:
+    def held(self) -> ReferenceModel:
         """What the receiver of a broadcast holds from now on."""
-        return HeldModel(self.message.num_clusters, self.message.palettes, self.moves, self.message.others)
+        return ReferenceModel(self.message.num_clusters, self.message.palettes, self.moves, self.message.others)
 
 
 def float32_message_bytes(num_parameters: int, num_scalars: int) -> int:

@@ -9,10 +9,10 @@ import numpy as np
 
 from tfc.base.errors import CodecError
 from tfc.codec import differences
-from tfc.codec.message_spec import FORMAT_VERSION, HEADER_BYTES, MAGIC, TRAILER_BYTES, HeldModel, Kind, MessageSpec
+from tfc.codec.message_spec import FORMAT_VERSION, HEADER_BYTES, MAGIC, TRAILER_BYTES, Kind, MessageSpec, ReferenceModel
 
 
-def held_checksum(held: HeldModel) -> int:
+def reference_checksum(held: ReferenceModel) -> int:
     """Returns the Adler-32 of a held model, by which a message names what it is coded given.
 
     Args:
@@ -71,7 +71,7 @@ class PayloadReader:
         return values
 
 
-def read_header(reader: PayloadReader, spec: MessageSpec, held: HeldModel | None) -> tuple[Kind, int]:
+def read_header(reader: PayloadReader, spec: MessageSpec, held: ReferenceModel | None) -> tuple[Kind, int]:
     """Checks what surrounds a message; the reader then stands behind the header and ends before the checksum.
 
     Args:
@@ -104,8 +104,8 @@ def read_header(reader: PayloadReader, spec: MessageSpec, held: HeldModel | None
     if kind in (Kind.DELTA, Kind.UPDATE):
         if held is None:
             raise CodecError(f"byte 3: the message refers to model {named:08x}, this end holds none")
-        if held_checksum(held) != named:
-            raise CodecError(f"byte 4: the message refers to model {named:08x}, held is {held_checksum(held):08x}")
+        if reference_checksum(held) != named:
+            raise CodecError(f"byte 4: the message refers to model {named:08x}, held is {reference_checksum(held):08x}")
     elif named:
         raise CodecError(f"byte 4: a message of kind {kind} refers to no model, found {named:08x}")
     num_clusters = int.from_bytes(header[8:10], "little")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tfc.codec.message_spec import HeldModel, MessageSpec
+from tfc.codec.message_spec import MessageSpec, ReferenceModel
 from tfc.codec.palette import UNUSED_CENTROID, Palette
 
 HASH_BITS = 24
@@ -110,7 +110,7 @@ def initial_others(seed: int, spec: MessageSpec) -> tuple[np.ndarray, ...]:
     return tuple(others)
 
 
-def expand(seed: int, num_clusters: int, spec: MessageSpec) -> HeldModel:
+def expand(seed: int, num_clusters: int, spec: MessageSpec) -> ReferenceModel:
     """Returns the palettized initial model: what an end holds after the message of a seed.
 
     Args:
@@ -124,4 +124,4 @@ def expand(seed: int, num_clusters: int, spec: MessageSpec) -> HeldModel:
         codebook = uniform_codebook(start.limit, num_clusters, spec.max_clusters)
         palettes.append(Palette(codebook, indices.astype(np.uint8).reshape(shape)))
         moves.append(np.zeros(shape, np.uint8))
-    return HeldModel(np.int32(num_clusters), tuple(palettes), tuple(moves), initial_others(seed, spec))
+    return ReferenceModel(np.int32(num_clusters), tuple(palettes), tuple(moves), initial_others(seed, spec))

@@ -11,7 +11,7 @@ import tensorflow as tf
 import tensorflow_federated as tff
 
 from tfc import graph_codec
-from tfc.codec.message_spec import HeldModel
+from tfc.codec.message_spec import ReferenceModel
 from tfc.federated.model_spec import PAYLOAD_TYPE, ModelSpec, dequantized_kernels
 
 
@@ -206,7 +206,11 @@ def mean_of_answers(
 
 
 def mean_of_payloads(
-    spec: ModelSpec, held: HeldModel, collected: ClientPayloads, base: Sequence[tf.Tensor] = (), norm_bound: float = 0.0
+    spec: ModelSpec,
+    held: ReferenceModel,
+    collected: ClientPayloads,
+    base: Sequence[tf.Tensor] = (),
+    norm_bound: float = 0.0,
 ) -> Aggregate:
     """Averages the clients' models as `mean_of_answers` does.
 

@@ -22,7 +22,7 @@ class Shipment:
 
 
 @dataclass
-class DownlinkLedger:
+class BroadcastTracker:
     """Chooses for each client of a round what brings it up to date at the lowest cost.
 
     A client that missed broadcasts needs either all of them, each given the one before, or this round's key frame:

@@ -8,7 +8,7 @@ import tensorflow as tf
 import tensorflow_federated as tff
 
 from tfc import graph_codec
-from tfc.codec.message_spec import HeldModel, Message
+from tfc.codec.message_spec import Message, ReferenceModel
 from tfc.codec.palette import Palette
 from tfc.config import TrainingConfig
 from tfc.data.augmentation import augmentation_of_steps
@@ -22,7 +22,7 @@ from tfc.federated.local_training import (
     self_test,
     train_plainly,
 )
-from tfc.federated.model_spec import PAYLOAD_TYPE, ModelSpec, assign, held_model, read_weights
+from tfc.federated.model_spec import PAYLOAD_TYPE, ModelSpec, assign, read_weights, reference_model
 from tfc.federated.templates import stateless_client_work
 from tfc.federated.training_loop import classification_gradients, run_steps
 
@@ -32,7 +32,7 @@ def build_client_update(
 ) -> tff.Computation:
     """Builds what one client computes in one round.
 
-    Type signature: `(<payload=uint8[?], base=HeldModel, data=<train,validation,context>> -> <update=uint8[?],
+    Type signature: `(<payload=uint8[?], base=ReferenceModel, data=<train,validation,context>> -> <update=uint8[?],
     weight=float32,by_fault=int32[3]>)`. A client that can't decode the broadcast, has no examples, whose update is not
     finite, that drops out or is too late answers with an empty payload, weight 0 and a one at its fault. Its answer is
     coded given the broadcast.
@@ -50,14 +50,14 @@ def build_client_update(
     clustered_epochs = training.clustered_epochs if clustered else 0
     plain_epochs = training.plain_epochs + (0 if clustered else training.clustered_epochs)
 
-    @tff.tensorflow.computation(PAYLOAD_TYPE, spec.held_type, data_type)
+    @tff.tensorflow.computation(PAYLOAD_TYPE, spec.reference_type, data_type)
     def client_update(payload, base, data):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
         model = spec.model_fn()
         embedding = embedding_model(model)
         phase = CLUSTERED_PHASES[spec.uplink_mode](model, spec, centroid_start, seed)
 
         @tf.function
-        def work(payload: tf.Tensor, base: HeldModel, data: Any) -> Any:
+        def work(payload: tf.Tensor, base: ReferenceModel, data: Any) -> Any:
             decoded, understood = graph_codec.decode(payload, spec.downlink, base)
             broadcast = decoded.message
             kernels, others = spec.weights_of(decoded.held)
@@ -100,7 +100,7 @@ def build_client_update(
             found = arrival(context, local.count, understood, test.finite, tf.size(answer))
             return outcome(answer, found, test, context, seed)
 
-        return work(payload, held_model(base), data)
+        return work(payload, reference_model(base), data)
 
     return client_update
 
@@ -123,4 +123,4 @@ def build_client_work(
         seed: Seed of the run.
     """
     client_update = build_client_update(spec, data_type, training, centroid_start, seed)
-    return stateless_client_work(client_update, spec.held_type, data_type)
+    return stateless_client_work(client_update, spec.reference_type, data_type)

@@ -13,7 +13,7 @@ from tfc.clustering.centroids import grow, kmeans_plus_plus, lloyd, nearest_cent
 from tfc.clustering.controller import ControllerState
 from tfc.clustering.rate_controller import RateState
 from tfc.clustering.weights import ClusteredKernels
-from tfc.codec.message_spec import HeldModel
+from tfc.codec.message_spec import ReferenceModel
 from tfc.codec.palette import Palette
 from tfc.config import ClusteringConfig, CommunicationConfig, ServerConfig
 from tfc.data.ood import OodFn
@@ -24,8 +24,8 @@ from tfc.federated.model_spec import (
     ModelSpec,
     assign,
     dequantized_kernels,
-    held_model,
     read_weights,
+    reference_model,
 )
 from tfc.federated.templates import finalizer_process, no_state
 from tfc.methods.distillation import distill
@@ -74,7 +74,7 @@ def build_averaging_finalizer(
     def average(state, broadcast, collected):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
         @tf.function
         def next_round(old: tuple[tf.Tensor, ...], collected: ClientPayloads) -> Any:
-            nothing = HeldModel(tf.constant(0), (), (), ())
+            nothing = ReferenceModel(tf.constant(0), (), (), ())
             aggregate = mean_of_payloads(spec, nothing, collected, old, norm_bound)
             others = tuple(
                 tf.where(aggregate.weight > 0, new, before) for before, new in zip(old, aggregate.others, strict=True)
@@ -119,7 +119,7 @@ def build_clustered_averaging_finalizer(
     @tff.tensorflow.computation(initial_state.type_signature.result, spec.broadcast_type, PAYLOADS_TYPE)
     def average(state, broadcast, collected):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
         @tf.function
-        def next_round(state: ControllerState, model: HeldModel, collected: ClientPayloads) -> Any:
+        def next_round(state: ControllerState, model: ReferenceModel, collected: ClientPayloads) -> Any:
             old_kernels, old_others = spec.weights_of(model)
             aggregate = mean_of_payloads(spec, model, collected, (*old_kernels, *old_others), norm_bound)
             usable = (aggregate.weight > 0) & all_finite((aggregate.kernels, aggregate.others))
@@ -136,7 +136,7 @@ def build_clustered_averaging_finalizer(
                 measurements["average"] = (aggregate.kernels, aggregate.others)
             return control, new._replace(base=model), measurements
 
-        return next_round(ControllerState(*state), held_model(broadcast.model), ClientPayloads(*collected))
+        return next_round(ControllerState(*state), reference_model(broadcast.model), ClientPayloads(*collected))
 
     @tff.federated_computation()
     def initialize():  # type: ignore[no-untyped-def]  # noqa: ANN202
@@ -198,7 +198,7 @@ def initial_palettes(kernels: tuple[Any, ...], spec: ModelSpec, num_clusters: An
 def _next_codebooks(
     spec: ModelSpec,
     clustering: ClusteringConfig,
-    model: HeldModel,
+    model: ReferenceModel,
     latent: tuple[tf.Tensor, ...],
     num_clusters: tf.Tensor,
     round_number: tf.Tensor,
@@ -279,7 +279,7 @@ def build_compressing_finalizer(
             uplink = tf.cast(tf.reduce_sum(collected.lengths) / answers, tf.float32)
             return rate_controller.next_state(rate, uplink, tf.cast(tf.size(broadcast.payload), tf.float32), budget)
 
-        def work(state: CompressorState, model: HeldModel, aggregate: Aggregate, rate: RateState) -> _NextModel:
+        def work(state: CompressorState, model: ReferenceModel, aggregate: Aggregate, rate: RateState) -> _NextModel:
             round_number = state.round + 1
             control = controller.next_state(
                 ControllerState(*state.controller), aggregate.accuracy, aggregate.score, clustering
@@ -327,7 +327,9 @@ def build_compressing_finalizer(
                 measurements["average"] = (aggregate.kernels, aggregate.others)
             return new.state, sent, measurements
 
-        received = Broadcast(*broadcast)._replace(base=held_model(broadcast.base), model=held_model(broadcast.model))
+        received = Broadcast(*broadcast)._replace(
+            base=reference_model(broadcast.base), model=reference_model(broadcast.model)
+        )
         return next_round(state, received, ClientPayloads(*collected))
 
     @tff.federated_computation()

@@ -11,14 +11,14 @@ import tensorflow_federated as tff
 
 from tfc.config import ExperimentConfig
 from tfc.federated.distributor import build_distributor
-from tfc.federated.model_spec import ModelFn, ModelSpec, held_model, read_weights, to_model_weights
+from tfc.federated.model_spec import ModelFn, ModelSpec, read_weights, reference_model, to_model_weights
 from tfc.graph_codec import seed_model
 
 Restart = Callable[[Any, tuple[Any, ...], tuple[Any, ...]], Any]
 """(state, trainable, non-trainable weights) -> (broadcast of these weights, the finalizer's state for them)."""
 
 
-def everyone(config: ExperimentConfig) -> bool:
+def full_participation(config: ExperimentConfig) -> bool:
     """Returns whether all clients take part in every round.
 
     Args:
@@ -40,7 +40,7 @@ def clustered_spec(model_fn: ModelFn, config: ExperimentConfig) -> ModelSpec:
         config.clustering.max_clusters,
         uplink_mode=config.communication.uplink,
         update_levels=config.communication.levels,
-        everyone=everyone(config),
+        full_participation=full_participation(config),
         from_seed=config.model.initial == "seed",
         palettized_broadcast=config.server.compression,
     )
@@ -128,7 +128,7 @@ def join(
 
     @tff.tensorflow.computation(state_type)
     def get_model_weights(state):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-        return to_model_weights(spec, held_model(state.global_model_weights.model))
+        return to_model_weights(spec, reference_model(state.global_model_weights.model))
 
     @tff.tensorflow.computation(state_type, get_model_weights.type_signature.result)
     def set_model_weights(state, weights):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202

@@ -13,7 +13,7 @@ import tensorflow_federated as tff
 from tfc import graph_codec
 from tfc.clustering.initial import initial_kernels, initial_others, relative_others
 from tfc.clustering.layout import WeightLayout, layout_of
-from tfc.codec.message_spec import HeldModel, InitialValue, Kind, Message, MessageSpec
+from tfc.codec.message_spec import InitialValue, Kind, Message, MessageSpec, ReferenceModel
 from tfc.codec.palette import Palette
 from tfc.graph_codec import seed_model
 
@@ -43,8 +43,8 @@ class Broadcast(NamedTuple):
 
     payload: Any
     key_frame: Any
-    base: HeldModel
-    model: HeldModel
+    base: ReferenceModel
+    model: ReferenceModel
     control: Any
 
 
@@ -58,7 +58,7 @@ class ModelSpec:
         max_clusters: Slots per codebook.
         uplink_mode: `weights` or `update`: what clients palettize.
         update_levels: Slots of an update's codebook.
-        everyone: Whether all clients take part in every round, so that each holds the broadcast before.
+        full_participation: Whether all clients take part in every round, so that each holds the broadcast before.
         initial_others: Start of each other weight; empty where a seed does not stand for the first model.
         relative_others: Which other weights are variances.
         palettized_broadcast: Whether broadcasts are palettized; else they are float32, whatever clients send.
@@ -69,7 +69,7 @@ class ModelSpec:
     max_clusters: int
     uplink_mode: str = "weights"
     update_levels: int = 9
-    everyone: bool = True
+    full_participation: bool = True
     initial_others: tuple[InitialValue, ...] = ()
     relative_others: tuple[bool, ...] = ()
     palettized_broadcast: bool = True
@@ -83,7 +83,7 @@ class ModelSpec:
         *,
         uplink_mode: str = "weights",
         update_levels: int = 9,
-        everyone: bool = True,
+        full_participation: bool = True,
         from_seed: bool = True,
         palettized_broadcast: bool = True,
     ) -> ModelSpec:
@@ -95,7 +95,7 @@ class ModelSpec:
             max_clusters: Slots per codebook.
             uplink_mode: `weights` or `update`.
             update_levels: Slots of an update's codebook.
-            everyone: Whether all clients take part in every round.
+            full_participation: Whether all clients take part in every round.
             from_seed: Whether the first model is expanded from a seed.
             palettized_broadcast: Whether broadcasts are palettized.
 
@@ -112,7 +112,7 @@ class ModelSpec:
             max_clusters,
             uplink_mode,
             update_levels,
-            everyone,
+            full_participation,
             starts,
             relative,
             palettized_broadcast or not layout.kernels,
@@ -145,7 +145,7 @@ class ModelSpec:
             initial_others=self.initial_others,
             relative_others=self.relative_others,
             other_bits=DOWNLINK_OTHER_BITS,
-            remembers_moves=self.everyone,
+            remembers_moves=self.full_participation,
         )
 
     @property
@@ -158,13 +158,13 @@ class ModelSpec:
             self.update_levels if levels else self.max_clusters,
             CLIENT_SCALARS,
             (kind if self.palettized_broadcast else Kind.KEY_FRAME,),
-            held_clusters=self.max_clusters if self.palettized_broadcast else 0,
+            reference_clusters=self.max_clusters if self.palettized_broadcast else 0,
             relative_others=self.relative_others,
             other_bits=UPLINK_OTHER_BITS,
         )
 
     @property
-    def held_type(self) -> tff.Type:
+    def reference_type(self) -> tff.Type:
         """The TFF type of the model that a client holds."""
         broadcast = self.downlink
         palettes = tuple(
@@ -173,13 +173,13 @@ class ModelSpec:
         )
         moves = tuple(tff.TensorType(np.uint8, shape) for shape in broadcast.kernel_shapes)
         others = tuple(tff.TensorType(np.float32, shape) for shape in broadcast.other_shapes)
-        return tff.to_type(HeldModel(tff.TensorType(np.int32), palettes, moves, others))
+        return tff.to_type(ReferenceModel(tff.TensorType(np.int32), palettes, moves, others))
 
     @property
     def broadcast_type(self) -> tff.Type:
         """The TFF type of `Broadcast` for this model."""
         control = tff.TensorType(np.float32, (self.control_size,))
-        return tff.to_type(Broadcast(PAYLOAD_TYPE, PAYLOAD_TYPE, self.held_type, self.held_type, control))
+        return tff.to_type(Broadcast(PAYLOAD_TYPE, PAYLOAD_TYPE, self.reference_type, self.reference_type, control))
 
     def broadcast(
         self,
@@ -187,7 +187,7 @@ class ModelSpec:
         palettes: tuple[Palette, ...],
         others: tuple[Any, ...],
         control: Any,
-        base: HeldModel | None,
+        base: ReferenceModel | None,
     ) -> Broadcast:
         """Encodes a model for the clients; what they will decode is the server's model from then on.
 
@@ -202,13 +202,13 @@ class ModelSpec:
         payload = graph_codec.encode(message, self.downlink, base)
         decoded, _ = graph_codec.decode(payload, self.downlink, base)
         key_frame = tf.zeros([0], tf.uint8)
-        if not self.everyone:
+        if not self.full_participation:
             # Without clustered kernels every payload stands alone.
             key_frame = graph_codec.encode(decoded.message, self.downlink) if self.downlink.kernel_shapes else payload
         held = decoded.held if base is None else base
         return Broadcast(_of_any_length(payload), _of_any_length(key_frame), held, decoded.held, control)
 
-    def weights_of(self, held: HeldModel) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    def weights_of(self, held: ReferenceModel) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         """Returns a broadcast model's float32 weights as (clustered kernels, others).
 
         Args:
@@ -242,7 +242,7 @@ class ModelSpec:
         payload = graph_codec.encode_seed(seed, num_clusters, control, self.downlink)
         start = seed_model.expand(tf.constant(seed, tf.int64), num_clusters, self.downlink)
         message = Message(start.num_clusters, start.palettes, start.others, control)
-        key_frame = tf.zeros([0], tf.uint8) if self.everyone else graph_codec.encode(message, self.downlink)
+        key_frame = tf.zeros([0], tf.uint8) if self.full_participation else graph_codec.encode(message, self.downlink)
         return Broadcast(_of_any_length(payload), _of_any_length(key_frame), start, start, control)
 
 
@@ -258,14 +258,14 @@ PAYLOAD_TYPE = tff.TensorType(np.uint8, (None,))
 """Bytes of a message."""
 
 
-def held_model(structure: Any) -> HeldModel:
+def reference_model(structure: Any) -> ReferenceModel:
     """Gives a held model its Python types back; TFF hands structures on without them.
 
     Args:
-        structure: Of `ModelSpec.held_type`.
+        structure: Of `ModelSpec.reference_type`.
     """
     palettes = tuple(Palette(*palette) for palette in structure[1])
-    return HeldModel(structure[0], palettes, tuple(structure[2]), tuple(structure[3]))
+    return ReferenceModel(structure[0], palettes, tuple(structure[2]), tuple(structure[3]))
 
 
 def assign(model: tf.keras.Model, layout: WeightLayout, kernels: Sequence[Any], others: Sequence[Any]) -> None:
@@ -306,7 +306,7 @@ def dequantized_kernels(palettes: Sequence[Palette]) -> tuple[tf.Tensor, ...]:
     return tuple(graph_codec.dequantize(palette) for palette in palettes)
 
 
-def to_model_weights(spec: ModelSpec, global_model: HeldModel) -> tff.learning.models.ModelWeights:
+def to_model_weights(spec: ModelSpec, global_model: ReferenceModel) -> tff.learning.models.ModelWeights:
     """Returns the plain weights of a global model, TFF's usual structure.
 
     Args:

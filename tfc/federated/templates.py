@@ -19,13 +19,13 @@ def no_state():  # type: ignore[no-untyped-def]  # noqa: ANN201
     return tff.federated_value((), tff.SERVER)
 
 
-def received_type(held_type: tff.Type) -> tff.Type:
+def received_type(reference_type: tff.Type) -> tff.Type:
     """Returns the type of what a round brings to clients, `{<payload=uint8[?],base>}@CLIENTS`.
 
     Args:
-        held_type: Type of the model that clients hold.
+        reference_type: Type of the model that clients hold.
     """
-    return tff.FederatedType(tff.StructType([PAYLOAD_TYPE, held_type]), tff.CLIENTS)
+    return tff.FederatedType(tff.StructType([PAYLOAD_TYPE, reference_type]), tff.CLIENTS)
 
 
 def results_and_measurements(outcome: Any) -> tuple[Any, Any]:
@@ -51,7 +51,7 @@ def results_and_measurements(outcome: Any) -> tuple[Any, Any]:
 
 
 def stateless_client_work(
-    client_update: tff.Computation, held_type: tff.Type, data_type: tff.Type
+    client_update: tff.Computation, reference_type: tff.Type, data_type: tff.Type
 ) -> tff.learning.templates.ClientWorkProcess:
     """Lets every sampled client compute its update; nothing is remembered.
 
@@ -61,12 +61,12 @@ def stateless_client_work(
 
     Args:
         client_update: `(<payload=uint8[?], base, data> -> <update, weight=float32, by_fault=int32[3], ...>)`.
-        held_type: Type of the model that clients hold.
+        reference_type: Type of the model that clients hold.
         data_type: Type of one client's data.
     """
 
     @tff.federated_computation(
-        no_state.type_signature.result, received_type(held_type), tff.FederatedType(data_type, tff.CLIENTS)
+        no_state.type_signature.result, received_type(reference_type), tff.FederatedType(data_type, tff.CLIENTS)
     )
     def next_(state, received, data):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
         outcome = tff.federated_map(client_update, (received[0], received[1], data))

@@ -12,7 +12,7 @@ from tfc.codec.message_spec import MessageSpec
 from tfc.config import ExperimentConfig
 from tfc.data.ood import OodFn
 from tfc.federated.aggregator import build_aggregator
-from tfc.federated.learning_process import everyone, initial_values, join
+from tfc.federated.learning_process import full_participation, initial_values, join
 from tfc.federated.model_spec import CLIENT_SCALARS, ModelFn, ModelSpec
 from tfc.federated.update_coding_client import build_coded_client_work
 from tfc.federated.update_coding_server import build_coded_finalizer, master_of
@@ -59,7 +59,9 @@ def _messages(
 
 
 def _plain_spec(model_fn: ModelFn, config: ExperimentConfig) -> ModelSpec:
-    return ModelSpec.of(model_fn, "none", 1, everyone=everyone(config), from_seed=config.model.initial == "seed")
+    return ModelSpec.of(
+        model_fn, "none", 1, full_participation=full_participation(config), from_seed=config.model.initial == "seed"
+    )
 
 
 def _kernels(model: ModelSpec) -> tuple[int, ...]:

@@ -20,7 +20,7 @@ from tfc.federated.local_training import (
     self_test,
     train_plainly,
 )
-from tfc.federated.model_spec import PAYLOAD_TYPE, assign, held_model, read_weights
+from tfc.federated.model_spec import PAYLOAD_TYPE, assign, read_weights, reference_model
 from tfc.federated.templates import received_type, results_and_measurements
 from tfc.federated.update_coding_spec import CodedSpec
 from tfc.seeds import Purpose, hashed
@@ -31,7 +31,7 @@ def build_coded_client_update(
 ) -> tff.Computation:
     """Builds what one client computes in one round.
 
-    Type signature: `(<payload=uint8[?], base=HeldModel, memory=float32[clients,size],
+    Type signature: `(<payload=uint8[?], base=ReferenceModel, memory=float32[clients,size],
     data=<train,validation,context>> -> <update=uint8[?], weight=float32, by_fault=int32[3], client=int32,
     lost=float32[size]>)`.
     A client that fails (see `build_client_update`) answers with an empty payload and remembers what it did before, as
@@ -48,7 +48,7 @@ def build_coded_client_update(
     """
     epochs = training.plain_epochs + training.clustered_epochs
 
-    @tff.tensorflow.computation(PAYLOAD_TYPE, spec.model.held_type, spec.memory_type, data_type)
+    @tff.tensorflow.computation(PAYLOAD_TYPE, spec.model.reference_type, spec.memory_type, data_type)
     def client_update(payload, base, memory, data):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
         model = spec.model.model_fn()
         embedding = embedding_model(model)
@@ -80,7 +80,7 @@ def build_coded_client_update(
             arrived = outcome(answer, found, test, context, seed)
             return collections.OrderedDict(**arrived, client=context.client, lost=lost)
 
-        return work(payload, held_model(base), memory, data)
+        return work(payload, reference_model(base), memory, data)
 
     return client_update
 
@@ -141,7 +141,7 @@ def build_coded_client_work(
 
     @tff.federated_computation(
         initialize.type_signature.result,
-        received_type(spec.model.held_type),
+        received_type(spec.model.reference_type),
         tff.FederatedType(data_type, tff.CLIENTS),
     )
     def next_(state, received, data):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202

@@ -8,10 +8,10 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
-from tfc.codec.message_spec import HeldModel
+from tfc.codec.message_spec import ReferenceModel
 from tfc.federated.aggregator import PAYLOADS_TYPE, ClientPayloads, mean_of_answers
 from tfc.federated.finalizer import all_finite, measurements_of
-from tfc.federated.model_spec import held_model
+from tfc.federated.model_spec import reference_model
 from tfc.federated.templates import finalizer_process
 from tfc.federated.update_coding_spec import CodedSpec
 from tfc.seeds import Purpose, hashed
@@ -62,7 +62,7 @@ def build_coded_finalizer(
     @tff.tensorflow.computation(state_type, spec.model.broadcast_type, PAYLOADS_TYPE)
     def finish(state, broadcast, collected):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
         @tf.function
-        def next_round(state: CodedState, model: HeldModel, collected: ClientPayloads) -> Any:
+        def next_round(state: CodedState, model: ReferenceModel, collected: ClientPayloads) -> Any:
             mean = mean_of_answers(
                 spec.model.layout.other_shapes,
                 lambda payload: spec.uplink.decode(payload, model),
@@ -84,7 +84,7 @@ def build_coded_finalizer(
             zero = tf.constant(0.0)
             return CodedState(round_number, master), new, measurements_of(mean, tf.constant(0), zero, zero)
 
-        return next_round(CodedState(*state), held_model(broadcast.model), ClientPayloads(*collected))
+        return next_round(CodedState(*state), reference_model(broadcast.model), ClientPayloads(*collected))
 
     @tff.federated_computation()
     def initialize():  # type: ignore[no-untyped-def]  # noqa: ANN202

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
-from tfc.codec.message_spec import HeldModel
+from tfc.codec.message_spec import ReferenceModel
 from tfc.federated.model_spec import Broadcast, ModelSpec
 from tfc.update_codecs.message import UpdateMessage
 
@@ -46,19 +46,19 @@ class CodedSpec:
         """Length of the float weights that stay at the server; 0 where broadcasts lose nothing."""
         return self.downlink.codec.size if self.downlink.codec is not None else 0
 
-    def holding(self, values: tuple[Any, ...]) -> HeldModel:
+    def holding(self, values: tuple[Any, ...]) -> ReferenceModel:
         """Returns the model that an end holds.
 
         Args:
             values: One float32 tensor per weight.
         """
-        return HeldModel(tf.constant(0), (), (), values)
+        return ReferenceModel(tf.constant(0), (), (), values)
 
-    def _sent(self, payload: tf.Tensor, base: HeldModel | None) -> Broadcast:
+    def _sent(self, payload: tf.Tensor, base: ReferenceModel | None) -> Broadcast:
         zeros = self.holding(tuple(tf.zeros(shape) for shape in self.model.layout.other_shapes))
         values, _, _ = self.downlink.decode(payload, base or zeros)
         key_frame = tf.zeros([0], tf.uint8)
-        if not self.model.everyone:
+        if not self.model.full_participation:
             # A broadcast of float32 weights stands alone.
             alone = self.downlink.codec is None
             key_frame = payload if alone else self.downlink.encode_weights(values, tf.zeros([0]))
@@ -81,7 +81,7 @@ class CodedSpec:
         """
         return self._sent(_any_length(self.downlink.encode_weights(values, tf.zeros([0]))), None)
 
-    def change(self, changes: tf.Tensor, rest: tf.Tensor, base: HeldModel, seed: tf.Tensor) -> Broadcast:
+    def change(self, changes: tf.Tensor, rest: tf.Tensor, base: ReferenceModel, seed: tf.Tensor) -> Broadcast:
         """Returns the broadcast of a coded change.
 
         Args:

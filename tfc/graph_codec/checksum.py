@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from tfc.codec.message_spec import HeldModel
+from tfc.codec.message_spec import ReferenceModel
 
 _ADLER_MODULUS = 65521
 
@@ -45,8 +45,8 @@ def flat(tensors: Sequence[tf.Tensor], dtype: tf.DType) -> tf.Tensor:
     return tf.concat([tf.zeros([0], dtype), *(tf.reshape(tensor, [-1]) for tensor in tensors)], axis=0)
 
 
-def held_checksum(held: HeldModel) -> tf.Tensor:
-    """Returns the Adler-32 of a held model as an int64 scalar; see `tfc.codec.message.held_checksum`.
+def reference_checksum(held: ReferenceModel) -> tf.Tensor:
+    """Returns the Adler-32 of a held model as an int64 scalar; see `tfc.codec.message.reference_checksum`.
 
     Args:
         held: Tensors.

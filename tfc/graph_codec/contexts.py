@@ -76,40 +76,40 @@ def context_numbers(spec: MessageSpec, held: HeldKernels | None, given: tf.Tenso
     return (place + tf.where(given, rank, 0)) * MOVES + tf.where(given, held.moves, 0)
 
 
-def tables_per_kernel(held_clusters: tf.Tensor) -> tf.Tensor:
+def tables_per_kernel(reference_clusters: tf.Tensor) -> tf.Tensor:
     """Returns how many tables each grouping sends, int64 (4,).
 
     Args:
-        held_clusters: int32 scalar, clusters in use in what the receiver holds; 1 for a key frame.
+        reference_clusters: int32 scalar, clusters in use in what the receiver holds; 1 for a key frame.
     """
-    held = tf.cast(held_clusters, tf.int64)
+    held = tf.cast(reference_clusters, tf.int64)
     return tf.stack([tf.constant(1, tf.int64), tf.constant(MOVES, tf.int64), held, MOVES * held])
 
 
-def table_places(groupings: tf.Tensor, ranks: int, held_clusters: tf.Tensor) -> tf.Tensor:
+def table_places(groupings: tf.Tensor, ranks: int, reference_clusters: tf.Tensor) -> tf.Tensor:
     """Returns which of the tables sent each context uses, int64 (kernels, ranks, MOVES).
 
     Args:
         groupings: int64 (kernels,), `Grouping`.
         ranks: Held ranks that contexts distinguish.
-        held_clusters: int32 scalar.
+        reference_clusters: int32 scalar.
     """
-    highest = tf.cast(held_clusters, tf.int64) - 1
+    highest = tf.cast(reference_clusters, tf.int64) - 1
     rank = tf.minimum(tf.range(ranks, dtype=tf.int64), highest)[:, None] + tf.zeros([1, MOVES], tf.int64)
     move = tf.range(MOVES, dtype=tf.int64) + tf.zeros([ranks, 1], tf.int64)
     within = tf.stack([tf.zeros_like(rank), move, rank, rank * MOVES + move])
-    counts = tf.gather(tables_per_kernel(held_clusters), groupings)
+    counts = tf.gather(tables_per_kernel(reference_clusters), groupings)
     return tf.cumsum(counts, exclusive=True)[:, None, None] + tf.gather(within, groupings)
 
 
 def choose_groupings(
-    counts: StepCounts, held_clusters: tf.Tensor, largest_step: int, only_all: tf.Tensor
+    counts: StepCounts, reference_clusters: tf.Tensor, largest_step: int, only_all: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Chooses each kernel's grouping and its tables; see `tfc.codec.contexts.choose_groupings`.
 
     Args:
         counts: What happened, by (kernel, held rank, move).
-        held_clusters: int32 scalar.
+        reference_clusters: int32 scalar.
         largest_step: Largest step with a symbol of its own.
         only_all: bool scalar, whether nothing is held.
 
@@ -123,11 +123,11 @@ def choose_groupings(
         tables, cost = choose_tables(summed, largest_step)
         chosen.append(tf.broadcast_to(tables, [kernels, ranks, MOVES]))
         costs.append(tf.reduce_sum(cost, axis=(1, 2)))
-    total = tf.stack(costs, axis=1) + 8 * TABLE_BYTES * COST_UNIT * tables_per_kernel(held_clusters)
+    total = tf.stack(costs, axis=1) + 8 * TABLE_BYTES * COST_UNIT * tables_per_kernel(reference_clusters)
     groupings = tf.where(only_all, tf.constant(0, tf.int64), tf.argmin(total, axis=1))
     everywhere = tf.gather(tf.stack(chosen, axis=1), groupings, batch_dims=1)
     # Which (rank, move) of each grouping are sent: one, one per move, one per rank, all.
-    used = (tf.range(ranks) < held_clusters)[:, None]
+    used = (tf.range(ranks) < reference_clusters)[:, None]
     first_rank, first_move = tf.range(ranks)[:, None] < 1, tf.range(MOVES)[None] < 1
     sent = {
         Grouping.ALL: first_rank & first_move,

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from tfc.codec.differences import FINEST_BITS, LARGEST_EXPONENT, SMALLEST_EXPONENT, SMALLEST_SCALE
-from tfc.codec.message_spec import HeldModel, MessageSpec
+from tfc.codec.message_spec import MessageSpec, ReferenceModel
 from tfc.graph_codec.checksum import flat
 
 
@@ -104,7 +104,7 @@ class HeldParameters(NamedTuple):
     least: tf.Tensor
 
     @classmethod
-    def of(cls, spec: MessageSpec, held: HeldModel) -> HeldParameters:
+    def of(cls, spec: MessageSpec, held: ReferenceModel) -> HeldParameters:
         """Reads them from a held model.
 
         Args:

@@ -17,16 +17,16 @@ from tfc.codec.message_spec import (
     MAGIC,
     MOVES,
     Decoded,
-    HeldModel,
     Kind,
     Message,
     MessageSpec,
+    ReferenceModel,
 )
 from tfc.codec.palette import UNUSED_CENTROID, Palette
 from tfc.codec.rans import FREQUENCY_TOTAL
 from tfc.codec.tables import TABLE_BYTES
 from tfc.graph_codec import contexts, differences, rans, seed_model, tables
-from tfc.graph_codec.checksum import adler32, bytes_of, flat, held_checksum
+from tfc.graph_codec.checksum import adler32, bytes_of, flat, reference_checksum
 from tfc.graph_codec.contexts import HeldKernels
 from tfc.graph_codec.payload_reader import PayloadReader, floats, integers, longest_part, read_header, signed
 
@@ -44,7 +44,7 @@ def _from_symbols(symbols: tf.Tensor) -> tf.Tensor:
     return tf.where(tf.equal(symbols % 2, 1), (symbols + 1) // 2, -(symbols // 2))
 
 
-def _held_kernels(spec: MessageSpec, held: HeldModel | None) -> HeldKernels | None:
+def _held_kernels(spec: MessageSpec, held: ReferenceModel | None) -> HeldKernels | None:
     if held is None or not spec.kernel_shapes:
         return None
     slots = tf.cast(flat([palette.indices for palette in held.palettes], tf.uint8), tf.int32)
@@ -82,10 +82,10 @@ def _rows(spec: MessageSpec, is_key: tf.Tensor, is_delta: tf.Tensor, num_cluster
 
 
 def _tables(
-    spec: MessageSpec, groupings: tf.Tensor, chosen: tf.Tensor, of_steps: tf.Tensor, held_clusters: tf.Tensor
+    spec: MessageSpec, groupings: tf.Tensor, chosen: tf.Tensor, of_steps: tf.Tensor, reference_clusters: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns frequencies, int64 (tables, alphabet), the last of them of a certain zero, and each row's table."""
-    places = tf.reshape(contexts.table_places(groupings, spec.ranks, held_clusters), [-1])
+    places = tf.reshape(contexts.table_places(groupings, spec.ranks, reference_clusters), [-1])
     sent = tables.frequencies_of(tf.concat([of_steps, chosen], axis=0), spec.largest_step)
     certain = FREQUENCY_TOTAL * tf.one_hot([0], sent.shape[1], dtype=tf.int64)
     last = tf.shape(sent, out_type=tf.int64)[:1]
@@ -128,7 +128,9 @@ def encode_seed(seed: int, num_clusters: Any, scalars: tf.Tensor, spec: MessageS
 
 
 @tf.autograph.experimental.do_not_convert
-def encode(message: Message, spec: MessageSpec, held: HeldModel | None = None, *, update: bool = False) -> tf.Tensor:
+def encode(
+    message: Message, spec: MessageSpec, held: ReferenceModel | None = None, *, update: bool = False
+) -> tf.Tensor:
     """Encodes a message; the same bytes as `tfc.codec.message.encode`.
 
     Args:
@@ -146,7 +148,7 @@ def encode(message: Message, spec: MessageSpec, held: HeldModel | None = None, *
     kind = Kind.KEY_FRAME if held is None else Kind.UPDATE if update else Kind.DELTA
     kernels = _held_kernels(spec, held)
     num_clusters = tf.cast(message.num_clusters, tf.int32)
-    held_clusters = tf.constant(1) if kernels is None else kernels.num_clusters
+    reference_clusters = tf.constant(1) if kernels is None else kernels.num_clusters
     raw, exponents, codebooks, slot_steps = _encode_codebooks(message, spec, kind, kernels, num_clusters)
     other_exponents, other_steps = _encode_others(message, spec, held)
     if held is None:
@@ -166,17 +168,17 @@ def encode(message: Message, spec: MessageSpec, held: HeldModel | None = None, *
     counts = tf.cast(tf.reshape(counts, [num_rows + 3, escape + 1]), tf.int64)
     of_kernels = tf.reshape(counts[:num_rows], [len(spec.kernel_sizes), spec.ranks, MOVES, escape + 1])
     groupings, chosen = contexts.choose_groupings(
-        tables.step_counts(of_kernels), held_clusters, spec.largest_step, is_key
+        tables.step_counts(of_kernels), reference_clusters, spec.largest_step, is_key
     )
     of_steps, _ = tables.choose_tables(tables.step_counts(counts[num_rows : num_rows + 2]), spec.largest_step)
-    frequencies, table_of_row = _tables(spec, groupings, chosen, of_steps, held_clusters)
+    frequencies, table_of_row = _tables(spec, groupings, chosen, of_steps, reference_clusters)
     rows = tf.gather(table_of_row, rows)
     # A table has no room for magnitudes beyond its shape's largest.
     room = tf.gather_nd(frequencies, tf.stack([rows, tf.cast(symbols, tf.int64)], axis=-1))
     symbols = tf.where(room > 0, symbols, escape)
     states, words = rans.encode(symbols, rows, frequencies, spec.num_symbols, spec.lanes)
     escaped = tf.boolean_mask(values, tf.equal(symbols, escape))
-    name = tf.constant(_NOTHING, tf.int64) if held is None else held_checksum(held)
+    name = tf.constant(_NOTHING, tf.int64) if held is None else reference_checksum(held)
     return _with_checksum(
         [
             *_header(spec, kind, name, num_clusters),
@@ -221,7 +223,7 @@ def _encode_codebooks(
     return tf.zeros([0], tf.uint8), exponents, codebooks, tf.reshape(steps, [-1])
 
 
-def _encode_others(message: Message, spec: MessageSpec, held: HeldModel | None) -> tuple[tf.Tensor, tf.Tensor]:
+def _encode_others(message: Message, spec: MessageSpec, held: ReferenceModel | None) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns exponents and steps of the other parameters; zeros in a key frame."""
     count = len(spec.other_sizes)
     if held is None or not count:
@@ -247,20 +249,20 @@ class Memory(NamedTuple):
 
 
 @tf.autograph.experimental.do_not_convert
-def remember(spec: MessageSpec, held: HeldModel | None) -> Memory:
+def remember(spec: MessageSpec, held: ReferenceModel | None) -> Memory:
     """Prepares decoding.
 
     Args:
         spec: Shapes of the model.
         held: What this end holds; None where it holds nothing.
     """
-    name = tf.constant(-1, tf.int64) if held is None else held_checksum(held)
+    name = tf.constant(-1, tf.int64) if held is None else reference_checksum(held)
     return Memory(name, _held_kernels(spec, held))
 
 
 @tf.autograph.experimental.do_not_convert
 def decode(
-    payload: tf.Tensor, spec: MessageSpec, held: HeldModel | None = None, memory: Memory | None = None
+    payload: tf.Tensor, spec: MessageSpec, held: ReferenceModel | None = None, memory: Memory | None = None
 ) -> tuple[Decoded, tf.Tensor]:
     """Decodes a message.
 
@@ -299,7 +301,7 @@ def decode(
     expanded = tf.cond(
         is_seed,
         lambda: seed_model.expand(seed, num_clusters, spec),
-        lambda: HeldModel(num_clusters, decoded.message.palettes, decoded.moves, decoded.message.others),
+        lambda: ReferenceModel(num_clusters, decoded.message.palettes, decoded.moves, decoded.message.others),
     )
     message = decoded.message._replace(palettes=expanded.palettes, others=expanded.others)
     seed_sound = tf.equal(seed_end, reader.body_end) & tf.reduce_all(tf.math.is_finite(message.scalars))
@@ -344,17 +346,17 @@ def _read_model(
     if is_update:
         codebooks = tf.cast(tf.reshape(signed(reader.take(length)), [kernels, -1]), tf.float32) * step
         checks.append(tf.reduce_all(tf.equal(codebooks[:, spec.max_clusters // 2], 0.0)))
-    held_clusters = tf.constant(1) if before is None else tf.where(is_key, 1, before.num_clusters)
+    reference_clusters = tf.constant(1) if before is None else tf.where(is_key, 1, before.num_clusters)
     groupings = tf.cast(reader.take(kernels), tf.int64)
     highest = tf.where(is_key, tf.constant(0, tf.int64), tf.constant(3, tf.int64))
     checks.append(tf.reduce_all(groupings <= highest))
     groupings = tf.minimum(groupings, highest)
-    num_tables = tf.reduce_sum(tf.gather(contexts.tables_per_kernel(held_clusters), groupings))
+    num_tables = tf.reduce_sum(tf.gather(contexts.tables_per_kernel(reference_clusters), groupings))
     num_tables = tf.cast(num_tables, tf.int32)
     room = kernels * spec.ranks * MOVES + 2
     sent = integers(reader.take(TABLE_BYTES * room, TABLE_BYTES * (num_tables + 2)), TABLE_BYTES)
     of_steps = tf.ensure_shape(sent[num_tables : num_tables + 2], [2])
-    frequencies, table_of_row = _tables(spec, groupings, sent[:num_tables], of_steps, held_clusters)
+    frequencies, table_of_row = _tables(spec, groupings, sent[:num_tables], of_steps, reference_clusters)
     states = integers(reader.take(4 * spec.lanes), 4)
     rest = reader.body_end - reader.position
     checks.append((rest >= 0) & tf.equal(rest % 2, 0))

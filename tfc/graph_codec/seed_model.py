@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from tfc.codec.message_spec import HeldModel, MessageSpec
+from tfc.codec.message_spec import MessageSpec, ReferenceModel
 from tfc.codec.palette import UNUSED_CENTROID, Palette
 from tfc.codec.seed_model import HASH_BITS, MULTIPLIERS, TENSOR_STRIDE
 
@@ -83,7 +83,7 @@ def initial_others(seed: tf.Tensor, spec: MessageSpec) -> tuple[tf.Tensor, ...]:
 
 
 @tf.autograph.experimental.do_not_convert
-def expand(seed: tf.Tensor, num_clusters: tf.Tensor, spec: MessageSpec) -> HeldModel:
+def expand(seed: tf.Tensor, num_clusters: tf.Tensor, spec: MessageSpec) -> ReferenceModel:
     """Returns the palettized initial model: what an end holds after the message of a seed.
 
     Args:
@@ -103,4 +103,4 @@ def expand(seed: tf.Tensor, num_clusters: tf.Tensor, spec: MessageSpec) -> HeldM
         codebook = tf.where(slots < num_clusters, middles * gaps[number, num_clusters], UNUSED_CENTROID)
         palettes.append(Palette(codebook, tf.reshape(tf.cast(indices, tf.uint8), shape)))
         moves.append(tf.zeros(shape, tf.uint8))
-    return HeldModel(num_clusters, tuple(palettes), tuple(moves), initial_others(seed, spec))
+    return ReferenceModel(num_clusters, tuple(palettes), tuple(moves), initial_others(seed, spec))

@@ -31,7 +31,14 @@ from tfc.federated.finalizer import (
     build_compressing_finalizer,
     initial_palettes,
 )
-from tfc.federated.learning_process import Restart, clustered_spec, everyone, initial_values, initial_weights, join
+from tfc.federated.learning_process import (
+    Restart,
+    clustered_spec,
+    full_participation,
+    initial_values,
+    initial_weights,
+    join,
+)
 from tfc.federated.model_spec import Broadcast, ModelFn, ModelSpec
 from tfc.federated.update_coding import build_coded, eden_spec, fedzip_spec, stc_spec
 from tfc.methods.tff_aggregators import build_tff8bit, build_through_aggregator
@@ -118,7 +125,7 @@ def process_spec(model_fn: ModelFn, config: ExperimentConfig) -> ModelSpec:
         config: Names a method of `REPLAYABLE`.
     """
     if config.method == "fedavg":
-        return ModelSpec.of(model_fn, "none", 1, everyone=everyone(config), from_seed=False)
+        return ModelSpec.of(model_fn, "none", 1, full_participation=full_participation(config), from_seed=False)
     return clustered_spec(model_fn, config)
 
 
@@ -151,7 +158,7 @@ def build_fedavg(
     """
     if config.aggregation != "mean":
         return build_through_aggregator(model_fn, data_type, config)
-    spec = ModelSpec.of(model_fn, "none", 1, everyone=everyone(config), from_seed=False)
+    spec = ModelSpec.of(model_fn, "none", 1, full_participation=full_participation(config), from_seed=False)
     initial = initial_values(model_fn, config)
 
     @tff.tensorflow.computation()

@@ -14,14 +14,14 @@ import tensorflow as tf
 import tensorflow_federated as tff
 
 from tfc import graph_codec
-from tfc.codec.message_spec import HeldModel, float32_message_bytes
+from tfc.codec.message_spec import ReferenceModel, float32_message_bytes
 from tfc.config import ExperimentConfig, TrainingConfig
 from tfc.data.augmentation import augmentation_of_steps
 from tfc.data.ood import OodFn
 from tfc.federated.aggregator import Aggregate
 from tfc.federated.client_data import first_context
 from tfc.federated.finalizer import all_finite, measurements_of
-from tfc.federated.learning_process import everyone, initial_values, join
+from tfc.federated.learning_process import full_participation, initial_values, join
 from tfc.federated.local_training import (
     arrival,
     embedding_model,
@@ -35,8 +35,8 @@ from tfc.federated.model_spec import (
     ModelFn,
     ModelSpec,
     assign,
-    held_model,
     read_weights,
+    reference_model,
 )
 from tfc.federated.templates import finalizer_process, no_state, stateless_client_work
 
@@ -73,13 +73,13 @@ def _client_work(
     """
     epochs = training.plain_epochs + training.clustered_epochs
 
-    @tff.tensorflow.computation(PAYLOAD_TYPE, spec.held_type, data_type)
+    @tff.tensorflow.computation(PAYLOAD_TYPE, spec.reference_type, data_type)
     def client_update(payload, base, data):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
         model = spec.model_fn()
         embedding = embedding_model(model)
 
         @tf.function
-        def work(payload: tf.Tensor, base: HeldModel, data: Any) -> Any:
+        def work(payload: tf.Tensor, base: ReferenceModel, data: Any) -> Any:
             decoded, understood = graph_codec.decode(payload, spec.downlink, base)
             context = first_context(data["context"])
             local = local_examples(data["train"], context, epochs, training.batch_size, seed)
@@ -97,9 +97,9 @@ def _client_work(
             weight = tf.where(sound, test.scalars[0], 0.0)
             return collections.OrderedDict(update=update, weight=weight, by_fault=found.by_fault)
 
-        return work(payload, held_model(base), data)
+        return work(payload, reference_model(base), data)
 
-    return stateless_client_work(client_update, spec.held_type, data_type)
+    return stateless_client_work(client_update, spec.reference_type, data_type)
 
 
 def _counting(factory: Factory, update_type: tff.Type, client_bytes: int) -> tff.templates.AggregationProcess:
@@ -179,7 +179,7 @@ def build_aggregated(
         A process with types and metrics as `build_fedavg`'s; the aggregator's own measurements are beside
         `uplink_bytes`. Clients' validation accuracy and quality score stay with them: these metrics are 0.
     """
-    spec = ModelSpec.of(model_fn, "none", 1, everyone=everyone(config), from_seed=False)
+    spec = ModelSpec.of(model_fn, "none", 1, full_participation=full_participation(config), from_seed=False)
     first = initial_values(model_fn, config)
     if client_bytes is None:
         client_bytes = float32_message_bytes(sum(spec.downlink.other_sizes), CLIENT_SCALARS)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tfc.codec.message_spec import float32_message_bytes
-from tfc.federated.broadcast_tracker import DownlinkLedger, Shipment
+from tfc.federated.broadcast_tracker import BroadcastTracker, Shipment
 from tfc.federated.model_spec import ModelSpec
 from tfc.replay.files import RoundPayloads, broadcast_digest, digest, drop_rounds_after, write_round, write_spec
 
@@ -36,18 +36,18 @@ class PayloadRecorder:
         drop_rounds_after(folder, after)
         write_spec(folder, spec.downlink, spec.uplink)
 
-    def needed(self, ledger: DownlinkLedger, num_clients: int) -> dict[int, bytes]:
+    def needed(self, tracker: BroadcastTracker, num_clients: int) -> dict[int, bytes]:
         """Returns the broadcasts that a later round may still send to a client that missed them, by round.
 
         The others are forgotten: what is held does not grow with the number of rounds. A client that would need more
         bytes of them than a key frame takes gets the key frame.
 
         Args:
-            ledger: Who holds which broadcast.
+            tracker: Who holds which broadcast.
             num_clients: Number of clients in all.
         """
-        oldest = min(ledger.last_held.get(client, 0) for client in range(num_clients))
-        lengths = ledger.payload_bytes
+        oldest = min(tracker.last_held.get(client, 0) for client in range(num_clients))
+        lengths = tracker.payload_bytes
         self._broadcasts = {
             number: payload
             for number, payload in self._broadcasts.items()

@@ -10,7 +10,7 @@ import numpy as np
 
 from tfc.base.errors import RunError
 from tfc.codec import message
-from tfc.codec.message_spec import Decoded, HeldModel, Kind, MessageSpec
+from tfc.codec.message_spec import Decoded, Kind, MessageSpec, ReferenceModel
 from tfc.codec.palette import dequantize
 from tfc.codec.spec_file import from_json
 from tfc.replay.files import RoundPayloads, broadcast_digest, digest, read_round, rounds_in
@@ -38,11 +38,11 @@ class ReplayedRound:
     deflated_bytes: int
 
 
-def _weights(held: HeldModel) -> list[np.ndarray]:
+def _weights(held: ReferenceModel) -> list[np.ndarray]:
     return [*(dequantize(palette) for palette in held.palettes), *held.others]
 
 
-def _answer_weights(answer: Decoded, held: HeldModel, spec: MessageSpec) -> list[np.ndarray]:
+def _answer_weights(answer: Decoded, held: ReferenceModel, spec: MessageSpec) -> list[np.ndarray]:
     kernels = [dequantize(palette) for palette in answer.message.palettes]
     if Kind.UPDATE in spec.kinds:
         kernels = [dequantize(before) + change for before, change in zip(held.palettes, kernels, strict=True)]
@@ -68,8 +68,8 @@ def _deflated(weights: list[np.ndarray]) -> int:
 class _Replay:
     def __init__(self, downlink: MessageSpec, uplink: MessageSpec, *, deflate: bool) -> None:
         self._downlink, self._uplink, self._deflate = downlink, uplink, deflate
-        self._clients: dict[int, HeldModel] = {}
-        self.broadcast: HeldModel | None = None
+        self._clients: dict[int, ReferenceModel] = {}
+        self.broadcast: ReferenceModel | None = None
 
     def play(self, payloads: RoundPayloads) -> ReplayedRound:
         deflated = 0
@@ -140,7 +140,7 @@ def replay(run: Path, *, deflate: bool = False) -> list[ReplayedRound]:
     return [_played(run, player, place) for place in rounds_in(run / "payloads")]
 
 
-def broadcast_model(run: Path, round_number: int) -> HeldModel:
+def broadcast_model(run: Path, round_number: int) -> ReferenceModel:
     """Returns the model that clients were sent in a round: the one that the round before ended with.
 
     Args:

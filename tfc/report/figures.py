@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from tfc.base.atomic_write import atomic_write
 from tfc.base.charts.svg import COLOURS
-from tfc.report.seed_groups import Arm, group, pareto_front, target_accuracy
+from tfc.report.seed_groups import SeedGroup, pareto_front, seed_groups, target_accuracy
 from tfc.run.folder import FinishedRun
 
 MARKERS = "osD^vPX*"
@@ -38,23 +38,23 @@ def _styles() -> Iterable[dict[str, Any]]:
         yield {"color": colour, "marker": marker, "markersize": 4}
 
 
-def _rounds(arm: Arm) -> range:
-    return range(1, len(arm.accuracies) + 1)
+def _rounds(group: SeedGroup) -> range:
+    return range(1, len(group.accuracies) + 1)
 
 
-def _band(axes: Axes, x: Sequence[float], arm: Arm, colour: str) -> None:
+def _band(axes: Axes, x: Sequence[float], group: SeedGroup, colour: str) -> None:
     """What the seeds span."""
-    if len(arm.runs) > 1:
-        low, high = zip(*arm.accuracy_range, strict=True)
+    if len(group.runs) > 1:
+        low, high = zip(*group.accuracy_range, strict=True)
         axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
 
 
 def accuracy_per_round(runs: Sequence[FinishedRun]) -> Figure:
     """Test accuracy after each round; with several seeds their mean, and what they span."""
     figure, axes = _axes("Accuracy per round", "round", "test accuracy")
-    for arm, style in zip(group(runs), _styles(), strict=False):
-        axes.plot(_rounds(arm), arm.accuracies, label=arm.label, **style)
-        _band(axes, _rounds(arm), arm, style["color"])
+    for group, style in zip(seed_groups(runs), _styles(), strict=False):
+        axes.plot(_rounds(group), group.accuracies, label=group.label, **style)
+        _band(axes, _rounds(group), group, style["color"])
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.legend(loc="outside lower center", ncols=2, frameon=False)
     return figure
@@ -63,17 +63,20 @@ def accuracy_per_round(runs: Sequence[FinishedRun]) -> Figure:
 def accuracy_per_megabyte(runs: Sequence[FinishedRun]) -> Figure:
     """Test accuracy against all bytes sent so far (logarithmic); rings: the Pareto front of accuracy and bytes."""
     figure, axes = _axes("Accuracy against traffic", "MB sent so far, both directions (log)", "test accuracy")
-    arms = group(runs)
-    for arm, style in zip(arms, _styles(), strict=False):
-        megabytes = [sent / 1e6 for sent in arm.bytes_so_far]
-        axes.plot(megabytes, arm.accuracies, label=arm.label, **style)
-        _band(axes, megabytes, arm, style["color"])
-    target = target_accuracy(arms)
+    groups = seed_groups(runs)
+    for group, style in zip(groups, _styles(), strict=False):
+        megabytes = [sent / 1e6 for sent in group.bytes_so_far]
+        axes.plot(megabytes, group.accuracies, label=group.label, **style)
+        _band(axes, megabytes, group, style["color"])
+    target = target_accuracy(groups)
     if target is not None:
         axes.axhline(target, color="#555555", linewidth=0.8, linestyle=":", label="FedAvg minus a point")
-    front = pareto_front(arms)
-    if len(arms) > 1:
-        totals, reached = [arm.total_bytes / 1e6 for arm in front], [arm.mean("last3_accuracy") for arm in front]
+    front = pareto_front(groups)
+    if len(groups) > 1:
+        totals, reached = (
+            [group.total_bytes / 1e6 for group in front],
+            [group.mean("last3_accuracy") for group in front],
+        )
         ring: dict[str, Any] = {"marker": "o", "markersize": 11, "markerfacecolor": "none", "color": "#333333"}
         axes.plot(totals, reached, linestyle="--", label="Pareto front (last 3 rounds)", **ring)
     axes.set_xscale("log")
@@ -86,16 +89,16 @@ def accuracy_per_megabyte(runs: Sequence[FinishedRun]) -> Figure:
 def accuracy_per_hour(runs: Sequence[FinishedRun]) -> Figure:
     """Test accuracy against simulated hours on the links and devices that the runs are configured for (logarithmic)."""
     figure, axes = _axes("Accuracy against simulated time", "simulated hours so far (log)", "test accuracy")
-    arms = group(runs)
-    timed = [arm for arm in arms if arm.is_timed]
+    groups = seed_groups(runs)
+    timed = [group for group in groups if group.is_timed]
     if not timed:
         axes.text(0.5, 0.5, "not recorded", ha="center", transform=axes.transAxes)
         axes.set_axis_off()
         return figure
-    for arm, style in zip(timed, _styles(), strict=False):
-        axes.plot(arm.hours_so_far, arm.accuracies, label=arm.label, **style)
-        _band(axes, arm.hours_so_far, arm, style["color"])
-    target = target_accuracy(arms)
+    for group, style in zip(timed, _styles(), strict=False):
+        axes.plot(group.hours_so_far, group.accuracies, label=group.label, **style)
+        _band(axes, group.hours_so_far, group, style["color"])
+    target = target_accuracy(groups)
     if target is not None:
         axes.axhline(target, color="#555555", linewidth=0.8, linestyle=":", label="FedAvg minus a point")
     axes.set_xscale("log")
@@ -108,13 +111,13 @@ def accuracy_per_hour(runs: Sequence[FinishedRun]) -> Figure:
 def bytes_per_round(runs: Sequence[FinishedRun]) -> Figure:
     """Bytes of each direction in each round."""
     figure, axes = _axes("Traffic per round", "round", "kB per round, all clients (log)")
-    for arm, style in zip(group(runs), _styles(), strict=False):
+    for group, style in zip(seed_groups(runs), _styles(), strict=False):
         up, down = (
-            arm.per_round(lambda row: row.uplink_bytes / 1e3),
-            arm.per_round(lambda row: row.downlink_bytes / 1e3),
+            group.per_round(lambda row: row.uplink_bytes / 1e3),
+            group.per_round(lambda row: row.downlink_bytes / 1e3),
         )
-        axes.plot(_rounds(arm), up, label=f"{arm.label}: up", **style)
-        axes.plot(_rounds(arm), down, label=f"{arm.label}: down", linestyle="--", **style)
+        axes.plot(_rounds(group), up, label=f"{group.label}: up", **style)
+        axes.plot(_rounds(group), down, label=f"{group.label}: down", linestyle="--", **style)
     axes.set_yscale("log")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.legend(loc="outside lower center", ncols=2, frameon=False)
@@ -127,12 +130,12 @@ def clusters_and_quality(runs: Sequence[FinishedRun]) -> Figure:
     clusters = axes.twinx()
     clusters.set_ylabel("clusters (dashed)")
     clusters.spines[["top"]].set_visible(False)
-    for arm, style in zip(group(runs), _styles(), strict=False):
-        scores, counts = arm.per_round(lambda row: row.quality_score), arm.per_round(lambda row: row.num_clusters)
+    for group, style in zip(seed_groups(runs), _styles(), strict=False):
+        scores, counts = group.per_round(lambda row: row.quality_score), group.per_round(lambda row: row.num_clusters)
         if any(scores):  # some methods collect none
-            axes.plot(_rounds(arm), scores, label=arm.label, **style)
+            axes.plot(_rounds(group), scores, label=group.label, **style)
         if any(counts):
-            clusters.step(_rounds(arm), counts, where="mid", linestyle="--", color=style["color"])
+            clusters.step(_rounds(group), counts, where="mid", linestyle="--", color=style["color"])
     clusters.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.legend(loc="outside lower center", ncols=2, frameon=False)
@@ -142,8 +145,8 @@ def clusters_and_quality(runs: Sequence[FinishedRun]) -> Figure:
 def examples_of_clients(runs: Sequence[FinishedRun]) -> Figure:
     """Examples of each class that each client holds, first seeds; runs with the same partition share a panel."""
     names: dict[tuple[tuple[int, ...], ...], list[str]] = {}
-    for arm in group(runs):
-        names.setdefault(arm.runs[0].class_counts, []).append(arm.runs[0].name)
+    for group in seed_groups(runs):
+        names.setdefault(group.runs[0].class_counts, []).append(group.runs[0].name)
     names = dict(itertools.islice(names.items(), _PANELS))
     figure = Figure(figsize=(6.4, 4.0), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)

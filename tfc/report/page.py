@@ -18,7 +18,7 @@ from tfc.base.errors import RunError
 from tfc.base.table import Table
 from tfc.report.curves import report_figures
 from tfc.report.partition import partition_figures
-from tfc.report.seed_groups import Arm, baseline, group, ranked, target_accuracy
+from tfc.report.seed_groups import SeedGroup, baseline, ranked, seed_groups, target_accuracy
 from tfc.report.settings import data_sets, differing_settings, environments, seeds_of
 from tfc.report.tables import comparison_table, mean_table
 from tfc.run.folder import FinishedRun
@@ -81,22 +81,22 @@ def latency_table(bench: dict[str, Any]) -> Table:
     )
 
 
-def rounds_table(arms: Sequence[Arm]) -> Table:
-    """Returns what the figures show, one row per arm and round.
+def rounds_table(groups: Sequence[SeedGroup]) -> Table:
+    """Returns what the figures show, one row per group and round.
 
     Args:
-        arms: The rows of one comparison.
+        groups: The rows of one comparison.
     """
     rows = []
-    for arm in arms:
-        up, down = (arm.per_round(value) for value in (lambda row: row.uplink_bytes, lambda row: row.downlink_bytes))
-        clusters = arm.per_round(lambda row: row.num_clusters)
-        scores = arm.per_round(lambda row: row.quality_score)
-        so_far, hours = arm.bytes_so_far, arm.hours_so_far
-        for index, (accuracy, (low, high)) in enumerate(zip(arm.accuracies, arm.accuracy_range, strict=True)):
+    for group in groups:
+        up, down = (group.per_round(value) for value in (lambda row: row.uplink_bytes, lambda row: row.downlink_bytes))
+        clusters = group.per_round(lambda row: row.num_clusters)
+        scores = group.per_round(lambda row: row.quality_score)
+        so_far, hours = group.bytes_so_far, group.hours_so_far
+        for index, (accuracy, (low, high)) in enumerate(zip(group.accuracies, group.accuracy_range, strict=True)):
             rows.append(
                 (
-                    arm.label,
+                    group.label,
                     str(index + 1),
                     f"{accuracy:.4f}",
                     f"{low:.4f}",
@@ -104,7 +104,7 @@ def rounds_table(arms: Sequence[Arm]) -> Table:
                     f"{up[index] / 1e3:.3f}",
                     f"{down[index] / 1e3:.3f}",
                     f"{so_far[index] / 1e6:.3f}",
-                    f"{hours[index]:.3f}" if arm.is_timed else "not counted",
+                    f"{hours[index]:.3f}" if group.is_timed else "not counted",
                     f"{clusters[index]:g}" if clusters[index] else "-",
                     f"{scores[index]:.3f}" if scores[index] else "-",
                 )
@@ -118,19 +118,19 @@ def rounds_table(arms: Sequence[Arm]) -> Table:
     )
 
 
-def summary_lines(arms: Sequence[Arm]) -> list[str]:
+def summary_lines(groups: Sequence[SeedGroup]) -> list[str]:
     """Returns what a reader wants to know first: who needs the fewest bytes to FedAvg's accuracy minus a point.
 
     Args:
-        arms: The rows of one comparison.
+        groups: The rows of one comparison.
 
     Returns:
         A sentence or two; none where there is nothing to compare with.
     """
-    reference, target = baseline(arms), target_accuracy(arms)
-    if reference is None or target is None or len(arms) < 2:
+    reference, target = baseline(groups), target_accuracy(groups)
+    if reference is None or target is None or len(groups) < 2:
         return []
-    first = ranked(arms, target)[0]
+    first = ranked(groups, target)[0]
     needed, usual = first.bytes_to(target), reference.bytes_to(target)
     if first is reference or needed is None:
         return [f"No other row reaches FedAvg's accuracy minus a point ({target:.4f}) with fewer bytes than FedAvg."]
@@ -151,10 +151,10 @@ def _body(runs: Sequence[FinishedRun], bench: dict[str, Any] | None) -> str:
     def safe(build: Callable[..., str]) -> Callable[..., Markup]:
         return lambda *values, **options: Markup(build(*values, **options))
 
-    arms = group(runs)
-    target = target_accuracy(arms)
+    groups = seed_groups(runs)
+    target = target_accuracy(groups)
     if target is not None:
-        arms = ranked(arms, target)  # as the table; the colours follow
+        groups = ranked(groups, target)  # as the table; the colours follow
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -163,32 +163,32 @@ def _body(runs: Sequence[FinishedRun], bench: dict[str, Any] | None) -> str:
     return environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
         date=datetime.date.today().isoformat(),
         runs=runs,
-        arms=arms,
+        groups=groups,
         data=data_sets(runs),
-        summary=summary_lines(arms),
+        summary=summary_lines(groups),
         synthetic=[run.name for run in runs if run.summary.get("synthetic")],
         tables=[*means, comparison_table(runs), *([latency_table(bench)] if bench else [])],
         bench=bench,
         bench_notes=bench_notes(bench)[1:] if bench else [],
         bench_figure=latency_figure(bench) if bench else "",
-        figures=[*report_figures(arms), *partition_figures(runs)],
-        rounds=rounds_table(arms),
-        settings=differing_settings(arms),
+        figures=[*report_figures(groups), *partition_figures(runs)],
+        rounds=rounds_table(groups),
+        settings=differing_settings(groups),
         configurations=[
             {
-                "name": arm.name,
-                "seeds": seeds_of(arm),
-                "first": arm.runs[0].name,
-                "toml": (arm.runs[0].path / "config.toml").read_text(encoding="utf-8"),
+                "name": group.name,
+                "seeds": seeds_of(group),
+                "first": group.runs[0].name,
+                "toml": (group.runs[0].path / "config.toml").read_text(encoding="utf-8"),
             }
-            for arm in arms
+            for group in groups
         ],
         environments=environments(runs),
     )
 
 
 def _title(runs: Sequence[FinishedRun]) -> str:
-    names = list(dict.fromkeys(arm.name for arm in group(runs)))
+    names = list(dict.fromkeys(group.name for group in seed_groups(runs)))
     shown = ", ".join(names[:_MOST_NAMES]) + (
         f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
     )

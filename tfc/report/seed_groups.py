@@ -21,7 +21,7 @@ POINTS_BELOW = 0.01
 
 
 @dataclass(frozen=True)
-class Arm:
+class SeedGroup:
     """One row of a comparison.
 
     Attributes:
@@ -141,16 +141,16 @@ class Arm:
 
 
 def _settings_and_seed(run: FinishedRun) -> tuple[ExperimentConfig | Path, int]:
-    """What runs of one arm share, and what they don't. Keys that came later have their defaults in older files."""
+    """What runs of one group share, and what they don't. Keys that came later have their defaults in older files."""
     try:
         config = configuration.load(str(run.path / "config.toml"))
-    except ConfigError:  # written by another version: an arm of its own
+    except ConfigError:  # written by another version: a seed group of its own
         return run.path, 0
     return dataclasses.replace(configuration.for_comparison(config), seed=0), config.seed
 
 
-def group(runs: Sequence[FinishedRun]) -> list[Arm]:
-    """Groups runs that differ in nothing but their seed; a seed that comes again belongs to another arm.
+def seed_groups(runs: Sequence[FinishedRun]) -> list[SeedGroup]:
+    """Groups runs that differ in nothing but their seed; a seed that comes again belongs to another group.
 
     Args:
         runs: Finished runs.
@@ -165,71 +165,71 @@ def group(runs: Sequence[FinishedRun]) -> list[Arm]:
         groups.setdefault((settings, repeats[settings, seed]), []).append(run)
         repeats[settings, seed] += 1
     return [
-        Arm(re.sub(r"-?seed\d+$", "", members[0].name) or members[0].name, tuple(members))
+        SeedGroup(re.sub(r"-?seed\d+$", "", members[0].name) or members[0].name, tuple(members))
         for members in groups.values()
     ]
 
 
-def baseline(arms: Sequence[Arm]) -> Arm | None:
+def baseline(groups: Sequence[SeedGroup]) -> SeedGroup | None:
     """Returns the row that the others are measured by; None unless exactly one of them is plain FedAvg.
 
     Args:
-        arms: The rows of one comparison.
+        groups: The rows of one comparison.
     """
-    found = [arm for arm in arms if arm.is_baseline]
+    found = [group for group in groups if group.is_baseline]
     return found[0] if len(found) == 1 else None
 
 
-def target_accuracy(arms: Sequence[Arm]) -> float | None:
+def target_accuracy(groups: Sequence[SeedGroup]) -> float | None:
     """Returns FedAvg's accuracy (mean of its last three rounds and of its seeds) minus a point.
 
     Args:
-        arms: The rows of one comparison.
+        groups: The rows of one comparison.
 
     Returns:
         None unless exactly one of them is FedAvg's.
     """
-    found = baseline(arms)
+    found = baseline(groups)
     return found.mean("last3_accuracy") - POINTS_BELOW if found else None
 
 
-def times_sooner(arm: Arm, arms: Sequence[Arm]) -> float | None:
-    """Returns FedAvg's simulated time to its accuracy minus a point by an arm's; None where one never gets there.
+def times_sooner(group: SeedGroup, groups: Sequence[SeedGroup]) -> float | None:
+    """Returns FedAvg's simulated time to its accuracy minus a point by a seed group's; None where one never gets there.
 
     Args:
-        arm: One row of a comparison.
-        arms: All of them.
+        group: One row of a comparison.
+        groups: All of them.
     """
-    reference, accuracy = baseline(arms), target_accuracy(arms)
-    if reference is None or accuracy is None or not (arm.is_timed and reference.is_timed):
+    reference, accuracy = baseline(groups), target_accuracy(groups)
+    if reference is None or accuracy is None or not (group.is_timed and reference.is_timed):
         return None
-    own, other = arm.hours_to(accuracy), reference.hours_to(accuracy)
+    own, other = group.hours_to(accuracy), reference.hours_to(accuracy)
     return None if own is None or other is None else other / own
 
 
-def ranked(arms: Sequence[Arm], accuracy: float) -> list[Arm]:
-    """Returns arms by the bytes they need to an accuracy, fewest first; those that never reach it last.
+def ranked(groups: Sequence[SeedGroup], accuracy: float) -> list[SeedGroup]:
+    """Returns groups by the bytes they need to an accuracy, fewest first; those that never reach it last.
 
     Args:
-        arms: The rows of one comparison.
+        groups: The rows of one comparison.
         accuracy: Share of right answers.
     """
 
-    def key(arm: Arm) -> tuple[bool, float]:
-        needed = arm.bytes_to(accuracy)
-        return (needed is None, -arm.mean("last3_accuracy") if needed is None else needed)
+    def key(group: SeedGroup) -> tuple[bool, float]:
+        needed = group.bytes_to(accuracy)
+        return (needed is None, -group.mean("last3_accuracy") if needed is None else needed)
 
-    return sorted(arms, key=key)
+    return sorted(groups, key=key)
 
 
-def pareto_front(arms: Sequence[Arm]) -> list[Arm]:
-    """Returns the arms that no other one beats in both bytes and accuracy, fewest bytes first.
+def pareto_front(groups: Sequence[SeedGroup]) -> list[SeedGroup]:
+    """Returns the groups that no other one beats in both bytes and accuracy, fewest bytes first.
 
     Args:
-        arms: The rows of one comparison; accuracy is the mean of the last three rounds and of the seeds.
+        groups: The rows of one comparison; accuracy is the mean of the last three rounds and of the seeds.
     """
-    front: list[Arm] = []
-    for arm in sorted(arms, key=lambda each: (each.total_bytes, -each.mean("last3_accuracy"))):
-        if not front or arm.mean("last3_accuracy") > front[-1].mean("last3_accuracy"):
-            front.append(arm)
+    front: list[SeedGroup] = []
+    for group in sorted(groups, key=lambda each: (each.total_bytes, -each.mean("last3_accuracy"))):
+        if not front or group.mean("last3_accuracy") > front[-1].mean("last3_accuracy"):
+            front.append(group)
     return front

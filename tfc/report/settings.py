@@ -10,7 +10,7 @@ import tomllib
 from tfc import config as configuration
 from tfc.base.errors import ConfigError
 from tfc.base.table import Table
-from tfc.report.seed_groups import Arm
+from tfc.report.seed_groups import SeedGroup
 from tfc.run.folder import FinishedRun
 
 
@@ -23,32 +23,32 @@ def _settings(run: FinishedRun) -> dict[str, Any]:
         return configuration.flat(tomllib.loads(path.read_text(encoding="utf-8")))
 
 
-def seeds_of(arm: Arm) -> str:
-    """Returns the seeds of an arm's runs, separated by commas.
+def seeds_of(group: SeedGroup) -> str:
+    """Returns the seeds of a seed group's runs, separated by commas.
 
     Args:
-        arm: One row of a comparison.
+        group: One row of a comparison.
     """
-    return ", ".join(str(run.summary.get("seed", "not recorded")) for run in arm.runs)
+    return ", ".join(str(run.summary.get("seed", "not recorded")) for run in group.runs)
 
 
-def differing_settings(arms: Sequence[Arm]) -> Table:
-    """Returns the settings in which arms differ, one row each, one column per arm.
+def differing_settings(groups: Sequence[SeedGroup]) -> Table:
+    """Returns the settings in which groups differ, one row each, one column per group.
 
     Args:
-        arms: The rows of one comparison.
+        groups: The rows of one comparison.
     """
-    settings = [_settings(arm.runs[0]) for arm in arms]
+    settings = [_settings(group.runs[0]) for group in groups]
     names = dict.fromkeys(name for each in settings for name in each if name != "seed")
     rows = []
     for name in names:
         values = ["not named" if name not in each else str(each[name]) for each in settings]
         if len(set(values)) > 1:
             rows.append((name, *values))
-    rows.append(("seeds", *(seeds_of(arm) for arm in arms)))
+    rows.append(("seeds", *(seeds_of(group) for group in groups)))
     return Table(
         "What differs",
-        ("setting", *(arm.name for arm in arms)),
+        ("setting", *(group.name for group in groups)),
         tuple(rows),
         "All other settings are the same. Settings that a method does not look at are listed too.",
     )

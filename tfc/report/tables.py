@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tfc.base.table import Table
 from tfc.replay.replay import ReplayedRound
-from tfc.report.seed_groups import Arm, group, ranked, target_accuracy, times_sooner
+from tfc.report.seed_groups import SeedGroup, ranked, seed_groups, target_accuracy, times_sooner
 from tfc.run.folder import FinishedRun
 
 
@@ -56,10 +56,10 @@ def comparison_table(runs: Sequence[FinishedRun]) -> Table:
     )
 
 
-def _hours(arm: Arm, arms: Sequence[Arm], target: float) -> tuple[str, str]:
-    """Cells of an arm's simulated time to the target."""
-    needed, factor = arm.hours_to(target) if arm.is_timed else None, times_sooner(arm, arms)
-    missing = "not reached" if arm.is_timed else "not counted"
+def _hours(group: SeedGroup, groups: Sequence[SeedGroup], target: float) -> tuple[str, str]:
+    """Cells of a seed group's simulated time to the target."""
+    needed, factor = group.hours_to(target) if group.is_timed else None, times_sooner(group, groups)
+    missing = "not reached" if group.is_timed else "not counted"
     return (missing if needed is None else f"{needed:.3f}", _ratio(factor))
 
 
@@ -71,26 +71,26 @@ def mean_table(runs: Sequence[FinishedRun]) -> Table:
     Args:
         runs: Finished runs.
     """
-    arms = group(runs)
-    target = target_accuracy(arms)
+    groups = seed_groups(runs)
+    target = target_accuracy(groups)
     if target is not None:
-        arms = ranked(arms, target)
+        groups = ranked(groups, target)
     header = ["runs", "seeds", "last 3 rounds", "MB up", "MB down", "ratio"]
     rows = []
-    for arm in arms:
-        deviation = arm.deviation("last3_accuracy")
+    for group in groups:
+        deviation = group.deviation("last3_accuracy")
         spread = "" if deviation is None else f" ± {deviation:.4f}"
         cells = [
-            arm.name + _mark(arm.runs[0]),
-            str(len(arm.runs)),
-            f"{arm.mean('last3_accuracy'):.4f}{spread}",
-            f"{arm.mean('uplink_bytes') / 1e6:.3f}{_formula_mark(arm.runs[0])}",
-            f"{arm.mean('downlink_bytes') / 1e6:.3f}",
-            f"{arm.ratio:.2f}x",
+            group.name + _mark(group.runs[0]),
+            str(len(group.runs)),
+            f"{group.mean('last3_accuracy'):.4f}{spread}",
+            f"{group.mean('uplink_bytes') / 1e6:.3f}{_formula_mark(group.runs[0])}",
+            f"{group.mean('downlink_bytes') / 1e6:.3f}",
+            f"{group.ratio:.2f}x",
         ]
         if target is not None:
-            needed = arm.bytes_to(target)
-            cells += ["not reached" if needed is None else f"{needed / 1e6:.3f}", *_hours(arm, arms, target)]
+            needed = group.bytes_to(target)
+            cells += ["not reached" if needed is None else f"{needed / 1e6:.3f}", *_hours(group, groups, target)]
         rows.append(tuple(cells))
     note = "Mean and standard deviation over seeds."
     if target is not None:

@@ -2,7 +2,7 @@
 
 ```
 checkpoints/round-7      8 bytes "tfc-ckp1", SHA-256 of the rest, an NPZ archive:
-                         about          JSON: round, elapsed seconds, rows of metrics.csv, the ledger
+                         about          JSON: round, elapsed seconds, rows of metrics.csv, the tracker
                          state-00000... the leaves of TFF's server state, in `tf.nest`'s order
                          broadcast-N    payloads of earlier rounds that a recorder may still need
 ```
@@ -24,7 +24,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfc.base.atomic_write import atomic_write
-from tfc.federated.broadcast_tracker import DownlinkLedger
+from tfc.federated.broadcast_tracker import BroadcastTracker
 from tfc.run.folder import RoundMetrics
 
 _MAGIC = b"tfc-ckp1"
@@ -39,7 +39,7 @@ class Checkpoint:
     Attributes:
         round: Number of the round, from 1.
         state: State of the learning process: model, finalizer, clients' memories.
-        ledger: Who holds which broadcast.
+        tracker: Who holds which broadcast.
         rows: Rows of metrics.csv, the round's own the last.
         seconds: Wall time of the run so far.
         broadcasts: What a recorder of payloads still needs: payloads by round.
@@ -47,7 +47,7 @@ class Checkpoint:
 
     round: int
     state: Any
-    ledger: DownlinkLedger
+    tracker: BroadcastTracker
     rows: tuple[RoundMetrics, ...]
     seconds: float
     broadcasts: Mapping[int, bytes] = field(default_factory=dict)
@@ -67,8 +67,8 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
         "round": checkpoint.round,
         "seconds": checkpoint.seconds,
         "rows": [dataclasses.asdict(row) for row in checkpoint.rows],
-        "payload_bytes": checkpoint.ledger.payload_bytes,
-        "last_held": list(checkpoint.ledger.last_held.items()),
+        "payload_bytes": checkpoint.tracker.payload_bytes,
+        "last_held": list(checkpoint.tracker.last_held.items()),
     }
     arrays = {f"state-{place:05}": np.asarray(leaf) for place, leaf in enumerate(tf.nest.flatten(checkpoint.state))}
     for number, payload in checkpoint.broadcasts.items():
@@ -107,7 +107,7 @@ def _read(path: Path, like: Any) -> Checkpoint:
             about["round"],
             # Scalars come out as NumPy's, as TFF hands them out.
             tf.nest.pack_sequence_as(like, [leaf[()] for leaf in leaves]),
-            DownlinkLedger(about["payload_bytes"], {int(client): held for client, held in about["last_held"]}),
+            BroadcastTracker(about["payload_bytes"], {int(client): held for client, held in about["last_held"]}),
             tuple(RoundMetrics(**row) for row in about["rows"]),
             about["seconds"],
             {int(n.removeprefix("broadcast-")): a.tobytes() for n, a in arrays.items() if n.startswith("broadcast-")},

@@ -17,7 +17,7 @@ from tfc.base.atomic_write import atomic_write
 from tfc.base.errors import ConfigError, RunInterruptedError
 from tfc.config import ExperimentConfig
 from tfc.data.pixels import to_float
-from tfc.federated.broadcast_tracker import DownlinkLedger
+from tfc.federated.broadcast_tracker import BroadcastTracker
 from tfc.federated.client_data import client_data_type
 from tfc.methods.fedcompress import METHODS, process_spec, unrecordable
 from tfc.replay.recorder import PayloadRecorder
@@ -130,12 +130,12 @@ def _run(
         test = tf.data.Dataset.from_tensor_slices((dataset.x_test, dataset.y_test)).batch(_EVALUATION_BATCH)
         test = test.map(lambda x, y: (to_float(x), y))
         bar.set_description(config.method)
-        done, ledger, broadcasts = 0, DownlinkLedger(), {}
+        done, tracker, broadcasts = 0, BroadcastTracker(), {}
         if checkpoint:
-            done, state, ledger, broadcasts = (
+            done, state, tracker, broadcasts = (
                 checkpoint.round,
                 checkpoint.state,
-                checkpoint.ledger,
+                checkpoint.tracker,
                 dict(checkpoint.broadcasts),
             )
             started -= checkpoint.seconds
@@ -150,7 +150,7 @@ def _run(
             for round_number in range(done + 1, config.rounds + 1):
                 round_started = time.monotonic()
                 broadcast = state.global_model_weights
-                played = play_round(config, process, state, clients, ledger, round_number)
+                played = play_round(config, process, state, clients, tracker, round_number)
                 state = played.state
                 if recorder:
                     with writing(out):
@@ -159,13 +159,13 @@ def _run(
                 process.get_model_weights(state).assign_weights_to(model)
                 loss, accuracy = model.evaluate(test, verbose=0)
                 metrics = _round_metrics(round_number, accuracy, loss, played, seconds)
-                needed = recorder.needed(ledger, config.data.num_clients) if recorder else {}
+                needed = recorder.needed(tracker, config.data.num_clients) if recorder else {}
                 with writing(out):
                     folder.add_round(metrics)
                     elapsed = time.monotonic() - started
                     write_checkpoint(
                         out / _CHECKPOINTS,
-                        Checkpoint(round_number, state, ledger, folder.rounds, elapsed, needed),
+                        Checkpoint(round_number, state, tracker, folder.rounds, elapsed, needed),
                     )
                 observer.add_round(metrics, state.global_model_weights)
                 total_bytes += metrics.uplink_bytes + metrics.downlink_bytes

@@ -13,7 +13,7 @@ from tfc.base.errors import RunError
 from tfc.config import ExperimentConfig
 from tfc.data.growth import examples_in_round
 from tfc.data.partition import ClientExamples
-from tfc.federated.broadcast_tracker import DownlinkLedger, Shipment
+from tfc.federated.broadcast_tracker import BroadcastTracker, Shipment
 from tfc.federated.client_data import ClientFlags, client_data
 from tfc.run.faults import client_fault
 from tfc.run.network import Trip, client_seconds, client_speed, most_uplink_bytes, round_seconds
@@ -61,10 +61,10 @@ def sampled_clients(config: ExperimentConfig, round_number: int, attempt: int = 
         round_number: From 1.
         attempt: From 1.
     """
-    everyone = config.data.num_clients
-    count = config.clients_per_round or everyone
+    num_clients = config.data.num_clients
+    count = config.clients_per_round or num_clients
     keys = (round_number,) if attempt == 1 else (round_number, attempt)
-    draw = generator(config.seed, Purpose.CLIENT_SAMPLING, *keys).permutation(everyone)
+    draw = generator(config.seed, Purpose.CLIENT_SAMPLING, *keys).permutation(num_clients)
     return sorted(int(client) for client in draw[:count])
 
 
@@ -95,13 +95,13 @@ def _attempt(
     process: tff.learning.templates.LearningProcess,
     state: Any,
     clients: Sequence[ClientExamples],
-    ledger: DownlinkLedger,
+    tracker: BroadcastTracker,
     round_number: int,
     attempt: int,
 ) -> _Attempt:
     sampled = sampled_clients(config, round_number, attempt)
     broadcast, data, faults = state.global_model_weights, config.data, config.faults
-    shipments = ledger.ship(
+    shipments = tracker.ship(
         sampled, int(np.size(broadcast.payload)), int(np.size(broadcast.key_frame)), again=attempt > 1
     )
     epochs = config.training.plain_epochs + config.training.clustered_epochs
@@ -149,7 +149,7 @@ def play_round(
     process: tff.learning.templates.LearningProcess,
     state: Any,
     clients: Sequence[ClientExamples],
-    ledger: DownlinkLedger,
+    tracker: BroadcastTracker,
     round_number: int,
 ) -> PlayedRound:
     """Plays a round; repeats it with other clients while fewer than `faults.min_clients` answers are sound.
@@ -162,7 +162,7 @@ def play_round(
         process: The learning process.
         state: Its state before the round.
         clients: What each client holds.
-        ledger: Who holds which broadcast; changed.
+        tracker: Who holds which broadcast; changed.
         round_number: From 1.
 
     Raises:
@@ -171,7 +171,7 @@ def play_round(
     faults = config.faults
     played: list[_Attempt] = []
     for attempt in range(1, faults.max_attempts + 1):
-        played.append(_attempt(config, process, state, clients, ledger, round_number, attempt))
+        played.append(_attempt(config, process, state, clients, tracker, round_number, attempt))
         last = played[-1]
         if last.clients_ok >= faults.min_clients:
             return PlayedRound(

@@ -18,9 +18,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfc.codec.message_spec import TRAILER_BYTES, HeldModel, MessageSpec
+from tfc.codec.message_spec import TRAILER_BYTES, MessageSpec, ReferenceModel
 from tfc.graph_codec import seed_model
-from tfc.graph_codec.checksum import adler32, bytes_of, flat, held_checksum
+from tfc.graph_codec.checksum import adler32, bytes_of, flat, reference_checksum
 from tfc.graph_codec.payload_reader import floats, integers
 from tfc.update_codecs.protocol import UpdateCodec
 
@@ -114,7 +114,7 @@ class UpdateMessage:
         return self._surrounded(Form.SEED, tf.constant(0, tf.int64), scalars, body)
 
     def encode_update(
-        self, changes: tf.Tensor, rest: tf.Tensor, scalars: tf.Tensor, held: HeldModel, seed: tf.Tensor
+        self, changes: tf.Tensor, rest: tf.Tensor, scalars: tf.Tensor, held: ReferenceModel, seed: tf.Tensor
     ) -> tf.Tensor:
         """Encodes a change of the model that the receiver holds, uint8 (bytes,).
 
@@ -127,9 +127,9 @@ class UpdateMessage:
         """
         assert self.codec is not None
         body = [self.small.encode(rest, self.divide(held.others)[1]), self.codec.encode(changes, seed)]
-        return self._surrounded(Form.UPDATE, held_checksum(held), scalars, body)
+        return self._surrounded(Form.UPDATE, reference_checksum(held), scalars, body)
 
-    def decode(self, payload: tf.Tensor, held: HeldModel) -> tuple[tuple[tf.Tensor, ...], tf.Tensor, tf.Tensor]:
+    def decode(self, payload: tf.Tensor, held: ReferenceModel) -> tuple[tuple[tf.Tensor, ...], tf.Tensor, tf.Tensor]:
         """Decodes a message.
 
         Args:
@@ -152,7 +152,7 @@ class UpdateMessage:
         header = piece(0, HEADER_BYTES)
         scalars = floats(piece(HEADER_BYTES, 4 * self.num_scalars))
         form = tf.cast(header[3], tf.int32)
-        name = tf.where(tf.equal(form, int(Form.UPDATE)), held_checksum(held), 0)
+        name = tf.where(tf.equal(form, int(Form.UPDATE)), reference_checksum(held), 0)
         values = flat(held.others, tf.float32)
         fits = tf.constant(False)
         for each in self.forms:
@@ -173,7 +173,7 @@ class UpdateMessage:
         return tuple(tf.reshape(part, shape) for part, shape in tensors), scalars, sound
 
     def _body(
-        self, form: Form, body: tf.Tensor, piece: Any, start: int, held: HeldModel
+        self, form: Form, body: tf.Tensor, piece: Any, start: int, held: ReferenceModel
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns all values as one float32 vector, and whether the body's length and content are possible."""
         if form == Form.WEIGHTS:

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from tfc import graph_codec
 from tfc.codec.message import decode, encode, encode_seed
-from tfc.codec.message_spec import HeldModel, Kind, Message, float32_message_bytes
+from tfc.codec.message_spec import Kind, Message, ReferenceModel, float32_message_bytes
 from tfc.codec.palette import MAX_CLUSTERS, UNUSED_CENTROID, Palette, dequantize
 from tfc.codec.spec_file import from_json, to_json
 
@@ -215,7 +215,7 @@ def test_size_is_close_to_the_conditional_entropy():
     down, up = np.linspace(0, 0.3, clusters), np.linspace(0.2, 0, clusters)
     moves = rng.choice(3, shape, p=[0.7, 0.2, 0.1]).astype(np.uint8)
     new = np.where(moves == 1, moved_indices(rng, old, 3 * down, 0 * up), moved_indices(rng, old, down, up))
-    held = HeldModel(np.int32(clusters), (Palette(codebook, old.astype(np.uint8)),), (moves,), ())
+    held = ReferenceModel(np.int32(clusters), (Palette(codebook, old.astype(np.uint8)),), (moves,), ())
     message = Message(np.int32(clusters), (Palette(codebook, new.astype(np.uint8)),), (), np.zeros(0, np.float32))
 
     def entropy_bytes(contexts):

@@ -19,7 +19,7 @@ from codec_examples import (
 from tfc import graph_codec
 from tfc.base.errors import CodecError
 from tfc.codec.message import decode, encode, encode_seed
-from tfc.codec.payload_reader import held_checksum
+from tfc.codec.payload_reader import reference_checksum
 
 
 def one_kernel():
@@ -73,7 +73,7 @@ def test_damaged_messages_are_refused_with_the_place(damage, message):
 
 def test_a_difference_needs_what_it_is_coded_given():
     message, spec, held, payload = one_kernel()
-    with pytest.raises(CodecError, match=f"refers to model {held_checksum(held):08x}, this end holds none"):
+    with pytest.raises(CodecError, match=f"refers to model {reference_checksum(held):08x}, this end holds none"):
         decode(payload, spec)
     assert not bool(graph_codec.decode(bytes_tensor(payload), spec)[1])
     for other in (

@@ -24,7 +24,7 @@ from tfc.federated.model_spec import Broadcast, ModelSpec, assign
 def test_types_of_the_parts(clustered):
     distributor = build_distributor(clustered)
     received = distributor.next.type_signature.result.result.member
-    assert str(received[0]) == "uint8[?]" and received[1] == clustered.held_type
+    assert str(received[0]) == "uint8[?]" and received[1] == clustered.reference_type
     work = build_client_work(clustered, DATA_TYPE, settings().training, "broadcast", 0)
     assert work.next.type_signature.parameter[1].member.is_assignable_from(received)
     assert str(work.next.type_signature.result.result.member) == "<update=uint8[?],update_weight=float32>"

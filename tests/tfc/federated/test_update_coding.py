@@ -8,7 +8,7 @@ import tensorflow as tf
 from tiny_federation import DATA_TYPE, assert_equal, data_of, examples, model_fn, settings
 
 from tfc.base.errors import ConfigError
-from tfc.codec.message_spec import HeldModel
+from tfc.codec.message_spec import ReferenceModel
 from tfc.federated.client_data import ClientFlags
 from tfc.federated.update_coding import eden_spec, fedzip_spec, stc_spec
 from tfc.federated.update_coding_client import build_coded_client_update
@@ -48,7 +48,7 @@ def first_weights(worker):
 
 
 def held(model):
-    return HeldModel(tf.constant(0), (), (), tuple(tf.constant(value) for value in model.others))
+    return ReferenceModel(tf.constant(0), (), (), tuple(tf.constant(value) for value in model.others))
 
 
 def test_types(federation):
@@ -161,7 +161,7 @@ def test_clients_that_missed_a_broadcast_arrive_at_the_same_model_either_way(stc
     for number in (1, 2):
         state = process.next(state, data_of(CLIENTS, number)).state
         broadcast = state.global_model_weights
-        chain = HeldModel(tf.constant(0), (), (), spec.downlink.decode(tf.constant(broadcast.payload), chain)[0])
+        chain = ReferenceModel(tf.constant(0), (), (), spec.downlink.decode(tf.constant(broadcast.payload), chain)[0])
         assert_equal(chain.others, broadcast.model.others)
         alone, _, sound = spec.downlink.decode(tf.constant(broadcast.key_frame), chain)
         assert sound

@@ -9,7 +9,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfc.codec.message_spec import HeldModel, InitialValue, MessageSpec
+from tfc.codec.message_spec import InitialValue, MessageSpec, ReferenceModel
 from tfc.codec.seed_model import mixed
 from tfc.methods.eden import Rotated, normal_levels
 from tfc.methods.fedzip import SparseClusters
@@ -219,7 +219,7 @@ def message(small="bytes", codec=None):
 
 def held(seed=1):
     rng = np.random.default_rng(seed)
-    return HeldModel(tf.constant(0), (), (), tuple(tf.constant(rng.random(s), tf.float32) for s in SHAPES))
+    return ReferenceModel(tf.constant(0), (), (), tuple(tf.constant(rng.random(s), tf.float32) for s in SHAPES))
 
 
 @pytest.mark.parametrize("small", ["bytes", "floats"])

@@ -12,7 +12,7 @@ from tfc.base.errors import RunError
 from tfc.report.curves import accuracy_per_hour, accuracy_per_megabyte, accuracy_per_round, report_figures
 from tfc.report.page import rounds_table, summary_lines, write_report
 from tfc.report.partition import heat_map, partition_figures
-from tfc.report.seed_groups import group
+from tfc.report.seed_groups import seed_groups
 from tfc.report.settings import data_sets, differing_settings, environments
 
 
@@ -50,43 +50,43 @@ def test_the_report_needs_nothing_else_and_escapes_names(text):
 
 
 def test_it_says_first_who_needs_the_fewest_bytes(runs):
-    (line,) = summary_lines(group(runs))
+    (line,) = summary_lines(seed_groups(runs))
     # FedAvg: .80 in the last three rounds, so .79, reached in round 2; thrifty's mean reaches it in round 4.
     assert "thrifty needs the fewest bytes to FedAvg's accuracy minus a point (0.7900): 0.08 MB" in line
     assert "FedAvg needs 0.40 MB, 5.0 times as many" in line
     assert "last three rounds have 0.7633, 3.67 points below" in line
-    assert summary_lines(group(runs[2:])) == []
-    (line,) = summary_lines(group([*runs[:2], runs[4]]))
+    assert summary_lines(seed_groups(runs[2:])) == []
+    (line,) = summary_lines(seed_groups([*runs[:2], runs[4]]))
     assert line.startswith("No other row reaches FedAvg's accuracy minus a point (0.7900)")
 
 
 def test_points_tell_run_round_accuracy_seeds_bytes_and_hours(runs):
-    told = titles(accuracy_per_megabyte(group(runs)).svg)
+    told = titles(accuracy_per_megabyte(seed_groups(runs)).svg)
     expected = (
         "thrifty (2 seeds); round 4; accuracy 0.8000 (seeds 0.7600 to 0.8400); 0.080 MB so far; 2.000 simulated h"
     )
     assert expected in told
     assert "<b>weak-seed0; round 5; accuracy 0.6100; 0.150 MB so far" in told
-    assert titles(accuracy_per_round(group(runs)).svg).count(expected) == 1
+    assert titles(accuracy_per_round(seed_groups(runs)).svg).count(expected) == 1
 
 
 def test_an_axis_that_does_not_start_at_the_lowest_value_is_told(runs):
-    cut, whole = accuracy_per_round(group(runs[:2])), accuracy_per_round(group([runs[4]]))
+    cut, whole = accuracy_per_round(seed_groups(runs[:2])), accuracy_per_round(seed_groups([runs[4]]))
     assert "The axis starts at 0.77: earlier rounds may lie below it." in cut.caption
     assert [title.split("; ")[1] for title in titles(cut.svg)] == ["round 2", "round 3", "round 4", "round 5"]
     assert "axis starts" in whole.caption  # 0.1 at first, 0.5 to 0.61 in the second half
     level = replace(runs[0], rounds=runs[0].rounds[2:])
-    assert "axis" not in accuracy_per_round(group([level])).caption
+    assert "axis" not in accuracy_per_round(seed_groups([level])).caption
 
 
 def test_what_was_not_counted_is_named(runs):
-    figure = accuracy_per_hour(group(runs))
+    figure = accuracy_per_hour(seed_groups(runs))
     assert "Simulated, not measured" in figure.caption
     assert "Not counted by the version that made them: <b>weak-seed0" in figure.caption
     assert all("weak" not in title for title in titles(figure.svg))
-    none = accuracy_per_hour(group(runs[4:]))
+    none = accuracy_per_hour(seed_groups(runs[4:]))
     assert none.svg == "" and "was not counted" in none.caption
-    missing = {figure.heading: figure.caption for figure in report_figures(group(runs)) if not figure.svg}
+    missing = {figure.heading: figure.caption for figure in report_figures(seed_groups(runs)) if not figure.svg}
     assert missing.keys() == {"Number of clusters", "Representation quality"}
     assert partition_figures(runs)[0].caption == "Not recorded by the version that made these runs."
 
@@ -94,14 +94,14 @@ def test_what_was_not_counted_is_named(runs):
 def test_a_round_without_answers_has_no_place_on_a_logarithmic_axis(runs):
     rows = list(runs[2].rounds)
     rows[1] = replace(rows[1], uplink_bytes=0)
-    figures = {figure.heading: figure for figure in report_figures(group([replace(runs[2], rounds=tuple(rows))]))}
+    figures = {figure.heading: figure for figure in report_figures(seed_groups([replace(runs[2], rounds=tuple(rows))]))}
     told = titles(figures["Uplink per round"].svg)
     assert [title.split("; ")[1] for title in told] == ["round 1", "round 3", "round 4", "round 5"]
     assert told[0].endswith("10 kB up") and len(titles(figures["Downlink per round"].svg)) == 5
 
 
 def test_the_table_of_all_rounds_has_what_the_figures_show(runs):
-    table = rounds_table(group(runs))
+    table = rounds_table(seed_groups(runs))
     assert len(table.rows) == 15 and len({len(row) for row in (table.header, *table.rows)}) == 1
     row = next(row for row in table.rows if row[:2] == ("thrifty (2 seeds)", "4"))
     assert row[2:9] == ("0.8000", "0.7600", "0.8400", "10.000", "10.000", "0.080", "2.000")
@@ -109,7 +109,7 @@ def test_the_table_of_all_rounds_has_what_the_figures_show(runs):
 
 
 def test_settings_that_differ_come_first_and_alone(runs):
-    table = differing_settings(group(runs))
+    table = differing_settings(seed_groups(runs))
     assert table.header == ("setting", "fedavg", "thrifty", "<b>weak")
     assert [row[0] for row in table.rows] == ["method", "training.batch_size", "seeds"]
     assert table.rows[0][1:] == ("fedavg", "fedcompress", "fedcompress") and table.rows[1][3] == "8"
@@ -119,7 +119,9 @@ def test_settings_that_differ_come_first_and_alone(runs):
 def test_a_file_of_another_version_says_what_it_names(tmp_path):
     old = finished(tmp_path, "old", [0.5], 1000)
     (tmp_path / "old" / "config.toml").write_text('method = "fedcompress"\n[gone]\nkey = 7\n')
-    rows = {row[0]: row[1:] for row in differing_settings(group([old, finished(tmp_path, "new", [0.5], 1000)])).rows}
+    rows = {
+        row[0]: row[1:] for row in differing_settings(seed_groups([old, finished(tmp_path, "new", [0.5], 1000)])).rows
+    }
     assert rows["gone.key"] == ("7", "not named") and rows["rounds"][0] == "not named"
 
 

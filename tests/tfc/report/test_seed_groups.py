@@ -12,7 +12,7 @@ from tfc.base.errors import ConfigError
 from tfc.base.table import Table
 from tfc.cli import main
 from tfc.report.figures import accuracy_per_hour, accuracy_per_megabyte
-from tfc.report.seed_groups import group, pareto_front, ranked, target_accuracy, times_sooner
+from tfc.report.seed_groups import pareto_front, ranked, seed_groups, target_accuracy, times_sooner
 from tfc.report.tables import mean_table
 from tfc.run.folder import read_run
 from tfc.run.sweep_file import is_sweep_file, plan_file
@@ -44,20 +44,20 @@ def runs(tmp_path):
     ]
 
 
-def test_seeds_make_one_arm_and_the_target_is_fedavgs(runs):
-    arms = group(runs)
-    assert [(arm.name, len(arm.runs)) for arm in arms] == [("fedavg", 2), ("thrifty", 2), ("weak", 1)]
-    assert target_accuracy(arms) == pytest.approx(0.79)
-    assert target_accuracy(arms[1:]) is None
-    fedavg, thrifty, weak = arms
+def test_seeds_make_one_group_and_the_target_is_fedavgs(runs):
+    groups = seed_groups(runs)
+    assert [(group.name, len(group.runs)) for group in groups] == [("fedavg", 2), ("thrifty", 2), ("weak", 1)]
+    assert target_accuracy(groups) == pytest.approx(0.79)
+    assert target_accuracy(groups[1:]) is None
+    fedavg, thrifty, weak = groups
     assert thrifty.accuracies == pytest.approx([0.4, 0.7, 0.8, 0.79])
     assert thrifty.bytes_so_far == pytest.approx([20_000, 40_000, 60_000, 80_000])
     assert thrifty.bytes_to(0.79) == pytest.approx(60_000) and weak.bytes_to(0.79) is None
     assert fedavg.bytes_to(0.79) == pytest.approx(400_000)
     assert fedavg.deviation("last3_accuracy") == pytest.approx(statistics.stdev([0.81, 0.79]))
     assert weak.deviation("last3_accuracy") is None
-    assert [arm.name for arm in ranked(arms, 0.79)] == ["thrifty", "fedavg", "weak"]
-    assert [arm.name for arm in pareto_front(arms)] == ["thrifty", "fedavg"]
+    assert [group.name for group in ranked(groups, 0.79)] == ["thrifty", "fedavg", "weak"]
+    assert [group.name for group in pareto_front(groups)] == ["thrifty", "fedavg"]
 
 
 def test_simulated_time_is_compared_at_fedavgs_accuracy(tmp_path):
@@ -68,14 +68,14 @@ def test_simulated_time_is_compared_at_fedavgs_accuracy(tmp_path):
         finished(tmp_path, "weak", [0.3, 0.40, 0.50, 0.60], 30_000, hours=0.1, **{"training.batch_size": 8}),
         finished(tmp_path, "old", [0.3, 0.90, 0.90, 0.90], 30_000, **{"training.batch_size": 9}),
     ]
-    arms = group(timed)
-    fedavg, robust, quick, weak, old = arms
+    groups = seed_groups(timed)
+    fedavg, robust, quick, weak, old = groups
     assert quick.hours_so_far == pytest.approx([0.5, 1.0, 1.5, 2.0])
     assert (quick.hours_to(0.8), weak.hours_to(0.8)) == (pytest.approx(1.5), None)
-    assert [times_sooner(arm, arms) for arm in (fedavg, robust, quick, weak, old)] == [
+    assert [times_sooner(group, groups) for group in (fedavg, robust, quick, weak, old)] == [
         1.0, pytest.approx(0.5), pytest.approx(4 / 1.5), None, None,
     ]  # fmt: skip
-    assert times_sooner(quick, arms[1:]) is None
+    assert times_sooner(quick, groups[1:]) is None
     cells = {row[0]: row[-2:] for row in mean_table(timed).rows}
     assert cells["quick"] == ("1.500", "2.67x") and cells["weak"] == ("not reached", "-")
     lines = {line.get_label(): line for line in accuracy_per_hour(timed).axes[0].get_lines()}
@@ -90,12 +90,12 @@ def test_older_metrics_without_newer_columns_are_read(runs):
     assert rows[0][11] == "seconds" and read_run(runs[0].path).rounds == runs[0].rounds
 
 
-def test_older_files_without_newer_keys_are_the_same_arm(runs):
+def test_older_files_without_newer_keys_are_the_same_seed_group(runs):
     path = runs[1].path / "config.toml"
     path.write_text("\n".join(line for line in path.read_text().splitlines() if not line.startswith("sparsity")))
-    assert len(group(runs)[0].runs) == 2
+    assert len(seed_groups(runs)[0].runs) == 2
     path.write_text(path.read_text() + "\n[unknown]\nkey = 1\n")
-    assert len(group(runs)[0].runs) == 1
+    assert len(seed_groups(runs)[0].runs) == 1
 
 
 def test_the_table_ranks_and_says_what_is_not_reached(runs):

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from tiny_federation import DATA_TYPE, OOD, data_of, examples, model_fn, settings
 
-from tfc.federated.broadcast_tracker import DownlinkLedger
+from tfc.federated.broadcast_tracker import BroadcastTracker
 from tfc.methods.fedcompress import METHODS
 from tfc.run.checkpoints import Checkpoint, latest_checkpoint, write_checkpoint
 from tfc.run.folder import RoundMetrics
@@ -19,8 +19,8 @@ STATE = {"model": (np.float32(0.1), np.array([np.nan, -0.0, 1e-45], np.float32))
 
 def checkpoint(number, state=None):
     rows = tuple(dataclasses.replace(ROW, round=each + 1) for each in range(number))
-    ledger = DownlinkLedger([5, 7], {0: 2, 3: 1})
-    return Checkpoint(number, STATE if state is None else state, ledger, rows, 1.5, {2: b"\0\1"})
+    tracker = BroadcastTracker([5, 7], {0: 2, 3: 1})
+    return Checkpoint(number, STATE if state is None else state, tracker, rows, 1.5, {2: b"\0\1"})
 
 
 def bits(state):

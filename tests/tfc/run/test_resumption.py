@@ -10,7 +10,7 @@ from tiny_federation import model_fn
 from tfc import config
 from tfc.base.errors import RunError
 from tfc.config import ExperimentConfig
-from tfc.federated.broadcast_tracker import DownlinkLedger
+from tfc.federated.broadcast_tracker import BroadcastTracker
 from tfc.federated.model_spec import ModelSpec
 from tfc.replay.recorder import PayloadRecorder
 from tfc.run.folder import RoundMetrics, RunFolder
@@ -120,9 +120,9 @@ def test_a_recorder_keeps_what_a_client_may_still_be_sent(tmp_path):
     spec = ModelSpec.of(model_fn, "none", 1, from_seed=False)
     broadcasts = {number: bytes(100 * number) for number in range(1, 6)}
     recorder = PayloadRecorder(tmp_path, spec, 5, broadcasts)
-    ledger = DownlinkLedger([100, 200, 300, 400, 500], {0: 5, 1: 2})
-    assert list(recorder.needed(ledger, 3)) == [1, 2, 3, 4, 5]  # client 2 never took part
-    assert list(recorder.needed(ledger, 2)) == [3, 4, 5]
-    assert list(recorder.needed(ledger, 3)) == [3, 4, 5]  # the others are forgotten
-    ledger.payload_bytes[3] = 100_000  # nobody is sent a chain that is longer than the model
-    assert list(recorder.needed(ledger, 3)) == [5]
+    tracker = BroadcastTracker([100, 200, 300, 400, 500], {0: 5, 1: 2})
+    assert list(recorder.needed(tracker, 3)) == [1, 2, 3, 4, 5]  # client 2 never took part
+    assert list(recorder.needed(tracker, 2)) == [3, 4, 5]
+    assert list(recorder.needed(tracker, 3)) == [3, 4, 5]  # the others are forgotten
+    tracker.payload_bytes[3] = 100_000  # nobody is sent a chain that is longer than the model
+    assert list(recorder.needed(tracker, 3)) == [5]
