@@ -49,7 +49,7 @@ class Signs:
 '''
 
 SPEC = '''
-def signsgd_spec(model_fn: ModelFn, config: ExperimentConfig) -> CodedSpec:
+def signsgd_spec(model_fn: ModelFn, config: ExperimentConfig) -> UpdateCodingSpec:
     """Returns signSGD's messages: the signs of all kernels on the way up, float32 on the way down."""
     model = _plain_spec(model_fn, config)
     coded = _kernels(model)

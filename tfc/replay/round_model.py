@@ -11,7 +11,7 @@ from tfc.base.atomic_write import atomic_write
 from tfc.base.errors import RunError
 from tfc.clustering.layout import layout_of
 from tfc.codec.palette import dequantize
-from tfc.federated.model_spec import assign
+from tfc.federated.model_weights import assign
 from tfc.replay.replay import broadcast_model
 
 

@@ -19,8 +19,8 @@ from tfc.config import ExperimentConfig
 from tfc.data.pixels import to_float
 from tfc.federated.broadcast_tracker import BroadcastTracker
 from tfc.federated.client_data import client_data_type
-from tfc.methods.fedcompress import METHODS, process_spec, unrecordable
-from tfc.replay.recorder import PayloadRecorder
+from tfc.registries import METHODS
+from tfc.replay.recorder import PayloadRecorder, recorded_spec, unrecordable
 from tfc.run.checkpoints import Checkpoint, latest_checkpoint, write_checkpoint
 from tfc.run.device_data import CALIBRATION_EXAMPLES, write_calibration
 from tfc.run.experiment import build_ood, load_clients, load_dataset, model_builder
@@ -143,7 +143,7 @@ def _run(
         recorder = None
         if record_payloads:
             with writing(out):
-                recorder = PayloadRecorder(out / "payloads", process_spec(model_fn, config), done, broadcasts)
+                recorder = PayloadRecorder(out / "payloads", recorded_spec(model_fn, config), done, broadcasts)
         total_bytes = sum(row.uplink_bytes + row.downlink_bytes for row in folder.rounds)
         process.get_model_weights(state).assign_weights_to(model)
         with Interruption() as interruption:

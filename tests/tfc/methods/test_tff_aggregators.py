@@ -12,8 +12,9 @@ from tfc.codec.message_spec import float32_message_bytes
 from tfc.config.keys import AGGREGATION_NAMES
 from tfc.federated.client_data import ClientFlags
 from tfc.federated.model_spec import CLIENT_SCALARS
-from tfc.methods.fedcompress import METHODS, counted_by_formula
 from tfc.methods.tff_aggregators import AGGREGATIONS, build_aggregated, build_tff8bit, quantized_bytes
+from tfc.registries import METHODS
+from tfc.run.summary import counted_by_formula
 
 CLIENTS = [examples(1, 24), examples(2, 16)]
 

@@ -16,7 +16,7 @@ from tfc.methods.fedzip import SparseClusters
 from tfc.methods.stc import SparseTernary, golomb_digits
 from tfc.update_codecs import bits
 from tfc.update_codecs.message import Form, UpdateMessage
-from tfc.update_codecs.small_values import ByteValues, FloatValues
+from tfc.update_codecs.side_parameters import ByteSideParameters, Float32SideParameters
 
 SIZES = (40, 700, 1260)
 CODECS = {
@@ -191,7 +191,7 @@ def test_nothing_changed_decodes_to_nothing(name):
 
 def test_small_values_as_bytes_are_within_half_a_step_and_variances_stay_positive():
     rng = np.random.default_rng(0)
-    form = ByteValues((6, 5, 1), (False, True, False))
+    form = ByteSideParameters((6, 5, 1), (False, True, False))
     held = np.concatenate([rng.normal(size=6), [1e-6, 0.1, 1, 1, 30], [2]]).astype(np.float32)
     values = np.concatenate([held[:6] + rng.normal(size=6), [1e-3, 0.05, 1, 40, 29], [2]]).astype(np.float32)
     data = form.encode(tf.constant(values), tf.constant(held)).numpy()
@@ -203,7 +203,7 @@ def test_small_values_as_bytes_are_within_half_a_step_and_variances_stay_positiv
     step = (np.exp(np.abs(logarithms).max() / 8) - 1) / 127
     assert np.abs(np.log(found[6:11] / values[6:11])).max() <= 8 * step / 2 * 1.01
     assert found[8] == held[8] and found[11] == 2, "what did not change is held bit for bit"
-    exact = FloatValues((6, 5, 1), (False, True, False))
+    exact = Float32SideParameters((6, 5, 1), (False, True, False))
     np.testing.assert_array_equal(exact.decode(exact.encode(tf.constant(values), None), None), values)
 
 
@@ -213,7 +213,7 @@ MODEL = MessageSpec((), SHAPES, 1, initial_others=(InitialValue(limit=0.5), Init
 
 def message(small="bytes", codec=None):
     forms = tuple(Form)
-    kept = {"bytes": ByteValues, "floats": FloatValues}[small]((7,), (True,))
+    kept = {"bytes": ByteSideParameters, "floats": Float32SideParameters}[small]((7,), (True,))
     return UpdateMessage(MODEL, (0, 1), codec or SparseTernary(160, 0.1), kept, 2, forms)
 
 
