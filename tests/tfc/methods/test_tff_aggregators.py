@@ -9,11 +9,10 @@ import tensorflow_federated as tff
 from tiny_federation import DATA_TYPE, assert_equal, data_of, examples, model_fn, settings
 
 from tfc.codec.message_spec import float32_message_bytes
-from tfc.registries import AGGREGATORS
 from tfc.federated.client_data import ClientFlags
 from tfc.federated.model_spec import CLIENT_SCALARS
 from tfc.methods.tff_aggregators import build_aggregated, build_tff8bit, quantized_bytes
-from tfc.registries import METHODS
+from tfc.registries import AGGREGATORS, METHODS
 from tfc.run.summary import counted_by_formula
 
 CLIENTS = [examples(1, 24), examples(2, 16)]
