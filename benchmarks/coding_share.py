@@ -25,7 +25,7 @@ from tfc.federated.aggregator import ClientPayloads, mean_of_payloads
 from tfc.federated.client_data import client_data, client_data_type
 from tfc.federated.model_spec import ModelSpec, clustered_spec, reference_model
 from tfc.methods.fedcompress import build_fedcompress
-from tfc.run.experiment import build_ood, load_clients, load_dataset, model_builder
+from tfc.run.experiment import build_ood, expected_data, load_clients, load_dataset, model_builder
 from tfc.workers.local import local_worker
 
 
@@ -101,7 +101,7 @@ def main() -> None:
     dataset = load_dataset(experiment)
     clients = load_clients(experiment, dataset)
 
-    model_fn = model_builder(experiment, dataset.input_shape, dataset.num_classes)
+    model_fn = model_builder(experiment, expected_data(dataset))
 
     with local_worker():
         data_type = client_data_type(dataset.input_shape, dataset.x_train.dtype)

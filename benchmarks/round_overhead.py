@@ -23,7 +23,7 @@ from tfc.data.pixels import to_float
 from tfc.federated.client_data import client_data, client_data_type
 from tfc.federated.training_loop import shuffled_order
 from tfc.methods.fedavg import build_fedavg
-from tfc.run.experiment import load_clients, load_dataset, model_builder
+from tfc.run.experiment import expected_data, load_clients, load_dataset, model_builder
 from tfc.workers.local import local_worker
 
 
@@ -68,7 +68,7 @@ def main() -> None:
     dataset = load_dataset(experiment)
     clients = load_clients(experiment, dataset)
 
-    model_fn = model_builder(experiment, dataset.input_shape, dataset.num_classes)
+    model_fn = model_builder(experiment, expected_data(dataset))
 
     with local_worker():
         process = build_fedavg(model_fn, client_data_type(dataset.input_shape, dataset.x_train.dtype), experiment)

@@ -61,6 +61,7 @@ def measure(clients: int, per_round: int, model: str, method: str, rounds: int, 
     from tfc import config
     from tfc.data.partition import Clients, iid
     from tfc.federated.client_data import client_data, client_data_type
+    from tfc.models.model_contract import ExpectedData
     from tfc.registries import METHODS
     from tfc.run.experiment import build_ood, model_builder
     from tfc.run.round import sampled_clients
@@ -82,7 +83,7 @@ def measure(clients: int, per_round: int, model: str, method: str, rounds: int, 
     x = rng.integers(0, 256, (clients * EACH, *shape), np.uint8)
     y = rng.integers(0, 10, clients * EACH).astype(np.int32)
     held = Clients(x, y, iid(y, clients, EACH, 0), 1 / EACH, 0)
-    model_fn = model_builder(experiment, shape, 10)
+    model_fn = model_builder(experiment, ExpectedData(shape, 10))
     rows = []
     with local_worker(max_concurrent_clients=concurrent) as worker:
         process = METHODS[method](

@@ -21,7 +21,7 @@ from record import save
 from tfc import config
 from tfc.federated.client_data import client_data, client_data_type
 from tfc.methods.fedavg import build_fedavg
-from tfc.run.experiment import load_clients, load_dataset, model_builder
+from tfc.run.experiment import expected_data, load_clients, load_dataset, model_builder
 from tfc.workers.local import WorkerProcess
 from tfc.workers.remote import remote_workers
 
@@ -75,7 +75,7 @@ def main() -> None:
     experiment = config.load("fashion-resnet8", ["method=fedavg", "data.num_clients=4", "data.examples_per_client=556"])
     dataset = load_dataset(experiment)
     clients = load_clients(experiment, dataset)
-    model_fn = model_builder(experiment, dataset.input_shape, dataset.num_classes)
+    model_fn = model_builder(experiment, expected_data(dataset))
     data = [client_data(client, number, 1) for number, client in enumerate(clients)]
     samples: dict[str, list[float]] = {name: [] for name in SETUPS}
     process = build_fedavg(model_fn, client_data_type(dataset.input_shape, dataset.x_train.dtype), experiment)

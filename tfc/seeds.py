@@ -28,6 +28,7 @@ class Purpose(enum.IntEnum):
     AUGMENTATION = 10
     FAULTS = 11
     SPEED = 12
+    LAYERS = 13
 
 
 def generator(seed: int, purpose: Purpose, *keys: int) -> np.random.Generator:

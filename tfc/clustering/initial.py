@@ -10,6 +10,9 @@ import tensorflow as tf
 from tfc.clustering.layout import WeightLayout
 from tfc.codec.message_spec import InitialValue
 
+_KOLMOGOROV_MILLIONTH = math.sqrt(-math.log(1e-6 / 2) / 2)
+"""Kolmogorov's statistic times the root of the number of draws exceeds this once in a million."""
+
 
 def glorot_limit(shape: tuple[int, ...]) -> float:
     """Returns the bound of Glorot and Bengio's uniform initialiser.
@@ -34,36 +37,61 @@ def initial_kernels(layout: WeightLayout) -> tuple[InitialValue, ...]:
     return tuple(InitialValue(limit=glorot_limit(kernel.shape), tensor=kernel.position) for kernel in layout.kernels)
 
 
-def initial_others(model: tf.keras.Model, layout: WeightLayout) -> tuple[InitialValue, ...]:
-    """Describes the start of every weight that is no clustered kernel.
+def unseedable(model: tf.keras.Model, layout: WeightLayout) -> tuple[str, ...]:
+    """Returns the names of the weights that no seed can stand for: those of pretrained models, say.
+
+    A seed stands for kernels that are a draw of Glorot's uniform initialiser and for tensors that are constant; the
+    draw is judged by Kolmogorov's and Smirnov's statistic at a level of one in a million.
 
     Args:
         model: A freshly built model.
-        layout: Which weights are clustered kernels.
+        layout: Which weights are clustered kernels, and which ones training moves.
+    """
+    clustered = {kernel.position for kernel in layout.kernels}
+    names = []
+    for position, variable in enumerate(model.trainable_variables):
+        values = variable.numpy()
+        constant = np.all(values == values.flat[0]) and position not in clustered
+        if not constant and not (values.ndim >= 2 and _is_uniform(values, glorot_limit(values.shape))):
+            names.append(variable.name)
+    for position in layout.moving:
+        values = model.non_trainable_variables[position].numpy()
+        if not np.all(values == values.flat[0]):
+            names.append(model.non_trainable_variables[position].name)
+    return tuple(names)
+
+
+def _is_uniform(values: np.ndarray, limit: float) -> bool:
+    """Whether values can be independent draws from (-limit, limit)."""
+    ranked = np.sort(values.ravel().astype(np.float64)) / limit
+    if ranked[0] < -1 - 1e-6 or ranked[-1] > 1 + 1e-6:
+        return False
+    count = len(ranked)
+    expected = (ranked + 1) / 2
+    distance = max(np.max(np.arange(1, count + 1) / count - expected), np.max(expected - np.arange(count) / count))
+    return bool(distance <= _KOLMOGOROV_MILLIONTH / math.sqrt(count))
+
+
+def initial_others(model: tf.keras.Model, layout: WeightLayout) -> tuple[InitialValue, ...]:
+    """Describes the start of every weight that is no clustered kernel and not frozen.
+
+    Args:
+        model: A freshly built model for which `unseedable` finds nothing.
+        layout: Which weights are clustered kernels, and which ones training moves.
 
     Returns:
-        One description per other weight: Glorot's bound for a kernel, a constant for anything else.
-
-    Raises:
-        ValueError: If something that is no kernel does not start at a constant.
+        One description per other weight: a constant where all its values are equal, else Glorot's bound.
     """
     weights = [*model.trainable_variables, *model.non_trainable_variables]
     count = len(model.trainable_variables)
-    numbers = range(len(weights))
-    _, others = layout.split(numbers[:count], numbers[count:])
+    _, others = layout.split(range(count), [count + position for position in layout.moving])
     starts = []
     for tensor in others:
-        variable = weights[tensor]
-        values = variable.numpy()
-        if values.ndim >= 2:
-            starts.append(InitialValue(limit=glorot_limit(values.shape), tensor=tensor))
-        elif np.all(values == values.flat[0]):
+        values = weights[tensor].numpy()
+        if np.all(values == values.flat[0]):
             starts.append(InitialValue(constant=float(values.flat[0]), tensor=tensor))
         else:
-            raise ValueError(
-                f"{variable.name} does not start at a constant, so a seed can't stand for it: "
-                "set model.initial = 'own' to send the model's own first weights"
-            )
+            starts.append(InitialValue(limit=glorot_limit(values.shape), tensor=tensor))
     return tuple(starts)
 
 
@@ -72,7 +100,8 @@ def relative_others(model: tf.keras.Model, layout: WeightLayout) -> tuple[bool, 
 
     Args:
         model: A built model.
-        layout: Which weights are clustered kernels.
+        layout: Which weights are clustered kernels, and which ones training moves.
     """
-    _, others = layout.split(model.trainable_variables, model.non_trainable_variables)
+    moving = [model.non_trainable_variables[position] for position in layout.moving]
+    _, others = layout.split(model.trainable_variables, moving)
     return tuple("moving_variance" in variable.name for variable in others)

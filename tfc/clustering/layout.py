@@ -8,15 +8,12 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfc.models.moving_weights import moving_weights
+from tfc.models.nested_layers import nested_layers
 from tfc.registries import LAYER_CHOICES
 
-KERNEL_KINDS: dict[str, tuple[Any, str]] = {
-    "depthwise": ((tf.keras.layers.DepthwiseConv1D, tf.keras.layers.DepthwiseConv2D), "depthwise_kernel"),
-    "conv": ((tf.keras.layers.Conv1D, tf.keras.layers.Conv2D, tf.keras.layers.Conv3D), "kernel"),
-    "dense": ((tf.keras.layers.Dense,), "kernel"),
-}
-"""Kinds of kernels: layer classes and the attribute of the kernel. The first match counts (a depthwise convolution is
-a convolution to Keras)."""
+DEPTHWISE, CONVOLUTION, DENSE = "depthwise", "conv", "dense"
+"""Kinds of kernels: `dense` is whatever else multiplies its inputs: recurrent and attention kernels, embeddings."""
 
 CONVOLUTIONS = frozenset({"conv"})
 CONVOLUTIONS_AND_DENSE = frozenset({"conv", "dense"})
@@ -47,12 +44,15 @@ class WeightLayout:
     Attributes:
         kernels: The clustered kernels in the order of the trainable variables.
         trainable_shapes: Shapes of all trainable variables.
-        non_trainable_shapes: Shapes of all non-trainable variables (BatchNorm statistics).
+        non_trainable_shapes: Shapes of the non-trainable variables that training moves (BatchNorm statistics).
+        moving: Positions of these among the model's non-trainable variables; the others are frozen, and no message
+            tells them.
     """
 
     kernels: tuple[ClusteredKernel, ...]
     trainable_shapes: tuple[tuple[int, ...], ...]
     non_trainable_shapes: tuple[tuple[int, ...], ...]
+    moving: tuple[int, ...] = ()
 
     @property
     def kernel_shapes(self) -> tuple[tuple[int, ...], ...]:
@@ -111,18 +111,30 @@ def layout_of(model: tf.keras.Model, layers: str, max_clusters: int) -> WeightLa
     kinds = LAYER_CHOICES.get(layers, frozenset())
     positions = {id(variable): position for position, variable in enumerate(model.trainable_variables)}
     found: dict[int, ClusteredKernel] = {}
-    modules: Any = model.submodules
-    for layer in modules:
-        for kind, (classes, attribute) in KERNEL_KINDS.items():
-            if isinstance(layer, classes):
-                variable = getattr(layer, attribute)
-                position = positions.get(id(variable))
-                large = variable.shape.num_elements() > 2 * max_clusters
-                if kind in kinds and position is not None and large:
-                    found[position] = ClusteredKernel(layer.name, attribute, position, tuple(variable.shape))
-                break
+    for layer in nested_layers(model):
+        for attribute, variable in vars(layer).items():
+            position = positions.get(id(variable))
+            if position is None or len(variable.shape) < 2 or "bias" in attribute:
+                continue
+            large = variable.shape.num_elements() > 2 * max_clusters
+            if large and kind_of(layer, attribute) in kinds:
+                found[position] = ClusteredKernel(layer.name, attribute, position, tuple(variable.shape))
+    moving = moving_weights(model)
     return WeightLayout(
         tuple(found[position] for position in sorted(found)),
         tuple(tuple(variable.shape) for variable in model.trainable_variables),
-        tuple(tuple(variable.shape) for variable in model.non_trainable_variables),
+        tuple(tuple(model.non_trainable_variables[position].shape) for position in moving),
+        moving,
     )
+
+
+def kind_of(layer: tf.keras.layers.Layer, attribute: str) -> str:
+    """Returns the kind of a weight with two dimensions or more: `DEPTHWISE`, `CONVOLUTION` or `DENSE`.
+
+    Args:
+        layer: Its layer; what slides a window over its input has a `kernel_size`.
+        attribute: The layer's attribute that holds it.
+    """
+    if attribute == "depthwise_kernel":
+        return DEPTHWISE
+    return CONVOLUTION if hasattr(layer, "kernel_size") else DENSE

@@ -17,6 +17,7 @@ import tensorflow_model_optimization as tfmot
 from tfc.clustering.centroids import nearest_centroid
 from tfc.clustering.layout import WeightLayout
 from tfc.codec.palette import Palette
+from tfc.models.nested_layers import nested_layers
 
 
 @contextlib.contextmanager
@@ -33,7 +34,7 @@ def substituted_kernels(model: tf.keras.Model, layout: WeightLayout, kernels: Se
     places = [
         next(
             (layer, kernel.attribute)
-            for layer in model.submodules
+            for layer in nested_layers(model)
             if getattr(layer, kernel.attribute, None) is variable
         )
         for kernel, variable in zip(layout.kernels, variables, strict=True)

@@ -103,6 +103,9 @@ class ModelConfig:
     initial: str = key(
         "seed", "first weights: expanded from the run's seed at both ends, or the model's own", ("seed", "own")
     )
+    embedding: str = key(
+        "", "layer whose output the quality score is computed on; empty: 'embedding', else the last Dense layer's input"
+    )
     batchnorm_momentum: float = key(
         0.9, "share of the old moving average that a training step keeps", Range(0, 1, open_high=True)
     )

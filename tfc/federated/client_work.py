@@ -83,13 +83,13 @@ def _train_clustered(local_training: LocalTraining, clustering: ClusteredTrainin
     """Trains the clustered epochs, in which the model computes through its palettes."""
     if not local_training.clustered_epochs:
         return
-    gradients = classification_gradients(local_training.model, clustering.variables, clustering.applied)
+    gradients = classification_gradients(local_training.model, clustering.variables, clustering.applied, local.keyed)
     run_steps(
         local.examples.order[local.plain_steps :],
         local.examples.x,
         local.examples.y,
         clustering.variables,
-        lambda x, y: clustering.gradients_of(gradients(x, y)),
+        lambda x, y, step: clustering.gradients_of(gradients(x, y, step)),
         local_training.training.clustered_learning_rate,
         local.augment,
         local.plain_steps,

@@ -43,7 +43,9 @@ def join(
 
     @tff.tensorflow.computation(state_type, get_model_weights.type_signature.result)
     def set_model_weights(state, weights):
-        new, finalizer = restart(state, tuple(weights.trainable), tuple(weights.non_trainable))
+        # Frozen weights stay as they are.
+        moving = tuple(weights.non_trainable[position] for position in spec.layout.moving)
+        new, finalizer = restart(state, tuple(weights.trainable), moving)
         return state._replace(global_model_weights=new, finalizer=finalizer)
 
     # Keras rewires the bases of its layer classes each time a model is built in a bare graph, as TFF's tracing does,

@@ -15,11 +15,20 @@ from tfc.config import TrainingConfig
 from tfc.data.augmentation import augmentation_of_steps
 from tfc.data.pixels import to_float
 from tfc.federated.client_data import ClientContext, first_context, gather_examples
+from tfc.federated.layer_randomness import LayerRandomness
 from tfc.federated.model_spec import ModelSpec
 from tfc.federated.model_weights import assign
 from tfc.federated.training_loop import classification_gradients, predict, run_steps, shuffled_order
+from tfc.models.embedding import find_embedding, with_embedding
+from tfc.seeds import Purpose, stateless
 
 _PREDICTION_BATCH = 256
+
+WithEmbedding = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+"""inputs -> (embeddings, logits)."""
+
+Keyed = Callable[[Any], contextlib.AbstractContextManager[None]]
+"""(number of the step) -> a context in which random layers draw from that step's key."""
 
 
 class LocalExamples(NamedTuple):
@@ -66,6 +75,7 @@ def train_plainly(
     training: TrainingConfig,
     augment: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
     scale: tf.Tensor,
+    keyed: Keyed,
 ) -> None:
     """Trains a model's free weights on the first of a client's steps.
 
@@ -76,10 +86,11 @@ def train_plainly(
         training: Learning rate.
         augment: What `augmentation_of_steps` returned.
         scale: float32 scalar, what the change is multiplied by: 1, or a fault of the client's.
+        keyed: What random layers draw from in a step.
     """
     variables = model.trainable_variables
     before = [variable.read_value() for variable in variables]
-    gradients = classification_gradients(model, variables, contextlib.nullcontext)
+    gradients = classification_gradients(model, variables, contextlib.nullcontext, keyed)
     run_steps(local.order[:steps], local.x, local.y, variables, gradients, training.learning_rate, augment)
     for variable, start in zip(variables, before, strict=True):
         learned = variable.read_value()
@@ -99,18 +110,9 @@ class SelfTest(NamedTuple):
     finite: tf.Tensor
 
 
-def embedding_model(model: tf.keras.Model) -> tf.keras.Model:
-    """Returns the model with its embeddings as a first output.
-
-    Args:
-        model: Logits out, a layer named `embedding`.
-    """
-    return tf.keras.Model(model.inputs, [model.get_layer("embedding").output, model.output])
-
-
 def self_test(
     model: tf.keras.Model,
-    embedding: tf.keras.Model,
+    embedding: WithEmbedding,
     validation: tf.data.Dataset,
     num_examples: tf.Tensor,
     more: Sequence[Any] = (),
@@ -119,17 +121,15 @@ def self_test(
 
     Args:
         model: The model.
-        embedding: What `embedding_model` made of it.
+        embedding: What `with_embedding` made of it.
         validation: Elements with x and y.
         num_examples: int32 scalar, training examples.
         more: Further float32 tensors that have to be finite.
     """
     x_validation, y_validation = gather_examples(validation)
     num_validation = tf.shape(y_validation)[0]
-    embeddings, logits = predict(
-        lambda batch: tuple(embedding(to_float(batch), training=False)), x_validation, _PREDICTION_BATCH
-    )
-    embeddings = tf.reshape(embeddings, [num_validation, embedding.output[0].shape[-1]])
+    embeddings, logits = predict(lambda batch: embedding(to_float(batch)), x_validation, _PREDICTION_BATCH)
+    embeddings = tf.reshape(embeddings, [num_validation, embeddings.shape[-1]])
     logits = tf.reshape(logits, [num_validation, model.output.shape[-1]])
     # In TFF's bare graphs `==` between tensors compares Python objects.
     hits = tf.cast(tf.equal(tf.argmax(logits, axis=1, output_type=tf.int32), y_validation), tf.float32)
@@ -151,12 +151,14 @@ class LocalRound(NamedTuple):
         examples: Its training examples, in the order of this round.
         plain_steps: int32 scalar, how many of the steps are done.
         augment: (inputs of a step, its number) -> inputs, randomly changed.
+        keyed: What random layers draw from in a step.
     """
 
     context: ClientContext
     examples: LocalExamples
     plain_steps: tf.Tensor
     augment: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+    keyed: Keyed
 
 
 @dataclass(frozen=True)
@@ -165,8 +167,10 @@ class LocalTraining:
 
     Attributes:
         model: The client's model.
-        embedding: What `embedding_model` made of it.
+        embedding: What `with_embedding` made of it.
+        randomness: What its random layers draw from.
         layout: Which of its weights are clustered kernels.
+        frozen: Values of the weights that training does not move.
         training: Batch size, learning rates, augmentation.
         plain_epochs: Epochs with free weights.
         clustered_epochs: Epochs that follow them, which the method trains itself.
@@ -174,8 +178,10 @@ class LocalTraining:
     """
 
     model: tf.keras.Model
-    embedding: tf.keras.Model
+    embedding: WithEmbedding
+    randomness: LayerRandomness
     layout: WeightLayout
+    frozen: tuple[Any, ...]
     training: TrainingConfig
     plain_epochs: int
     clustered_epochs: int
@@ -193,7 +199,8 @@ class LocalTraining:
         model = spec.model_fn()
         clustered = training.clustered_epochs if spec.layout.kernels else 0
         plain = training.plain_epochs + training.clustered_epochs - clustered
-        return cls(model, embedding_model(model), spec.layout, training, plain, clustered, seed)
+        embedding, randomness = with_embedding(model, spec.embedding or find_embedding(model)), LayerRandomness(model)
+        return cls(model, embedding, randomness, spec.layout, spec.frozen, training, plain, clustered, seed)
 
     def run(self, kernels: Sequence[tf.Tensor], others: Sequence[tf.Tensor], data: Any) -> LocalRound:
         """Sets the model to the broadcast and trains the plain epochs.
@@ -207,10 +214,14 @@ class LocalTraining:
         epochs = self.plain_epochs + self.clustered_epochs
         examples = local_examples(data["train"], context, epochs, self.training.batch_size, self.seed)
         plain_steps = tf.shape(examples.order)[0] * self.plain_epochs // epochs
-        assign(self.model, self.layout, kernels, others)
+        assign(self.model, self.layout, kernels, others, self.frozen)
         augment = augmentation_of_steps(self.training.augmentation, self.seed, context.round, context.client)
-        train_plainly(self.model, examples, plain_steps, self.training, augment, context.scale)
-        return LocalRound(context, examples, plain_steps, augment)
+
+        def keyed(step: Any) -> contextlib.AbstractContextManager[None]:
+            return self.randomness.keyed(stateless(self.seed, Purpose.LAYERS, context.round, context.client, step))
+
+        train_plainly(self.model, examples, plain_steps, self.training, augment, context.scale, keyed)
+        return LocalRound(context, examples, plain_steps, augment, keyed)
 
     def evaluate(self, local: LocalRound, data: Any, more: Sequence[Any] = ()) -> SelfTest:
         """Evaluates the trained model on the client's validation examples.

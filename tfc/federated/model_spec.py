@@ -11,13 +11,15 @@ import tensorflow as tf
 import tensorflow_federated as tff
 
 from tfc import graph_codec
-from tfc.clustering.initial import initial_kernels, initial_others, relative_others
+from tfc.clustering.initial import initial_kernels, initial_others, relative_others, unseedable
 from tfc.clustering.layout import WeightLayout, layout_of
 from tfc.codec.message_spec import InitialValue, Kind, Message, MessageSpec, ReferenceModel
 from tfc.codec.palette import Palette
 from tfc.config import ExperimentConfig
-from tfc.federated.model_weights import dequantized_kernels
+from tfc.federated.model_weights import dequantized_kernels, frozen_variables
 from tfc.graph_codec import seed_model
+from tfc.models.embedding import EmbeddingPlace, find_embedding
+from tfc.models.model_contract import ExpectedData, check_model
 from tfc.registries import UPLINK_MODES
 
 ModelFn = Callable[[], tf.keras.Model]
@@ -65,6 +67,9 @@ class ModelSpec:
         initial_others: Start of each other weight; empty where a seed does not stand for the first model.
         relative_others: Which other weights are variances.
         palettized_broadcast: Whether broadcasts are palettized; else they are float32, whatever clients send.
+        embedding: Where the embedding is taken from, of which the quality score is computed.
+        frozen: Values of the weights that training does not move; no message tells them.
+        unseedable: Names of weights for which no seed can stand; with any, the model starts at its own weights.
     """
 
     model_fn: ModelFn
@@ -76,6 +81,9 @@ class ModelSpec:
     initial_others: tuple[InitialValue, ...] = ()
     relative_others: tuple[bool, ...] = ()
     palettized_broadcast: bool = True
+    embedding: EmbeddingPlace | None = None
+    frozen: tuple[Any, ...] = ()
+    unseedable: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -89,6 +97,7 @@ class ModelSpec:
         full_participation: bool = True,
         from_seed: bool = True,
         palettized_broadcast: bool = True,
+        embedding: str = "",
     ) -> ModelSpec:
         """Examines the model that `model_fn` builds.
 
@@ -99,15 +108,18 @@ class ModelSpec:
             uplink_mode: `weights` or `update`.
             update_levels: Slots of an update's codebook.
             full_participation: Whether all clients take part in every round.
-            from_seed: Whether the first model is expanded from a seed.
+            from_seed: Whether the first model is expanded from a seed, where its first weights are such a draw.
             palettized_broadcast: Whether broadcasts are palettized.
+            embedding: Name of the layer whose output is the embedding; empty for `find_embedding`'s choice.
 
         Raises:
-            ValueError: If a seed is asked for and the model's first weights can't come from one.
+            ConfigError: If there is no such layer, or the model can't be trained here; lists all that is wrong with it.
         """
         model = model_fn()
+        check_model(model, ExpectedData(), "model_fn")
         layout = layout_of(model, layers, max_clusters)
-        starts = initial_others(model, layout) if from_seed else ()
+        own = unseedable(model, layout) if from_seed else ()
+        starts = initial_others(model, layout) if from_seed and not own else ()
         relative = relative_others(model, layout)
         return cls(
             model_fn,
@@ -119,6 +131,9 @@ class ModelSpec:
             starts,
             relative,
             palettized_broadcast or not layout.kernels,
+            find_embedding(model, embedding),
+            tuple(variable.numpy() for variable in frozen_variables(model, layout)),
+            own,
         )
 
     @property
@@ -275,7 +290,14 @@ def plain_spec(model_fn: ModelFn, config: ExperimentConfig, *, from_seed: bool =
         config: Participation.
         from_seed: Whether the first broadcast may be a seed.
     """
-    return ModelSpec.of(model_fn, "none", 1, full_participation=full_participation(config), from_seed=from_seed)
+    return ModelSpec.of(
+        model_fn,
+        "none",
+        1,
+        full_participation=full_participation(config),
+        from_seed=from_seed,
+        embedding=config.model.embedding,
+    )
 
 
 def clustered_spec(model_fn: ModelFn, config: ExperimentConfig) -> ModelSpec:
@@ -294,6 +316,7 @@ def clustered_spec(model_fn: ModelFn, config: ExperimentConfig) -> ModelSpec:
         full_participation=full_participation(config),
         from_seed=config.model.initial == "seed",
         palettized_broadcast=config.server.compression,
+        embedding=config.model.embedding,
     )
 
 
@@ -308,11 +331,17 @@ def reference_model(structure: Any) -> ReferenceModel:
 
 
 def to_model_weights(spec: ModelSpec, global_model: ReferenceModel) -> tff.learning.models.ModelWeights:
-    """Returns the plain weights of a global model, TFF's usual structure.
+    """Returns the plain weights of a global model, TFF's usual structure; frozen ones are among the non-trainable.
 
     Args:
         spec: The model.
         global_model: Tensors.
     """
-    trainable, non_trainable = spec.layout.join(*spec.weights_of(global_model))
+    trainable, moving = spec.layout.join(*spec.weights_of(global_model))
+    frozen = iter(spec.frozen)
+    by_position = dict(zip(spec.layout.moving, moving, strict=True))
+    non_trainable = tuple(
+        by_position[position] if position in by_position else tf.constant(next(frozen))
+        for position in range(len(spec.frozen) + len(moving))
+    )
     return tff.learning.models.ModelWeights(trainable, non_trainable)

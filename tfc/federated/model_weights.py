@@ -12,7 +12,13 @@ from tfc.clustering.layout import WeightLayout
 from tfc.codec.palette import Palette
 
 
-def assign(model: tf.keras.Model, layout: WeightLayout, kernels: Sequence[Any], others: Sequence[Any]) -> None:
+def assign(
+    model: tf.keras.Model,
+    layout: WeightLayout,
+    kernels: Sequence[Any],
+    others: Sequence[Any],
+    frozen: Sequence[Any] = (),
+) -> None:
     """Sets a Keras model's variables.
 
     Args:
@@ -20,12 +26,26 @@ def assign(model: tf.keras.Model, layout: WeightLayout, kernels: Sequence[Any], 
         layout: Which weights are clustered kernels.
         kernels: One float32 tensor per clustered kernel.
         others: One float32 tensor per other weight.
+        frozen: Values of the frozen weights, for a model that was built in a graph and does not have them.
     """
-    trainable, non_trainable = layout.join(kernels, others)
+    trainable, moving = layout.join(kernels, others)
     for variable, value in zip(model.trainable_variables, trainable, strict=True):
         variable.assign(value)
-    for variable, value in zip(model.non_trainable_variables, non_trainable, strict=True):
+    for position, value in zip(layout.moving, moving, strict=True):
+        model.non_trainable_variables[position].assign(value)
+    for variable, value in zip(frozen_variables(model, layout), frozen, strict=bool(frozen)):
         variable.assign(value)
+
+
+def frozen_variables(model: tf.keras.Model, layout: WeightLayout) -> list[tf.Variable]:
+    """Returns the non-trainable variables that training does not move.
+
+    Args:
+        model: A model of the layout's architecture.
+        layout: Which weights training moves.
+    """
+    moving = set(layout.moving)
+    return [each for position, each in enumerate(model.non_trainable_variables) if position not in moving]
 
 
 def read_weights(model: tf.keras.Model, layout: WeightLayout) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
@@ -37,7 +57,7 @@ def read_weights(model: tf.keras.Model, layout: WeightLayout) -> tuple[tuple[Any
     """
     return layout.split(
         [variable.read_value() for variable in model.trainable_variables],
-        [variable.read_value() for variable in model.non_trainable_variables],
+        [model.non_trainable_variables[position].read_value() for position in layout.moving],
     )
 
 

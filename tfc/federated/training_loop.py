@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,7 +11,8 @@ import tensorflow_federated as tff
 
 from tfc.seeds import Purpose, stateless
 
-Gradients = Callable[[tf.Tensor, tf.Tensor], list[tf.Tensor]]
+Gradients = Callable[[tf.Tensor, tf.Tensor, Any], list[tf.Tensor]]
+"""(inputs, classes, number of the step) -> one gradient per variable."""
 
 
 def steps_per_epoch(num_examples: Any, batch_size: int) -> tuple[Any, Any]:
@@ -90,7 +92,7 @@ def run_steps(
         x: Inputs (examples, *input_shape).
         y: Classes, int32 (examples,).
         variables: What is trained.
-        gradients: (inputs, classes) of one step -> one gradient per variable.
+        gradients: (inputs, classes, number of the step) -> one gradient per variable.
         learning_rate: Adam's.
         augment: (inputs of a step, its number) -> inputs, a random change; None for none.
         first_step: Number of the first step, int32 scalar.
@@ -101,20 +103,26 @@ def run_steps(
         inputs = tf.gather(x, batch)
         if augment is not None:
             inputs = augment(inputs, first_step + step)
-        state = update(state, gradients(inputs, tf.gather(y, batch)))
+        state = update(state, gradients(inputs, tf.gather(y, batch), first_step + step))
 
 
-def classification_gradients(model: tf.keras.Model, variables: Sequence[tf.Variable], applied: Any) -> Gradients:
+def classification_gradients(
+    model: tf.keras.Model,
+    variables: Sequence[tf.Variable],
+    applied: Any,
+    keyed: Callable[[Any], contextlib.AbstractContextManager[None]] = lambda step: contextlib.nullcontext(),
+) -> Gradients:
     """Returns the gradients of cross-entropy plus the model's penalties.
 
     Args:
         model: Inputs -> logits.
         variables: What the gradients are for.
         applied: A function that returns a context in which the model computes, such as `ClusteredKernels.applied`.
+        keyed: The same, given the number of the step: what random layers draw from, such as `LayerRandomness.keyed`.
     """
 
-    def gradients(x: tf.Tensor, y: tf.Tensor) -> list[tf.Tensor]:
-        with tf.GradientTape() as tape, applied():
+    def gradients(x: tf.Tensor, y: tf.Tensor, step: Any) -> list[tf.Tensor]:
+        with tf.GradientTape() as tape, applied(), keyed(step):
             logits = model(x, training=True)
             loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(y, logits))
             loss += tf.add_n(model.losses) if model.losses else 0.0

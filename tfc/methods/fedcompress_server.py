@@ -161,7 +161,7 @@ class ServerCompression:
         clusters = controller.next_state(clusters, aggregate.accuracy, aggregate.score, self.config.clustering)
         kernels = self.teacher_kernels(state, model, aggregate.kernels)
         for each in (models.teacher, models.student):
-            assign(each, self.spec.layout, kernels, aggregate.others)
+            assign(each, self.spec.layout, kernels, aggregate.others, self.spec.frozen)
         models.clustered.start(self.first_codebooks(model, kernels, clusters.num_clusters, state.round + 1))
         loss = distill(models.teacher, models.student, models.clustered, self.ood_fn, self.config.server)
         palettes = models.clustered.snap()

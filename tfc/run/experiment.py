@@ -5,13 +5,19 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
+import numpy as np
+
 from tfc.config import ExperimentConfig
 from tfc.data.dataset import Dataset, resized
 from tfc.data.ood import OodFn
 from tfc.data.partition import Clients
 from tfc.federated.model_spec import ModelFn
+from tfc.models.model_contract import ExpectedData
 from tfc.models.own_model import is_model_file, own_model
 from tfc.registries import AUDIO_SETS, DATASETS, MODELS, OOD_SOURCES, PARTITIONS
+
+_PROBED = 64
+"""Training inputs that a model is tried with."""
 
 
 def load_dataset(config: ExperimentConfig) -> Dataset:
@@ -35,23 +41,32 @@ def load_clients(config: ExperimentConfig, dataset: Dataset) -> Clients:
     return Clients(dataset.x_train, dataset.y_train, parts, config.data.validation_fraction, config.seed)
 
 
-def model_builder(config: ExperimentConfig, input_shape: tuple[int, ...], num_classes: int) -> ModelFn:
+def expected_data(dataset: Dataset) -> ExpectedData:
+    """Returns what a model has to fit.
+
+    Args:
+        dataset: Some of its inputs are looked at.
+    """
+    pixels = dataset.x_train[:_PROBED] if dataset.x_train.dtype == np.uint8 else None
+    return ExpectedData(dataset.input_shape, dataset.num_classes, pixels)
+
+
+def model_builder(config: ExperimentConfig, expected: ExpectedData) -> ModelFn:
     """Returns a function that builds the configured Keras model with its initial weights.
 
     Args:
         config: Names the model, or its file; the seed decides a named model's initial weights.
-        input_shape: Shape of one input.
-        num_classes: Length of the logits.
+        expected: The data that it is for.
 
     Raises:
         ConfigError: If a model's file can't be read, or the model does not fit the data.
     """
     if is_model_file(config.model.name):
-        return own_model(Path(config.model.name).expanduser(), input_shape, num_classes)
+        return own_model(Path(config.model.name).expanduser(), expected)
     return functools.partial(
         MODELS[config.model.name],
-        input_shape,
-        num_classes,
+        expected.input_shape,
+        expected.num_classes,
         seed=config.seed,
         batchnorm_momentum=config.model.batchnorm_momentum,
     )

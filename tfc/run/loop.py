@@ -23,7 +23,7 @@ from tfc.registries import METHODS
 from tfc.replay.recorder import PayloadRecorder, recorded_spec, unrecordable
 from tfc.run.checkpoints import Checkpoint, latest_checkpoint, write_checkpoint
 from tfc.run.device_data import CALIBRATION_EXAMPLES, write_calibration
-from tfc.run.experiment import build_ood, load_clients, load_dataset, model_builder
+from tfc.run.experiment import build_ood, expected_data, load_clients, load_dataset, model_builder
 from tfc.run.folder import FinishedRun, RoundMetrics, RunFolder, read_run, writing
 from tfc.run.interruption import Interruption
 from tfc.run.lock import RunLock
@@ -94,7 +94,7 @@ def _run(
     clients = load_clients(config, dataset)
     ood_fn = build_ood(config, dataset.input_shape)
 
-    model_fn = model_builder(config, dataset.input_shape, dataset.num_classes)
+    model_fn = model_builder(config, expected_data(dataset))
     started = time.monotonic()
     bar = tqdm(total=config.rounds, desc=f"{config.method} (building)", disable=not progress, unit="round")
     with (

@@ -56,7 +56,7 @@ def test_training_augments_every_step_by_its_number():
     x, y = tf.reshape(tf.range(6.0), [6, 1]), tf.zeros(6, tf.int32)
     weight = tf.Variable([0.0])
 
-    def gradients(inputs, classes):
+    def gradients(inputs, classes, step):
         seen.append(inputs.numpy()[:, 0].tolist())
         return [tf.zeros(1)]
 
