@@ -36,6 +36,6 @@ def own_model(path: Path, expected: ExpectedData) -> Callable[[], tf.keras.Model
     except Exception as error:  # Keras raises whatever its readers and layers do
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise ConfigError(f"model.name={path}: not a Keras model that loads: {lines[0]}") from error
-    model = built(model, expected.input_shape)
+    model = built(model, expected.input_shape or ())
     check_model(model, expected, f"model.name={path}")
     return rebuilder(model)
