@@ -20,15 +20,15 @@ TRACES = collections.Counter()
 def model_fn():
     TRACES["model_fn"] += 1
     x = inputs = tf.keras.Input(SHAPE)
-    initializer = tf.keras.initializers.HeNormal(1)
+    initializer = tf.keras.initializers.GlorotUniform(1)
     x = tf.keras.layers.Conv2D(6, 3, padding="same", use_bias=False, kernel_initializer=initializer)(x)
     x = tf.keras.layers.BatchNormalization(momentum=0.5)(x)
     x = tf.keras.layers.ReLU()(x)
-    x = tf.keras.layers.Conv2D(6, 3, padding="same", kernel_initializer=tf.keras.initializers.HeNormal(2))(x)
+    x = tf.keras.layers.Conv2D(6, 3, padding="same", kernel_initializer=tf.keras.initializers.GlorotUniform(2))(x)
     x = tf.keras.layers.ReLU()(x)
     x = tf.keras.layers.GlobalAveragePooling2D(name="embedding")(x)
     return tf.keras.Model(
-        inputs, tf.keras.layers.Dense(CLASSES, kernel_initializer=tf.keras.initializers.HeNormal(3))(x)
+        inputs, tf.keras.layers.Dense(CLASSES, kernel_initializer=tf.keras.initializers.GlorotUniform(3))(x)
     )
 
 

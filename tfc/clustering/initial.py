@@ -7,7 +7,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from tfc.clustering.layout import WeightLayout
+from tfc.clustering.layout import WeightLayout, trained_kernels
 from tfc.codec.message_spec import InitialValue
 
 _KOLMOGOROV_MILLIONTH = math.sqrt(-math.log(1e-6 / 2) / 2)
@@ -40,18 +40,19 @@ def initial_kernels(layout: WeightLayout) -> tuple[InitialValue, ...]:
 def unseedable(model: tf.keras.Model, layout: WeightLayout) -> tuple[str, ...]:
     """Returns the names of the weights that no seed can stand for: those of pretrained models, say.
 
-    A seed stands for kernels that are a draw of Glorot's uniform initialiser and for tensors that are constant; the
-    draw is judged by Kolmogorov's and Smirnov's statistic at a level of one in a million.
+    A seed stands for kernels that are a draw of Glorot's uniform initialiser and for biases and statistics that are
+    constant (not for a head that starts at zeros, whatever is clustered); the draw is judged by Kolmogorov's and
+    Smirnov's statistic at a level of one in a million.
 
     Args:
         model: A freshly built model.
         layout: Which weights are clustered kernels, and which ones training moves.
     """
-    clustered = {kernel.position for kernel in layout.kernels}
+    kernels = trained_kernels(model)
     names = []
     for position, variable in enumerate(model.trainable_variables):
         values = variable.numpy()
-        constant = np.all(values == values.flat[0]) and position not in clustered
+        constant = np.all(values == values.flat[0]) and position not in kernels
         if not constant and not (values.ndim >= 2 and _is_uniform(values, glorot_limit(values.shape))):
             names.append(variable.name)
     for position in layout.moving:

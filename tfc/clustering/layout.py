@@ -109,16 +109,12 @@ def layout_of(model: tf.keras.Model, layers: str, max_clusters: int) -> WeightLa
     if layers != "none" and layers not in LAYER_CHOICES:
         raise ValueError(f"layers must be none, {', '.join(LAYER_CHOICES)}; found {layers!r}")
     kinds = LAYER_CHOICES.get(layers, frozenset())
-    positions = {id(variable): position for position, variable in enumerate(model.trainable_variables)}
-    found: dict[int, ClusteredKernel] = {}
-    for layer in nested_layers(model):
-        for attribute, variable in vars(layer).items():
-            position = positions.get(id(variable))
-            if position is None or len(variable.shape) < 2 or "bias" in attribute:
-                continue
-            large = variable.shape.num_elements() > 2 * max_clusters
-            if large and kind_of(layer, attribute) in kinds:
-                found[position] = ClusteredKernel(layer.name, attribute, position, tuple(variable.shape))
+    found = {
+        position: ClusteredKernel(layer.name, attribute, position, tuple(model.trainable_variables[position].shape))
+        for position, (layer, attribute) in trained_kernels(model).items()
+        if kind_of(layer, attribute) in kinds
+        and model.trainable_variables[position].shape.num_elements() > 2 * max_clusters
+    }
     moving = moving_weights(model)
     return WeightLayout(
         tuple(found[position] for position in sorted(found)),
@@ -126,6 +122,23 @@ def layout_of(model: tf.keras.Model, layers: str, max_clusters: int) -> WeightLa
         tuple(tuple(model.non_trainable_variables[position].shape) for position in moving),
         moving,
     )
+
+
+def trained_kernels(model: tf.keras.Model) -> dict[int, tuple[tf.keras.layers.Layer, str]]:
+    """Returns every trained weight that multiplies its layer's inputs: position -> its layer and attribute.
+
+    Those are the weights with two dimensions or more that are no biases.
+
+    Args:
+        model: A built Keras model.
+    """
+    positions = {id(variable): position for position, variable in enumerate(model.trainable_variables)}
+    return {
+        positions[id(variable)]: (layer, attribute)
+        for layer in nested_layers(model)
+        for attribute, variable in vars(layer).items()
+        if id(variable) in positions and len(variable.shape) > 1 and "bias" not in attribute
+    }
 
 
 def kind_of(layer: tf.keras.layers.Layer, attribute: str) -> str:

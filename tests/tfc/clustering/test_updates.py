@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from tfc.clustering import rate_distortion
-from tfc.clustering.initial import glorot_limit, initial_kernels, initial_others, relative_others
+from tfc.clustering.initial import glorot_limit, initial_kernels, initial_others, relative_others, unseedable
 from tfc.clustering.layout import layout_of
 from tfc.clustering.rate_distortion import PricedCentroids, cheapest_centroid, stretched
 from tfc.clustering.updates import ClusteredUpdates
@@ -126,6 +126,23 @@ def test_starts_of_weights_are_described():
     assert [start.limit > 0 for start in others] == [False, False, True, False, False, False]
     assert [start.tensor for start in others] == [1, 2, 3, 4, 5, 6]
     assert relative_others(model, layout) == (False, False, False, False, False, True)
-    model.trainable_variables[1].assign(np.arange(6))
-    with pytest.raises(ValueError, match=r"gamma.*does not start at a constant.*model\.initial = 'own'"):
-        initial_others(model, layout)
+    assert unseedable(model, layout) == ()
+
+
+def test_weights_that_no_seed_stands_for_are_named():
+    model = small_model()
+    layout = layout_of(model, "conv", 8)
+    names = [variable.name for variable in model.trainable_variables]
+    fresh = model.get_weights()
+    for position, values in (
+        (1, np.arange(6)),  # gamma
+        (0, np.zeros((3, 3, 2, 6))),  # a kernel that starts at zeros
+        (0, np.random.default_rng(0).normal(size=(3, 3, 2, 6)) * 0.4),  # another distribution
+        (2, np.linspace(0, 1, 6)),  # beta
+    ):
+        model.set_weights(fresh)
+        model.trainable_variables[position].assign(values)
+        assert unseedable(model, layout) == (names[position],)
+    model.set_weights(fresh)
+    model.non_trainable_variables[0].assign(np.arange(6))
+    assert unseedable(model, layout) == (model.non_trainable_variables[0].name,)
