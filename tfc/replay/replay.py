@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from tfc.base.errors import RunError
+from tfc.base.run_files import PAYLOADS
 from tfc.codec import message
 from tfc.codec.message_spec import Decoded, Kind, MessageSpec, ReferenceModel
 from tfc.codec.palette import dequantize
@@ -105,7 +106,7 @@ class _Replay:
 
 
 def _specifications(run: Path) -> tuple[MessageSpec, MessageSpec]:
-    folder = run / "payloads"
+    folder = run / PAYLOADS
     if not rounds_in(folder):
         raise RunError(f"{run}: no recorded payloads; make them with: tfc run ... --record-payloads")
     try:
@@ -137,7 +138,7 @@ def replay(run: Path, *, deflate: bool = False) -> list[ReplayedRound]:
         RunError: If the run has no payloads, or one of them is damaged.
     """
     player = _Replay(*_specifications(run), deflate=deflate)
-    return [_played(run, player, place) for place in rounds_in(run / "payloads")]
+    return [_played(run, player, place) for place in rounds_in(run / PAYLOADS)]
 
 
 def broadcast_model(run: Path, round_number: int) -> ReferenceModel:
@@ -151,7 +152,7 @@ def broadcast_model(run: Path, round_number: int) -> ReferenceModel:
         RunError: If the run has no payloads, one of them is damaged, or there is no such round.
     """
     player = _Replay(*_specifications(run), deflate=False)
-    places = rounds_in(run / "payloads")
+    places = rounds_in(run / PAYLOADS)
     if not 1 <= round_number <= len(places):
         raise RunError(f"{run}: has rounds 1 to {len(places)}; found {round_number}")
     for place in places[:round_number]:
