@@ -32,14 +32,14 @@ def write_round_model(run: Path, round_number: int, out: Path) -> None:
     source = run / MODEL
     if not source.is_file():
         raise RunError(f"{run}: has no {MODEL} yet; let the run finish first")
-    held = broadcast_model(run, round_number)
+    broadcast = broadcast_model(run, round_number)
     settings = config.load(str(run / CONFIG))
     try:
         model = tf.keras.models.load_model(source, compile=False)
     except Exception as error:  # Keras raises whatever the damaged part raises
         raise RunError(f"{source}: not a Keras model that loads: {error}") from error
-    layers = settings.clustering.layers if held.palettes else "none"
+    layers = settings.clustering.layers if broadcast.palettes else "none"
     layout = layout_of(model, layers, settings.clustering.max_clusters)
-    assign(model, layout, [dequantize(palette) for palette in held.palettes], held.others)
+    assign(model, layout, [dequantize(palette) for palette in broadcast.palettes], broadcast.others)
     with atomic_write(out) as temporary:
         model.save(temporary)
