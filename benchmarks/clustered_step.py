@@ -19,10 +19,10 @@ import tensorflow_model_optimization as tfmot
 from record import interleaved_ms, paired_ratio, save
 
 from tfc.clustering.centroids import kmeans_plus_plus
-from tfc.clustering.layout import LAYER_CHOICES, layout_of
+from tfc.clustering.layout import layout_of
 from tfc.clustering.weights import ClusteredKernels
 from tfc.federated.training_loop import classification_gradients, run_steps
-from tfc.models import MODELS
+from tfc.registries import LAYER_CHOICES, MODELS
 
 
 def _step(variables: list[tf.Variable], gradients: Any, x: tf.Tensor, y: tf.Tensor) -> Callable[[], Any]:

@@ -23,8 +23,8 @@ from tfc import config, graph_codec
 from tfc.codec.message_spec import ReferenceModel
 from tfc.federated.aggregator import ClientPayloads, mean_of_payloads
 from tfc.federated.client_data import client_data, client_data_type
-from tfc.federated.model_spec import ModelSpec, reference_model
-from tfc.methods.fedcompress import build_fedcompress, process_spec
+from tfc.federated.model_spec import ModelSpec, clustered_spec, reference_model
+from tfc.methods.fedcompress import build_fedcompress
 from tfc.run.experiment import build_ood, load_clients, load_dataset, model_builder
 from tfc.workers.local import local_worker
 
@@ -111,7 +111,7 @@ def main() -> None:
         state = process.next(process.initialize(), data).state
         broadcast = state.global_model_weights  # a difference
         output = process.next(state, data)
-        coding = Coding(process_spec(model_fn, experiment), broadcast, output.metrics["aggregator"]["payloads"])
+        coding = Coding(clustered_spec(model_fn, experiment), broadcast, output.metrics["aggregator"]["payloads"])
         samples = interleaved_ms(
             {"round": lambda: process.next(state, data), "coding": coding.round}, options.rounds, warm_up=1
         )

@@ -61,7 +61,7 @@ def measure(clients: int, per_round: int, model: str, method: str, rounds: int, 
     from tfc import config
     from tfc.data.partition import Clients, iid
     from tfc.federated.client_data import client_data, client_data_type
-    from tfc.methods.fedcompress import METHODS
+    from tfc.registries import METHODS
     from tfc.run.experiment import build_ood, model_builder
     from tfc.run.round import sampled_clients
     from tfc.workers.local import local_worker

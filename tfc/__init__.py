@@ -11,9 +11,9 @@ from tfc.base.lazy_exports import lazy_names
 from tfc.base.version import __version__ as __version__
 
 _PUBLIC = {
-    "METHODS": "tfc.methods.fedcompress",
+    "METHODS": "tfc.registries",
     "build_aggregated": "tfc.methods.tff_aggregators",
-    "build_fedavg": "tfc.methods.fedcompress",
+    "build_fedavg": "tfc.methods.fedavg",
     "build_fedcompress": "tfc.methods.fedcompress",
     "client_data": "tfc.federated.client_data",
     "client_data_type": "tfc.federated.client_data",
@@ -53,10 +53,10 @@ if TYPE_CHECKING:  # what a type checker and an editor see
     from tfc.data.partition import ClientExamples as ClientExamples
     from tfc.federated.client_data import client_data as client_data
     from tfc.federated.client_data import client_data_type as client_data_type
-    from tfc.methods.fedcompress import METHODS as METHODS
-    from tfc.methods.fedcompress import build_fedavg as build_fedavg
+    from tfc.methods.fedavg import build_fedavg as build_fedavg
     from tfc.methods.fedcompress import build_fedcompress as build_fedcompress
     from tfc.methods.tff_aggregators import build_aggregated as build_aggregated
+    from tfc.registries import METHODS as METHODS
     from tfc.report.figures import accuracy_per_megabyte as accuracy_per_megabyte
     from tfc.report.figures import clusters_and_quality as clusters_and_quality
     from tfc.run.experiment import load_dataset as load_dataset

@@ -9,7 +9,7 @@ from tiny_federation import DATA_TYPE, assert_equal, examples, model_fn, setting
 from tfc.base.errors import RunError
 from tfc.federated.broadcast_tracker import BroadcastTracker
 from tfc.federated.client_data import ClientFlags, client_data
-from tfc.methods.fedcompress import METHODS
+from tfc.registries import METHODS
 from tfc.run.round import play_round, sampled_clients
 
 CLIENTS = [examples(seed, 16) for seed in range(4)]

@@ -8,6 +8,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfc.registries import LAYER_CHOICES
+
 KERNEL_KINDS: dict[str, tuple[Any, str]] = {
     "depthwise": ((tf.keras.layers.DepthwiseConv1D, tf.keras.layers.DepthwiseConv2D), "depthwise_kernel"),
     "conv": ((tf.keras.layers.Conv1D, tf.keras.layers.Conv2D, tf.keras.layers.Conv3D), "kernel"),
@@ -16,12 +18,9 @@ KERNEL_KINDS: dict[str, tuple[Any, str]] = {
 """Kinds of kernels: layer classes and the attribute of the kernel. The first match counts (a depthwise convolution is
 a convolution to Keras)."""
 
-LAYER_CHOICES: dict[str, frozenset[str]] = {
-    "conv": frozenset({"conv"}),
-    "all": frozenset({"conv", "dense"}),
-    "all+depthwise": frozenset({"conv", "dense", "depthwise"}),
-}
-"""Values of `clustering.layers`: `conv` is the paper's choice, `all` the default."""
+CONVOLUTIONS = frozenset({"conv"})
+CONVOLUTIONS_AND_DENSE = frozenset({"conv", "dense"})
+ALL_KERNELS = frozenset({"conv", "dense", "depthwise"})
 
 
 @dataclass(frozen=True)

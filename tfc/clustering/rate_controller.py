@@ -38,6 +38,18 @@ def initial_state(config: CommunicationConfig) -> RateState:
     return RateState(tf.constant(config.rate_weight), tf.constant(0.0), tf.constant(0.0))
 
 
+def first_rate_weight(config: CommunicationConfig, rounds: int) -> tf.Tensor:
+    """Returns the rate weight of the first round, float32 scalar.
+
+    Args:
+        config: target_ratio, rate_weight and its schedule.
+        rounds: Number of rounds of the run.
+    """
+    if config.target_ratio:
+        return tf.constant(config.rate_weight)
+    return scheduled(config, rounds, tf.constant(1))
+
+
 def scheduled(config: CommunicationConfig, rounds: int, round_number: tf.Tensor) -> tf.Tensor:
     """Returns the price of a bit in a round where no ratio is asked for: constant, or falling in the last rounds.
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tfc.base.errors import ConfigError
-from tfc.config.keys import AUDIO_SETS, MODEL_NAMES, MODEL_SUFFIXES, ExperimentConfig
+from tfc.config.keys import MODEL_SUFFIXES, ExperimentConfig
+from tfc.registries import AUDIO_SETS, MODELS
 
 
 def check(config: ExperimentConfig) -> None:
@@ -21,10 +22,9 @@ def check(config: ExperimentConfig) -> None:
 
 def _check_model(config: ExperimentConfig) -> None:
     name = config.model.name
-    if name not in MODEL_NAMES and not name.endswith(MODEL_SUFFIXES):
+    if name not in MODELS and not name.endswith(MODEL_SUFFIXES):
         raise ConfigError(
-            f"model.name must be one of {', '.join(MODEL_NAMES)}, or a file ({', '.join(MODEL_SUFFIXES)}); "
-            f"found {name!r}"
+            f"model.name must be one of {', '.join(MODELS)}, or a file ({', '.join(MODEL_SUFFIXES)}); found {name!r}"
         )
 
 

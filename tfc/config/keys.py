@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from tfc.codec.palette import MAX_CLUSTERS
+from tfc.registries import (
+    AGGREGATORS,
+    AUGMENTATIONS,
+    CENTROID_STARTS,
+    DATASETS,
+    LAYER_CHOICES,
+    METHODS,
+    MODELS,
+    OOD_SOURCES,
+    PARTITIONS,
+    SIDE_PARAMETER_FORMS,
+    UPLINK_MODES,
+    WORD_CHOICES,
+)
 
 
 @dataclass(frozen=True)
@@ -34,27 +49,21 @@ class Range:
         return low if self.high is None else f"{low} and {'less than' if self.open_high else 'at most'} {self.high:g}"
 
 
-def key(default: Any, help: str, allowed: Range | tuple[str, ...] | None = None) -> Any:
-    """Declares a key of the configuration: its default, its meaning, its allowed values."""
-    return field(default=default, metadata={"help": help, "allowed": allowed})
+def key(default: Any, help: str, allowed: Range | Iterable[str] | None = None) -> Any:
+    """Declares a key of the configuration: its default, its meaning, its allowed values (a registry: its names)."""
+    return field(
+        default=default,
+        metadata={
+            "help": help,
+            "allowed": allowed if isinstance(allowed, Range) or allowed is None else tuple(allowed),
+        },
+    )
 
 
 CLIENTS_AT_A_TIME = 20
 """Clients that a worker trains at a time: more take more memory, however small their data are."""
 
-STARTS = ("seed", "own")
-MODEL_NAMES = ("resnet8", "resnet20", "mobilenet", "dscnn")
 MODEL_SUFFIXES = (".keras", ".h5")
-IMAGE_SETS = ("mnist5k", "fashion_mnist", "cifar10", "cifar100", "pathmnist", "npz")
-AUDIO_SETS = ("speech_commands", "voxforge", "spoken_words")
-PARTITION_NAMES = ("iid", "dirichlet", "owner", "quantity")
-OOD_NAMES = ("auto", "images", "audio")
-AUGMENTATION_NAMES = ("none", "flip-crop-cutout")
-WORDS = ("ten", "twelve", "all")
-UPLINKS = ("weights", "update")
-SMALL_VALUES = ("float32", "int8")
-AGGREGATION_NAMES = ("mean", "robust", "dp")
-METHODS = ("eden", "fedavg", "fedcompress", "fedzip", "stc", "tff8bit")
 _COUNT = Range(1)
 _COUNT_OR_ZERO = Range(0)
 _RATE = Range(0, None, open_low=True)
@@ -64,14 +73,16 @@ _RATE = Range(0, None, open_low=True)
 class DataConfig:
     """Which data, and how they are divided among clients."""
 
-    dataset: str = key("mnist5k", "data set", (*IMAGE_SETS, *AUDIO_SETS))
+    dataset: str = key("mnist5k", "data set", DATASETS)
     data_dir: str = key("", "folder (or NPZ file) of the data; empty for the usual places")
     clip_seconds: float = key(0.0, "audio is padded or cropped to this length; 0: 1 s, voxforge 3 s", Range(0, 60))
-    words: str = key("twelve", "speech_commands: ten words, the same with unknown and silence, or all words", WORDS)
+    words: str = key(
+        "twelve", "speech_commands: ten words, the same with unknown and silence, or all words", WORD_CHOICES
+    )
     clips_per_class: int = key(0, "audio: at most so many training clips of a class; 0 for all", _COUNT_OR_ZERO)
     image_size: int = key(0, "images are padded with zeros to this height and width; 0 leaves them", _COUNT_OR_ZERO)
     channels: int = key(0, "channels are repeated to this number; 0 leaves them", _COUNT_OR_ZERO)
-    partition: str = key("iid", "how examples are divided among clients", PARTITION_NAMES)
+    partition: str = key("iid", "how examples are divided among clients", PARTITIONS)
     alpha: float = key(0.5, "dirichlet: concentration; the smaller, the fewer clients hold a class", _RATE)
     quantity_sigma: float = key(1.0, "quantity: standard deviation of the logarithm of clients' sizes", Range(0, 5))
     growth_start: float = key(
@@ -88,8 +99,10 @@ class DataConfig:
 class ModelConfig:
     """Which model."""
 
-    name: str = key("resnet8", f"{', '.join(MODEL_NAMES)}, or a Keras model's file (.keras, .h5)")
-    initial: str = key("seed", "first weights: expanded from the run's seed at both ends, or the model's own", STARTS)
+    name: str = key("resnet8", f"{', '.join(MODELS)}, or a Keras model's file (.keras, .h5)")
+    initial: str = key(
+        "seed", "first weights: expanded from the run's seed at both ends, or the model's own", ("seed", "own")
+    )
     batchnorm_momentum: float = key(
         0.9, "share of the old moving average that a training step keeps", Range(0, 1, open_high=True)
     )
@@ -104,17 +117,15 @@ class TrainingConfig:
     clustered_epochs: int = key(0, "epochs through a palette (E_c); 0: it is fitted once, afterwards", _COUNT_OR_ZERO)
     learning_rate: float = key(1e-3, "Adam's learning rate in plain epochs", _RATE)
     clustered_learning_rate: float = key(5e-4, "Adam's learning rate in clustered epochs", _RATE)
-    augmentation: str = key("none", "random changes of images in every step: flip, crop, cutout", AUGMENTATION_NAMES)
+    augmentation: str = key("none", "random changes of images in every step: flip, crop, cutout", AUGMENTATIONS)
 
 
 @dataclass(frozen=True)
 class ClusteringConfig:
     """Weight clustering and the controller of the number of clusters."""
 
-    layers: str = key("all", "which kernels are clustered", ("conv", "all", "all+depthwise"))
-    start: str = key(
-        "broadcast", "a client's first centroids: the broadcast codebook, or drawn anew", ("broadcast", "kmeans++")
-    )
+    layers: str = key("all", "which kernels are clustered", LAYER_CHOICES)
+    start: str = key("broadcast", "a client's first centroids: the broadcast codebook, or drawn anew", CENTROID_STARTS)
     min_clusters: int = key(16, "number of clusters at the start (C_min)", Range(2, MAX_CLUSTERS))
     max_clusters: int = key(32, "largest number of clusters (C_max)", Range(2, MAX_CLUSTERS))
     step: int = key(4, "clusters added at a time", _COUNT)
@@ -128,7 +139,7 @@ class ClusteringConfig:
 class CommunicationConfig:
     """What travels, and how exactly."""
 
-    uplink: str = key("update", "what clients palettize: their weights (the paper), or their update", UPLINKS)
+    uplink: str = key("update", "what clients palettize: their weights (the paper), or their update", UPLINK_MODES)
     levels: int = key(9, "slots of an update's codebook, one of them zero; an odd number", Range(3, 33))
     rate_weight: float = key(0.8, "price of a bit of an update, in mean squares of the update", Range(0, 1.2))
     final_rate_weight: float = key(0.0, "price of a bit in the last round; 0 for rate_weight", Range(0, 1.2))
@@ -144,7 +155,9 @@ class CommunicationConfig:
     uplink_bits: int = key(1, "bits per value of a client's update (eden)", Range(1, 8))
     downlink_bits: int = key(3, "bits per value of a broadcast's change (eden)", Range(1, 8))
     small_values: str = key(
-        "int8", "how values travel that a method (stc, fedzip, eden) leaves alone: BatchNorm statistics", SMALL_VALUES
+        "int8",
+        "how values travel that a method (stc, fedzip, eden) leaves alone: BatchNorm statistics",
+        SIDE_PARAMETER_FORMS,
     )
 
 
@@ -162,7 +175,7 @@ class ServerConfig:
     learning_rate: float = key(1e-4, "Adam's learning rate of distillation", _RATE)
     temperature: float = key(2.0, "temperature T of the softmax", _RATE)
     ood_examples: int = key(2000, "out-of-distribution examples per epoch", _COUNT)
-    ood: str = key("auto", "what to distil on; auto: audio for data sets of audio, else images", OOD_NAMES)
+    ood: str = key("auto", "what to distil on; auto: audio for data sets of audio, else images", ("auto", *OOD_SOURCES))
     update_norm_bound: float = key(
         0.0, "a client's change is scaled down to this L2 norm; 0: it counts as it is", Range(0)
     )
@@ -203,7 +216,7 @@ class ExperimentConfig:
     method: str = key("fedcompress", f"federated method: {', '.join(METHODS)}", METHODS)
     rounds: int = key(12, "number of rounds", _COUNT)
     aggregation: str = key(
-        "mean", "how fedavg joins updates: as payloads, or by an aggregator of TFF's", AGGREGATION_NAMES
+        "mean", "how fedavg joins updates: as payloads, or by an aggregator of TFF's", ("mean", *AGGREGATORS)
     )
     clients_per_round: int = key(0, "clients sampled each round; 0 for all", _COUNT_OR_ZERO)
     seed: int = key(0, "seed of everything random", Range(0, 2**31 - 1))

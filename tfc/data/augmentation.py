@@ -7,6 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfc.registries import AUGMENTATIONS
 from tfc.seeds import Purpose, stateless
 
 PADDING = 4
@@ -49,11 +50,14 @@ def flip_crop_cutout(x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     return tf.where(hole[..., None], tf.zeros_like(cropped), cropped)
 
 
-AUGMENTATIONS: dict[str, Augmentation] = {
-    "none": lambda x, seed: x,
-    "flip-crop-cutout": flip_crop_cutout,
-}
-"""Augmentations by name."""
+def unchanged(x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Returns images as they are.
+
+    Args:
+        x: float32 (batch, height, width, channels).
+        seed: Unused.
+    """
+    return x
 
 
 def augmentation_of_steps(name: str, seed: int, *keys: Any) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tfc.base.errors import DataError
+from tfc.config import DataConfig
 from tfc.data.dataset import Dataset, checked_dataset
 
 _HOME = "https://www.cs.toronto.edu/~kriz/cifar.html"
@@ -99,11 +100,12 @@ def _load(name: str, folder: Path, train: Sequence[str], test: str, labels_key: 
     return checked_dataset(name, arrays, str(folder), num_classes=num_classes)
 
 
-def cifar10(data_dir: Path | None = None) -> Dataset:
+def cifar10(data_dir: Path | None = None, data: DataConfig | None = None) -> Dataset:
     """Loads CIFAR-10: 50,000 training and 10,000 test images of ten classes.
 
     Args:
         data_dir: Folder cifar-10-batches-py, or the one it is in; where None, the Keras cache.
+        data: Unused; every loader takes the same arguments.
 
     Raises:
         DataError: If a file is missing or damaged.
@@ -112,11 +114,12 @@ def cifar10(data_dir: Path | None = None) -> Dataset:
     return _load("cifar10", folder, [f"data_batch_{number}" for number in range(1, 6)], "test_batch", b"labels", 10)
 
 
-def cifar100(data_dir: Path | None = None) -> Dataset:
+def cifar100(data_dir: Path | None = None, data: DataConfig | None = None) -> Dataset:
     """Loads CIFAR-100 with its hundred fine classes.
 
     Args:
         data_dir: Folder cifar-100-python, or the one it is in; where None, the Keras cache.
+        data: Unused; every loader takes the same arguments.
 
     Raises:
         DataError: If a file is missing or damaged.

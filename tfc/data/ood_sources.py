@@ -1,4 +1,4 @@
-"""Kinds of out-of-distribution inputs by name."""
+"""Kinds of out-of-distribution inputs; `tfc.registries.OOD_SOURCES` names them."""
 
 from __future__ import annotations
 
@@ -22,8 +22,5 @@ class OodSource(NamedTuple):
     folder: Callable[[Path, int, int, tuple[int, ...]], OodFn]
 
 
-OOD_SOURCES: dict[str, OodSource] = {
-    "images": OodSource(procedural_images, image_folder),
-    "audio": OodSource(procedural_audio, audio_folder),
-}
-"""Sources by the names that server.ood takes beside "auto"."""
+IMAGES = OodSource(procedural_images, image_folder)
+AUDIO = OodSource(procedural_audio, audio_folder)

@@ -58,20 +58,27 @@ def iid(labels: np.ndarray, num_clients: int, examples_per_client: int, seed: in
 
 
 Partition = Callable[[np.ndarray, np.ndarray | None, DataConfig, int], list[np.ndarray]]
+"""(labels, owners, configuration of the data, seed) -> example numbers of each client; `PARTITIONS` names them."""
 
-PARTITIONS: dict[str, Partition] = {
-    "iid": lambda labels, _, data, seed: iid(labels, data.num_clients, data.examples_per_client, seed),
-    "dirichlet": lambda labels, _, data, seed: dirichlet(
-        labels, data.num_clients, data.examples_per_client, data.alpha, data.min_examples, seed
-    ),
-    "owner": lambda _, owners, data, seed: by_owner(
-        owners, data.num_clients, data.examples_per_client, data.min_examples, seed
-    ),
-    "quantity": lambda labels, _, data, seed: by_quantity(
-        labels, data.num_clients, data.examples_per_client, data.quantity_sigma, data.min_examples, seed
-    ),
-}
-"""Partitions by name: (labels, owners, configuration of the data, seed) -> example numbers per client."""
+
+def iid_partition(labels: np.ndarray, owners: np.ndarray | None, data: DataConfig, seed: int) -> list[np.ndarray]:
+    """Divides as `iid` does, as configured."""
+    return iid(labels, data.num_clients, data.examples_per_client, seed)
+
+
+def dirichlet_partition(labels: np.ndarray, owners: np.ndarray | None, data: DataConfig, seed: int) -> list[np.ndarray]:
+    """Divides as `tfc.data.skew.dirichlet` does, as configured."""
+    return dirichlet(labels, data.num_clients, data.examples_per_client, data.alpha, data.min_examples, seed)
+
+
+def owner_partition(labels: np.ndarray, owners: np.ndarray | None, data: DataConfig, seed: int) -> list[np.ndarray]:
+    """Divides as `tfc.data.skew.by_owner` does, as configured."""
+    return by_owner(owners, data.num_clients, data.examples_per_client, data.min_examples, seed)
+
+
+def quantity_partition(labels: np.ndarray, owners: np.ndarray | None, data: DataConfig, seed: int) -> list[np.ndarray]:
+    """Divides as `tfc.data.skew.by_quantity` does, as configured."""
+    return by_quantity(labels, data.num_clients, data.examples_per_client, data.quantity_sigma, data.min_examples, seed)
 
 
 class Clients(Sequence[ClientExamples]):

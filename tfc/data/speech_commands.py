@@ -13,6 +13,7 @@ from tfc.config import DataConfig
 from tfc.data.dataset import LOG_MEL, Dataset
 from tfc.data.log_mel import features
 from tfc.data.waveforms import clip_length, features_of_files, read_waveform, to_int16
+from tfc.registries import WORD_CHOICES
 from tfc.seeds import Purpose, generator
 
 _HOME = "https://www.tensorflow.org/datasets/catalog/speech_commands"
@@ -56,6 +57,21 @@ def _silent_clips(folder: Path, length: int, count: int, part: int) -> Iterator[
         noise = noises[random.integers(len(noises))]
         start = random.integers(len(noise) - length + 1)
         yield to_int16(noise[start : start + length] / 32768.0 * random.random())
+
+
+def ten_words(words: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns the ten words of the usual task, whatever words there are."""
+    return TEN_WORDS
+
+
+def twelve_words(words: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns the ten words, then a class of all others and one of noise."""
+    return (*TEN_WORDS, UNKNOWN, SILENCE)
+
+
+def all_words(words: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns all words that there are."""
+    return words
 
 
 def _chosen(files: dict[str, list[Path]], words: str, limit: int, part: int) -> dict[str, list[Path]]:
@@ -107,9 +123,7 @@ def speech_commands(data_dir: Path | None, data: DataConfig) -> Dataset:
         parts[_TEST][folder.name] = [data_dir / name for name in kept if name in testing]
     x_train, y_train, owners = _load_part(data_dir, parts[_TRAIN], data, length, _TRAIN)
     x_test, y_test, _ = _load_part(data_dir, parts[_TEST], data, length, _TEST)
-    classes = {"ten": TEN_WORDS, "twelve": (*TEN_WORDS, UNKNOWN, SILENCE)}.get(
-        data.words, tuple(folder.name for folder in folders)
-    )
+    classes = WORD_CHOICES[data.words](tuple(folder.name for folder in folders))
     return Dataset(
         "speech_commands", x_train, y_train, x_test, y_test, len(classes), LOG_MEL, owners, class_names=classes
     )

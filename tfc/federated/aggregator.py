@@ -12,7 +12,8 @@ import tensorflow_federated as tff
 
 from tfc import graph_codec
 from tfc.codec.message_spec import ReferenceModel
-from tfc.federated.model_spec import PAYLOAD_TYPE, ModelSpec, dequantized_kernels
+from tfc.federated.model_spec import PAYLOAD_TYPE, ModelSpec
+from tfc.federated.model_weights import dequantized_kernels
 
 
 class ClientPayloads(NamedTuple):
@@ -69,11 +70,11 @@ def build_aggregator(*, record_payloads: bool = False) -> tff.templates.Aggregat
     """
 
     @tff.tensorflow.computation()
-    def zero():  # type: ignore[no-untyped-def]  # noqa: ANN202
+    def zero():
         return ClientPayloads(tf.zeros([0], tf.uint8), tf.zeros([0], tf.int32), tf.zeros([0]))
 
     @tff.tensorflow.computation(PAYLOADS_TYPE, (PAYLOAD_TYPE, np.float32))
-    def accumulate(collected, answer):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    def accumulate(collected, answer):
         payload, weight = answer
         return ClientPayloads(
             tf.concat([collected.data, payload], axis=0),
@@ -82,15 +83,15 @@ def build_aggregator(*, record_payloads: bool = False) -> tff.templates.Aggregat
         )
 
     @tff.tensorflow.computation(PAYLOADS_TYPE, PAYLOADS_TYPE)
-    def merge(left, right):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    def merge(left, right):
         return tf.nest.map_structure(lambda first, second: tf.concat([first, second], axis=0), left, right)
 
     @tff.tensorflow.computation(PAYLOADS_TYPE)
-    def report(collected):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    def report(collected):
         return collected
 
     @tff.tensorflow.computation(PAYLOADS_TYPE)
-    def measure(collected):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    def measure(collected):
         measurements = collections.OrderedDict(
             uplink_bytes=tf.size(collected.data, out_type=tf.int64), lengths=collected.lengths
         )
@@ -99,7 +100,7 @@ def build_aggregator(*, record_payloads: bool = False) -> tff.templates.Aggregat
         return measurements
 
     @tff.federated_computation()
-    def initialize():  # type: ignore[no-untyped-def]  # noqa: ANN202
+    def initialize():
         return tff.federated_value((), tff.SERVER)
 
     @tff.federated_computation(
@@ -107,7 +108,7 @@ def build_aggregator(*, record_payloads: bool = False) -> tff.templates.Aggregat
         tff.FederatedType(PAYLOAD_TYPE, tff.CLIENTS),
         tff.FederatedType(np.float32, tff.CLIENTS),
     )
-    def next_(state, payload, weight):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    def next_(state, payload, weight):
         answers = tff.federated_zip((payload, weight))
         collected = tff.federated_aggregate(answers, zero(), accumulate, merge, report)
         return tff.templates.MeasuredProcessOutput(state, collected, tff.federated_map(measure, collected))

@@ -11,20 +11,14 @@ from tfc import graph_codec
 from tfc.codec.message_spec import Message, ReferenceModel
 from tfc.codec.palette import Palette
 from tfc.config import TrainingConfig
-from tfc.data.augmentation import augmentation_of_steps
-from tfc.federated.client_data import first_context
-from tfc.federated.clustered_training import CLUSTERED_PHASES
-from tfc.federated.local_training import (
-    arrival,
-    embedding_model,
-    local_examples,
-    outcome,
-    self_test,
-    train_plainly,
-)
-from tfc.federated.model_spec import PAYLOAD_TYPE, ModelSpec, assign, read_weights, reference_model
+from tfc.federated.client_faults import arrival, outcome
+from tfc.federated.clustered_training import ClusteredTraining
+from tfc.federated.local_training import LocalRound, LocalTraining
+from tfc.federated.model_spec import PAYLOAD_TYPE, ModelSpec, reference_model
+from tfc.federated.model_weights import read_weights
 from tfc.federated.templates import stateless_client_work
 from tfc.federated.training_loop import classification_gradients, run_steps
+from tfc.registries import UPLINK_MODES
 
 
 def build_client_update(
@@ -46,63 +40,60 @@ def build_client_update(
         centroid_start: Where weights are clustered, a key of `CENTROID_STARTS`.
         seed: Seed of the run.
     """
-    clustered = bool(spec.layout.kernels)
-    clustered_epochs = training.clustered_epochs if clustered else 0
-    plain_epochs = training.plain_epochs + (0 if clustered else training.clustered_epochs)
 
     @tff.tensorflow.computation(PAYLOAD_TYPE, spec.reference_type, data_type)
-    def client_update(payload, base, data):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-        model = spec.model_fn()
-        embedding = embedding_model(model)
-        phase = CLUSTERED_PHASES[spec.uplink_mode](model, spec, centroid_start, seed)
+    def client_update(payload, base, data):
+        local_training = LocalTraining.of(spec, training, seed)
+        clustering = UPLINK_MODES[spec.uplink_mode](local_training.model, spec, centroid_start, seed)
 
         @tf.function
         def work(payload: tf.Tensor, base: ReferenceModel, data: Any) -> Any:
             decoded, understood = graph_codec.decode(payload, spec.downlink, base)
-            broadcast = decoded.message
-            kernels, others = spec.weights_of(decoded.held)
-            if not spec.palettized_broadcast:
-                clusters = tf.cast(tf.clip_by_value(broadcast.scalars[0], 1.0, spec.max_clusters), tf.int32)
-                broadcast = broadcast._replace(num_clusters=clusters)
-            context = first_context(data["context"])
-            epochs = plain_epochs + clustered_epochs
-            local = local_examples(data["train"], context, epochs, training.batch_size, seed)
-            x, y, order = local
-            plain_steps = tf.shape(order)[0] * plain_epochs // epochs
-            assign(model, spec.layout, kernels, others)
-
-            augment = augmentation_of_steps(training.augmentation, seed, context.round, context.client)
-            train_plainly(model, local, plain_steps, training, augment, context.scale)
-
+            local = local_training.run(*spec.weights_of(decoded.held), data)
+            broadcast = _with_num_clusters(decoded.message, spec)
             palettes: tuple[Palette, ...] = ()
-            if clustered:
-                phase.start(broadcast, context)
-                if clustered_epochs:
-                    plain_gradients = classification_gradients(model, phase.variables, phase.applied)
-                    run_steps(
-                        order[plain_steps:],
-                        x,
-                        y,
-                        phase.variables,
-                        lambda x, y: phase.gradients_of(plain_gradients(x, y)),
-                        training.clustered_learning_rate,
-                        augment,
-                        plain_steps,
-                    )
-                palettes = phase.snap()
+            if spec.layout.kernels:
+                clustering.start(broadcast, local.context)
+                _train_clustered(local_training, clustering, local)
+                palettes = clustering.snap()
 
-            test = self_test(model, embedding, data["validation"], local.count, phase.centroids)
-            _, others = read_weights(model, spec.layout)
+            test = local_training.evaluate(local, data, clustering.centroids)
+            _, others = read_weights(local_training.model, spec.layout)
             slots = spec.update_levels if spec.palettizes_update else broadcast.num_clusters
-            answer_message = Message(tf.convert_to_tensor(slots), palettes, others, test.scalars)
-            given = decoded.held if clustered and spec.palettized_broadcast else None
-            answer = graph_codec.encode(answer_message, spec.uplink, given, update=spec.palettizes_update)
-            found = arrival(context, local.count, understood, test.finite, tf.size(answer))
-            return outcome(answer, found, test, context, seed)
+            message = Message(tf.convert_to_tensor(slots), palettes, others, test.scalars)
+            given = decoded.held if spec.layout.kernels and spec.palettized_broadcast else None
+            answer = graph_codec.encode(message, spec.uplink, given, update=spec.palettizes_update)
+            found = arrival(local.context, local.examples.count, understood, test.finite, tf.size(answer))
+            return outcome(answer, found, test, local.context, seed)
 
         return work(payload, reference_model(base), data)
 
     return client_update
+
+
+def _with_num_clusters(broadcast: Message, spec: ModelSpec) -> Message:
+    """The broadcast with its number of clusters: one of float32 weights tells it in its scalar."""
+    if spec.palettized_broadcast:
+        return broadcast
+    clusters = tf.cast(tf.clip_by_value(broadcast.scalars[0], 1.0, spec.max_clusters), tf.int32)
+    return broadcast._replace(num_clusters=clusters)
+
+
+def _train_clustered(local_training: LocalTraining, clustering: ClusteredTraining, local: LocalRound) -> None:
+    """Trains the clustered epochs, in which the model computes through its palettes."""
+    if not local_training.clustered_epochs:
+        return
+    gradients = classification_gradients(local_training.model, clustering.variables, clustering.applied)
+    run_steps(
+        local.examples.order[local.plain_steps :],
+        local.examples.x,
+        local.examples.y,
+        clustering.variables,
+        lambda x, y: clustering.gradients_of(gradients(x, y)),
+        local_training.training.clustered_learning_rate,
+        local.augment,
+        local.plain_steps,
+    )
 
 
 def build_client_work(

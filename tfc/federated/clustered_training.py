@@ -1,27 +1,29 @@
-"""What a client does under clustering: it palettizes its weights (the paper), or its update."""
+"""Clustered training at a client: it palettizes its weights (the paper), or its update."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import ClassVar, Protocol
 
 import tensorflow as tf
 
 from tfc.clustering.centroids import kmeans_plus_plus
 from tfc.clustering.updates import ClusteredUpdates
 from tfc.clustering.weights import ClusteredKernels
-from tfc.codec.message_spec import Message
+from tfc.codec.message_spec import Kind, Message
 from tfc.codec.palette import Palette
 from tfc.federated.client_data import ClientContext
-from tfc.federated.model_spec import ModelSpec, dequantized_kernels
+from tfc.federated.model_spec import ModelSpec
+from tfc.federated.model_weights import dequantized_kernels
+from tfc.registries import CENTROID_STARTS
 from tfc.seeds import Purpose, stateless
 
 
-def _drawn_codebooks(
+def drawn_codebooks(
     model: tf.keras.Model, spec: ModelSpec, broadcast: Message, context: ClientContext, seed: int
 ) -> list[tf.Tensor]:
-    """k-means++ on the client's own weights: the paper's start of every clustered phase."""
+    """Returns the centroids of k-means++ on the client's own weights: the paper's start, in every round anew."""
     return [
         kmeans_plus_plus(
             model.trainable_variables[kernel.position],
@@ -33,27 +35,24 @@ def _drawn_codebooks(
     ]
 
 
-def _broadcast_codebooks(
+def broadcast_codebooks(
     model: tf.keras.Model, spec: ModelSpec, broadcast: Message, context: ClientContext, seed: int
 ) -> list[tf.Tensor]:
-    """Warm start: an index keeps its meaning from round to round."""
+    """Returns the broadcast's codebooks: a warm start, so that an index keeps its meaning from round to round."""
     return [palette.codebook for palette in broadcast.palettes]
 
 
-CENTROID_STARTS: dict[str, Callable[..., list[tf.Tensor]]] = {
-    "broadcast": _broadcast_codebooks,
-    "kmeans++": _drawn_codebooks,
-}
-"""Values of `clustering.start`."""
-
-
-class ClusteredPhase(Protocol):
+class ClusteredTraining(Protocol):
     """A client's last epochs, in which its model computes through palettes.
 
     Attributes:
+        codes_update: Whether palettes stand for updates; else for weights.
+        message_kind: Kind of the client's answers.
         centroids: Variables of the codebooks.
     """
 
+    codes_update: ClassVar[bool]
+    message_kind: ClassVar[Kind]
     centroids: list[tf.Variable]
 
     def start(self, broadcast: Message, context: ClientContext) -> None:
@@ -73,8 +72,11 @@ class ClusteredPhase(Protocol):
         """Returns the palettes to send and sets the model's kernels to what they stand for."""
 
 
-class WeightPhase:
-    """Clusters the weights."""
+class WeightClustering:
+    """Clusters the weights (the paper)."""
+
+    codes_update: ClassVar[bool] = False
+    message_kind: ClassVar[Kind] = Kind.DELTA
 
     def __init__(self, model: tf.keras.Model, spec: ModelSpec, centroid_start: str, seed: int) -> None:
         self._model, self._spec, self._seed = model, spec, seed
@@ -98,8 +100,11 @@ class WeightPhase:
         return list(gradients)
 
 
-class UpdatePhase:
-    """Clusters the change since the broadcast."""
+class UpdateClustering:
+    """Clusters the update: the change since the broadcast."""
+
+    codes_update: ClassVar[bool] = True
+    message_kind: ClassVar[Kind] = Kind.UPDATE
 
     def __init__(self, model: tf.keras.Model, spec: ModelSpec, centroid_start: str, seed: int) -> None:
         self._updates = ClusteredUpdates(model, spec.layout, spec.update_levels)
@@ -116,10 +121,3 @@ class UpdatePhase:
     def variables(self) -> list[tf.Variable]:
         """All weights but the kernels, their changes, and the centroids."""
         return self._updates.variables
-
-
-CLUSTERED_PHASES: dict[str, Callable[[tf.keras.Model, ModelSpec, str, int], Any]] = {
-    "weights": WeightPhase,
-    "update": UpdatePhase,
-}
-"""Values of `communication.uplink`."""

@@ -27,11 +27,11 @@ def build_distributor(spec: ModelSpec) -> tff.learning.templates.DistributionPro
     """
 
     @tff.tensorflow.computation(spec.broadcast_type)
-    def to_send(broadcast):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    def to_send(broadcast):
         return broadcast.payload, broadcast.base
 
     @tff.tensorflow.computation(spec.broadcast_type, np.int32)
-    def measure(broadcast, clients):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    def measure(broadcast, clients):
         length = tf.size(broadcast.payload, out_type=tf.int64)
         return collections.OrderedDict(
             downlink_bytes=length * tf.cast(clients, tf.int64),
@@ -41,11 +41,11 @@ def build_distributor(spec: ModelSpec) -> tff.learning.templates.DistributionPro
         )
 
     @tff.federated_computation()
-    def initialize():  # type: ignore[no-untyped-def]  # noqa: ANN202
+    def initialize():
         return tff.federated_value((), tff.SERVER)
 
     @tff.federated_computation(initialize.type_signature.result, tff.FederatedType(spec.broadcast_type, tff.SERVER))
-    def next_(state, broadcast):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    def next_(state, broadcast):
         sent = tff.federated_map(to_send, broadcast)
         clients = tff.federated_sum(tff.federated_value(1, tff.CLIENTS))
         measurements = tff.federated_map(measure, (broadcast, clients))

@@ -1,20 +1,23 @@
-"""What every client does in a round, whatever it sends: take its examples in order, and measure itself afterwards."""
+"""Local training: what a client does in every method, before it codes its answer."""
 
 from __future__ import annotations
 
-import collections
 import contextlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from tfc.clustering.layout import WeightLayout
 from tfc.clustering.quality import quality_score
 from tfc.config import TrainingConfig
+from tfc.data.augmentation import augmentation_of_steps
 from tfc.data.pixels import to_float
-from tfc.federated.client_data import ClientContext, ClientFlags, gather_examples
+from tfc.federated.client_data import ClientContext, first_context, gather_examples
+from tfc.federated.model_spec import ModelSpec
+from tfc.federated.model_weights import assign
 from tfc.federated.training_loop import classification_gradients, predict, run_steps, shuffled_order
-from tfc.seeds import Purpose, hashed
 
 _PREDICTION_BATCH = 256
 
@@ -140,81 +143,81 @@ def self_test(
     return SelfTest(tf.stack([weight, tf.cast(num_validation, tf.float32), accuracy, score]), finite)
 
 
-FAULT_KINDS = ("dropped", "not_finite", "late")
-"""Why a client's answer does not arrive, in the order in which they are looked for."""
-
-
-class Arrival(NamedTuple):
-    """What becomes of a client's answer.
+class LocalRound(NamedTuple):
+    """A client in one round, after its plain epochs.
 
     Attributes:
-        sent: bool scalar, whether it reaches the server, sound or damaged.
-        accepted: bool scalar, whether it also reaches it undamaged.
-        by_fault: int32 (3,), a one at the fault of `FAULT_KINDS` that keeps it from arriving.
+        context: Who it is, in which round.
+        examples: Its training examples, in the order of this round.
+        plain_steps: int32 scalar, how many of the steps are done.
+        augment: (inputs of a step, its number) -> inputs, randomly changed.
     """
 
-    sent: tf.Tensor
-    accepted: tf.Tensor
-    by_fault: tf.Tensor
+    context: ClientContext
+    examples: LocalExamples
+    plain_steps: tf.Tensor
+    augment: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
-def _flagged(context: ClientContext, flag: ClientFlags) -> tf.Tensor:
-    return tf.not_equal(tf.bitwise.bitwise_and(context.flags, int(flag)), 0)
+@dataclass(frozen=True)
+class LocalTraining:
+    """Local training of one model, alike in every method; made while a client's computation is traced.
 
-
-def arrival(
-    context: ClientContext, num_examples: tf.Tensor, understood: tf.Tensor, finite: tf.Tensor, answer_bytes: Any
-) -> Arrival:
-    """Decides what becomes of a client's answer.
-
-    A client without examples, or one that can't decode the broadcast, has nothing to say: it counts as dropped.
-
-    Args:
-        context: Says whether it vanishes, and how long its answer may be.
-        num_examples: int32 scalar, training examples.
-        understood: bool scalar, whether it could decode the broadcast.
-        finite: bool scalar, whether every number of its model is finite.
-        answer_bytes: int32 scalar, length of its answer.
-    """
-    dropped = _flagged(context, ClientFlags.DROPOUT) | ~understood | (num_examples <= 0)
-    broken = ~dropped & ~finite
-    late = ~dropped & finite & (answer_bytes > context.most_bytes)
-    sent = ~(dropped | broken | late)
-    by_fault = tf.cast(tf.stack([dropped, broken, late]), tf.int32)
-    return Arrival(sent, sent & ~_flagged(context, ClientFlags.CORRUPT), by_fault)
-
-
-def payload_on_arrival(answer: tf.Tensor, found: Arrival, context: ClientContext, seed: int) -> tf.Tensor:
-    """Returns the bytes that reach the server, uint8 (bytes,): none, the answer, or the answer with a changed byte.
-
-    Args:
-        answer: uint8 (bytes,).
-        found: What becomes of it.
-        context: Whose answer, in which round.
+    Attributes:
+        model: The client's model.
+        embedding: What `embedding_model` made of it.
+        layout: Which of its weights are clustered kernels.
+        training: Batch size, learning rates, augmentation.
+        plain_epochs: Epochs with free weights.
+        clustered_epochs: Epochs that follow them, which the method trains itself.
         seed: Seed of the run.
     """
-    length = tf.size(answer)
-    draw = hashed(seed, Purpose.FAULTS, context.round, context.client)
-    place = tf.cast(tf.math.floormod(draw, tf.cast(tf.maximum(length, 1), tf.int64)), tf.int32)
-    hit = tf.equal(tf.range(length), place) & ~found.accepted
-    changed = tf.where(hit, tf.bitwise.bitwise_xor(answer, tf.constant(0x5A, tf.uint8)), answer)
-    return changed[: tf.where(found.sent, length, 0)]
 
+    model: tf.keras.Model
+    embedding: tf.keras.Model
+    layout: WeightLayout
+    training: TrainingConfig
+    plain_epochs: int
+    clustered_epochs: int
+    seed: int
 
-def outcome(
-    answer: tf.Tensor, found: Arrival, test: SelfTest, context: ClientContext, seed: int
-) -> collections.OrderedDict[str, tf.Tensor]:
-    """Returns what a round gets of a client that answers with bytes: `update`, `weight`, `by_fault`.
+    @classmethod
+    def of(cls, spec: ModelSpec, training: TrainingConfig, seed: int) -> LocalTraining:
+        """Builds the model; without clustered kernels all epochs are plain.
 
-    Args:
-        answer: uint8 (bytes,).
-        found: What becomes of it.
-        test: What it found of its model; its weight is its number of examples, 0 where the answer does not arrive.
-        context: Whose answer, in which round.
-        seed: Seed of the run.
-    """
-    return collections.OrderedDict(
-        update=payload_on_arrival(answer, found, context, seed),
-        weight=tf.where(found.sent, test.scalars[0], 0.0),
-        by_fault=found.by_fault,
-    )
+        Args:
+            spec: The model.
+            training: Epochs, batch size, learning rates, augmentation.
+            seed: Seed of the run.
+        """
+        model = spec.model_fn()
+        clustered = training.clustered_epochs if spec.layout.kernels else 0
+        plain = training.plain_epochs + training.clustered_epochs - clustered
+        return cls(model, embedding_model(model), spec.layout, training, plain, clustered, seed)
+
+    def run(self, kernels: Sequence[tf.Tensor], others: Sequence[tf.Tensor], data: Any) -> LocalRound:
+        """Sets the model to the broadcast and trains the plain epochs.
+
+        Args:
+            kernels: float32 tensors, the broadcast's clustered kernels.
+            others: float32 tensors, its side parameters.
+            data: The client's data, of `client_data_type`.
+        """
+        context = first_context(data["context"])
+        epochs = self.plain_epochs + self.clustered_epochs
+        examples = local_examples(data["train"], context, epochs, self.training.batch_size, self.seed)
+        plain_steps = tf.shape(examples.order)[0] * self.plain_epochs // epochs
+        assign(self.model, self.layout, kernels, others)
+        augment = augmentation_of_steps(self.training.augmentation, self.seed, context.round, context.client)
+        train_plainly(self.model, examples, plain_steps, self.training, augment, context.scale)
+        return LocalRound(context, examples, plain_steps, augment)
+
+    def evaluate(self, local: LocalRound, data: Any, more: Sequence[Any] = ()) -> SelfTest:
+        """Evaluates the trained model on the client's validation examples.
+
+        Args:
+            local: What `run` returned.
+            data: The client's data.
+            more: Further float32 tensors that have to be finite.
+        """
+        return self_test(self.model, self.embedding, data["validation"], local.examples.count, more)

@@ -15,7 +15,10 @@ from tfc.clustering.initial import initial_kernels, initial_others, relative_oth
 from tfc.clustering.layout import WeightLayout, layout_of
 from tfc.codec.message_spec import InitialValue, Kind, Message, MessageSpec, ReferenceModel
 from tfc.codec.palette import Palette
+from tfc.config import ExperimentConfig
+from tfc.federated.model_weights import dequantized_kernels
 from tfc.graph_codec import seed_model
+from tfc.registries import UPLINK_MODES
 
 ModelFn = Callable[[], tf.keras.Model]
 """Builds the Keras model anew at each call (TFF traces it into several graphs)."""
@@ -121,7 +124,7 @@ class ModelSpec:
     @property
     def palettizes_update(self) -> bool:
         """Whether clients palettize their update; else their weights."""
-        return bool(self.layout.kernels) and self.uplink_mode == "update"
+        return bool(self.layout.kernels) and bool(UPLINK_MODES[self.uplink_mode].codes_update)
 
     @property
     def control_size(self) -> int:
@@ -151,13 +154,13 @@ class ModelSpec:
     @property
     def uplink(self) -> MessageSpec:
         """A client's answer."""
-        levels, kind = UPLINK_MODES[self.uplink_mode]
+        mode = UPLINK_MODES[self.uplink_mode]
         return MessageSpec(
             self.layout.kernel_shapes,
             self.layout.other_shapes,
-            self.update_levels if levels else self.max_clusters,
+            self.update_levels if mode.codes_update else self.max_clusters,
             CLIENT_SCALARS,
-            (kind if self.palettized_broadcast else Kind.KEY_FRAME,),
+            (mode.message_kind if self.palettized_broadcast else Kind.KEY_FRAME,),
             reference_clusters=self.max_clusters if self.palettized_broadcast else 0,
             relative_others=self.relative_others,
             other_bits=UPLINK_OTHER_BITS,
@@ -251,11 +254,47 @@ def _of_any_length(payload: tf.Tensor) -> tf.Tensor:
     return tf.boolean_mask(payload, tf.ones_like(payload, tf.bool))
 
 
-UPLINK_MODES: dict[str, tuple[bool, Kind]] = {"weights": (False, Kind.DELTA), "update": (True, Kind.UPDATE)}
-"""What clients palettize: whether codebooks have the update's levels, and the kind of their messages."""
-
 PAYLOAD_TYPE = tff.TensorType(np.uint8, (None,))
 """Bytes of a message."""
+
+
+def full_participation(config: ExperimentConfig) -> bool:
+    """Returns whether all clients take part in every round.
+
+    Args:
+        config: Number of clients, in all and per round.
+    """
+    return config.clients_per_round in (0, config.data.num_clients)
+
+
+def plain_spec(model_fn: ModelFn, config: ExperimentConfig, *, from_seed: bool = False) -> ModelSpec:
+    """Returns the specification of a model none of whose kernels is clustered.
+
+    Args:
+        model_fn: Builds the Keras model.
+        config: Participation.
+        from_seed: Whether the first broadcast may be a seed.
+    """
+    return ModelSpec.of(model_fn, "none", 1, full_participation=full_participation(config), from_seed=from_seed)
+
+
+def clustered_spec(model_fn: ModelFn, config: ExperimentConfig) -> ModelSpec:
+    """Returns the specification of a model whose kernels are clustered as configured.
+
+    Args:
+        model_fn: Builds the Keras model.
+        config: Settings of clustering and communication.
+    """
+    return ModelSpec.of(
+        model_fn,
+        config.clustering.layers,
+        config.clustering.max_clusters,
+        uplink_mode=config.communication.uplink,
+        update_levels=config.communication.levels,
+        full_participation=full_participation(config),
+        from_seed=config.model.initial == "seed",
+        palettized_broadcast=config.server.compression,
+    )
 
 
 def reference_model(structure: Any) -> ReferenceModel:
@@ -266,44 +305,6 @@ def reference_model(structure: Any) -> ReferenceModel:
     """
     palettes = tuple(Palette(*palette) for palette in structure[1])
     return ReferenceModel(structure[0], palettes, tuple(structure[2]), tuple(structure[3]))
-
-
-def assign(model: tf.keras.Model, layout: WeightLayout, kernels: Sequence[Any], others: Sequence[Any]) -> None:
-    """Sets a Keras model's variables.
-
-    Args:
-        model: A model of the layout's architecture.
-        layout: Which weights are clustered kernels.
-        kernels: One float32 tensor per clustered kernel.
-        others: One float32 tensor per other weight.
-    """
-    trainable, non_trainable = layout.join(kernels, others)
-    for variable, value in zip(model.trainable_variables, trainable, strict=True):
-        variable.assign(value)
-    for variable, value in zip(model.non_trainable_variables, non_trainable, strict=True):
-        variable.assign(value)
-
-
-def read_weights(model: tf.keras.Model, layout: WeightLayout) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-    """Returns a Keras model's present weights as (clustered kernels, others), float32 tensors.
-
-    Args:
-        model: A model of the layout's architecture.
-        layout: Which weights are clustered kernels.
-    """
-    return layout.split(
-        [variable.read_value() for variable in model.trainable_variables],
-        [variable.read_value() for variable in model.non_trainable_variables],
-    )
-
-
-def dequantized_kernels(palettes: Sequence[Palette]) -> tuple[tf.Tensor, ...]:
-    """Returns the kernels that palettes stand for, float32 tensors.
-
-    Args:
-        palettes: One per clustered kernel.
-    """
-    return tuple(graph_codec.dequantize(palette) for palette in palettes)
 
 
 def to_model_weights(spec: ModelSpec, global_model: ReferenceModel) -> tff.learning.models.ModelWeights:

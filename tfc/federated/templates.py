@@ -9,12 +9,12 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
-from tfc.federated.local_training import FAULT_KINDS
+from tfc.federated.client_faults import FAULT_KINDS
 from tfc.federated.model_spec import PAYLOAD_TYPE
 
 
 @tff.federated_computation()
-def no_state():  # type: ignore[no-untyped-def]  # noqa: ANN201
+def no_state():
     """`initialize` of processes that remember nothing: `( -> <>@SERVER)`."""
     return tff.federated_value((), tff.SERVER)
 
@@ -39,11 +39,11 @@ def results_and_measurements(outcome: Any) -> tuple[Any, Any]:
     """
 
     @tff.tensorflow.computation(outcome.type_signature.member)
-    def to_client_result(outcome):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    def to_client_result(outcome):
         return tff.learning.templates.ClientResult(update=outcome["update"], update_weight=outcome["weight"])
 
     @tff.tensorflow.computation(tff.TensorType(np.int32, (len(FAULT_KINDS),)))
-    def measure(by_fault):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    def measure(by_fault):
         return collections.OrderedDict(clients_failed=tf.reduce_sum(by_fault), clients_by_fault=by_fault)
 
     by_fault = tff.federated_sum(outcome.by_fault)
@@ -68,7 +68,7 @@ def stateless_client_work(
     @tff.federated_computation(
         no_state.type_signature.result, received_type(reference_type), tff.FederatedType(data_type, tff.CLIENTS)
     )
-    def next_(state, received, data):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    def next_(state, received, data):
         outcome = tff.federated_map(client_update, (received[0], received[1], data))
         return tff.templates.MeasuredProcessOutput(state, *results_and_measurements(outcome))
 
@@ -92,7 +92,7 @@ def finalizer_process(initialize: tff.Computation, finish: tff.Computation) -> t
         tff.FederatedType(broadcast_type, tff.SERVER),
         tff.FederatedType(update_type, tff.SERVER),
     )
-    def next_(state, broadcast, update):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    def next_(state, broadcast, update):
         return tff.templates.MeasuredProcessOutput(*tff.federated_map(finish, (state, broadcast, update)))
 
     return tff.learning.templates.FinalizerProcess(initialize, next_)

@@ -1,4 +1,4 @@
-"""Client work under a coded update: decode the broadcast, train, code what changed, remember what was lost."""
+"""The client of update coding: decode the broadcast, train, code the update, remember what coding lost."""
 
 from __future__ import annotations
 
@@ -10,24 +10,17 @@ import tensorflow as tf
 import tensorflow_federated as tff
 
 from tfc.config import TrainingConfig
-from tfc.data.augmentation import augmentation_of_steps
-from tfc.federated.client_data import first_context
-from tfc.federated.local_training import (
-    arrival,
-    embedding_model,
-    local_examples,
-    outcome,
-    self_test,
-    train_plainly,
-)
-from tfc.federated.model_spec import PAYLOAD_TYPE, assign, read_weights, reference_model
+from tfc.federated.client_faults import arrival, outcome
+from tfc.federated.local_training import LocalTraining
+from tfc.federated.model_spec import PAYLOAD_TYPE, reference_model
+from tfc.federated.model_weights import read_weights
 from tfc.federated.templates import received_type, results_and_measurements
-from tfc.federated.update_coding_spec import CodedSpec
+from tfc.federated.update_coding_spec import UpdateCodingSpec
 from tfc.seeds import Purpose, hashed
 
 
-def build_coded_client_update(
-    spec: CodedSpec, data_type: tff.Type, training: TrainingConfig, seed: int
+def build_update_coding_client_update(
+    spec: UpdateCodingSpec, data_type: tff.Type, training: TrainingConfig, seed: int
 ) -> tff.Computation:
     """Builds what one client computes in one round.
 
@@ -46,36 +39,31 @@ def build_coded_client_update(
         training: Epochs, batch size, learning rate; clustered epochs are plain ones here.
         seed: Seed of the run.
     """
-    epochs = training.plain_epochs + training.clustered_epochs
 
     @tff.tensorflow.computation(PAYLOAD_TYPE, spec.model.reference_type, spec.memory_type, data_type)
-    def client_update(payload, base, memory, data):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-        model = spec.model.model_fn()
-        embedding = embedding_model(model)
+    def client_update(payload, base, memory, data):
+        local_training = LocalTraining.of(spec.model, training, seed)
 
         @tf.function
         def work(payload: tf.Tensor, base: Any, memory: tf.Tensor, data: Any) -> Any:
             sent, _, understood = spec.downlink.decode(payload, base)
-            context = first_context(data["context"])
-            local = local_examples(data["train"], context, epochs, training.batch_size, seed)
-            assign(model, spec.model.layout, (), sent)
-            augment = augmentation_of_steps(training.augmentation, seed, context.round, context.client)
-            train_plainly(model, local, None, training, augment, context.scale)
-            test = self_test(model, embedding, data["validation"], local.count)
+            local = local_training.run((), sent, data)
+            test = local_training.evaluate(local, data)
+            context = local.context
 
-            _, values = read_weights(model, spec.model.layout)
+            _, values = read_weights(local_training.model, spec.model.layout)
             before, _ = spec.uplink.divide(sent)
             after, rest = spec.uplink.divide(values)
             row = tf.clip_by_value(context.client, 0, max(spec.num_clients - 1, 0))
             old = tf.gather(memory, row) if spec.num_clients else tf.zeros([0])
             changes = after - before + old if spec.num_clients else after - before
-            held = spec.holding(sent)
+            reference = spec.holding(sent)
             key = hashed(seed, Purpose.ROTATION, context.round, context.client)
-            answer = spec.uplink.encode_update(changes, rest, test.scalars, held, key)
-            found = arrival(context, local.count, understood, test.finite, tf.size(answer))
+            answer = spec.uplink.encode_update(changes, rest, test.scalars, reference, key)
+            found = arrival(context, local.examples.count, understood, test.finite, tf.size(answer))
             lost = old
             if spec.num_clients:
-                told, _, _ = spec.uplink.decode(answer, held)
+                told, _, _ = spec.uplink.decode(answer, reference)
                 lost = tf.where(found.accepted, changes - (spec.uplink.divide(told)[0] - before), old)
             arrived = outcome(answer, found, test, context, seed)
             return collections.OrderedDict(**arrived, client=context.client, lost=lost)
@@ -85,8 +73,8 @@ def build_coded_client_update(
     return client_update
 
 
-def build_coded_client_work(
-    spec: CodedSpec, data_type: tff.Type, training: TrainingConfig, seed: int
+def build_update_coding_client_work(
+    spec: UpdateCodingSpec, data_type: tff.Type, training: TrainingConfig, seed: int
 ) -> tff.learning.templates.ClientWorkProcess:
     """Builds the process that lets every sampled client train.
 
@@ -104,39 +92,39 @@ def build_coded_client_work(
         training: Epochs, batch size, learning rate.
         seed: Seed of the run.
     """
-    client_update = build_coded_client_update(spec, data_type, training, seed)
+    client_update = build_update_coding_client_update(spec, data_type, training, seed)
     width = spec.memory_shape[1]
     rows_type = tff.to_type((tff.TensorType(np.int32, (None,)), tff.TensorType(np.float32, (None, width))))
 
     @tff.tensorflow.computation()
-    def forgotten():  # type: ignore[no-untyped-def]  # noqa: ANN202
+    def forgotten():
         return tf.zeros(spec.memory_shape)
 
     @tff.tensorflow.computation()
-    def no_rows():  # type: ignore[no-untyped-def]  # noqa: ANN202
+    def no_rows():
         return tf.zeros([0], tf.int32), tf.zeros([0, width])
 
     @tff.tensorflow.computation(rows_type, (np.int32, tff.TensorType(np.float32, (width,))))
-    def add_row(rows, row):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    def add_row(rows, row):
         return tf.concat([rows[0], row[0][None]], axis=0), tf.concat([rows[1], row[1][None]], axis=0)
 
     @tff.tensorflow.computation(rows_type, rows_type)
-    def merge(left, right):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    def merge(left, right):
         return tf.concat([left[0], right[0]], axis=0), tf.concat([left[1], right[1]], axis=0)
 
     @tff.tensorflow.computation(rows_type)
-    def report(rows):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    def report(rows):
         return rows
 
     @tff.tensorflow.computation(spec.memory_type, rows_type)
-    def remembered(memory, rows):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    def remembered(memory, rows):
         if not spec.num_clients:
             return memory
         places = tf.clip_by_value(rows[0], 0, spec.num_clients - 1)
         return tf.tensor_scatter_nd_update(memory, places[:, None], rows[1])
 
     @tff.federated_computation()
-    def initialize():  # type: ignore[no-untyped-def]  # noqa: ANN202
+    def initialize():
         return tff.federated_eval(forgotten, tff.SERVER)
 
     @tff.federated_computation(
@@ -144,7 +132,7 @@ def build_coded_client_work(
         received_type(spec.model.reference_type),
         tff.FederatedType(data_type, tff.CLIENTS),
     )
-    def next_(state, received, data):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    def next_(state, received, data):
         outcomes = tff.federated_map(client_update, (received[0], received[1], tff.federated_broadcast(state), data))
         rows = tff.federated_zip((outcomes.client, outcomes.lost))
         rows = tff.federated_aggregate(rows, no_rows(), add_row, merge, report)

@@ -1,4 +1,4 @@
-"""What a learning process knows of a model whose changes travel as an `UpdateCodec` writes them."""
+"""The specification of update coding: a model, and the messages in which its changes travel."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tfc.update_codecs.message import UpdateMessage
 
 
 @dataclass(frozen=True)
-class CodedSpec:
+class UpdateCodingSpec:
     """A model and the forms of its messages.
 
     Attributes:

@@ -10,12 +10,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import tensorflow as tf
+import tensorflow_federated as tff
 
 from tfc.clustering.centroids import lloyd, nearest_centroid
 from tfc.codec.rans import FREQUENCY_TOTAL, lanes_for
+from tfc.config import ExperimentConfig
+from tfc.data.ood import OodFn
+from tfc.federated.method import Method
+from tfc.federated.model_spec import ModelFn, plain_spec
+from tfc.federated.update_coding import both_directions, build_update_coding_process, kernels_of
+from tfc.federated.update_coding_spec import UpdateCodingSpec
 from tfc.graph_codec import rans
 from tfc.graph_codec.checksum import bytes_of
 from tfc.graph_codec.payload_reader import floats, integers
+
+FEDZIP_SHARE = 0.25
+"""Share of each kernel's changes that travel; what is dropped is lost."""
 
 CENTROIDS = 3
 LLOYD_STEPS = 20
@@ -142,3 +152,43 @@ def _little_endian(numbers: tf.Tensor, width: int) -> tf.Tensor:
     numbers = tf.cast(tf.reshape(numbers, [-1, 1]), tf.int64)
     shifts = tf.constant([1 << (8 * place) for place in range(width)], tf.int64)
     return tf.reshape(tf.cast(numbers // shifts % 256, tf.uint8), [-1])
+
+
+def fedzip_spec(model_fn: ModelFn, config: ExperimentConfig) -> UpdateCodingSpec:
+    """Returns FedZip's messages: kernels sparse and clustered on the way up, float32 on the way down.
+
+    Source: Malekijoo et al., "FEDZIP: A Compression Framework for Communication-Efficient Federated Learning" (arXiv
+    2102.01593).
+
+    Args:
+        model_fn: Builds the Keras model.
+        config: `communication.sparsity`, `communication.small_values`.
+    """
+    model = plain_spec(model_fn, config, from_seed=config.model.initial == "seed")
+    coded = kernels_of(model)
+    sizes = tuple(model.downlink.other_sizes[number] for number in coded)
+    return both_directions(
+        model, config, coded, SparseClusters(sizes, config.communication.sparsity or FEDZIP_SHARE), None
+    )
+
+
+def build_fedzip(
+    model_fn: ModelFn, data_type: tff.Type, config: ExperimentConfig, ood_fn: OodFn | None = None
+) -> tff.learning.templates.LearningProcess:
+    """Builds FedZip: sparse, clustered updates up, float32 down.
+
+    Source: Malekijoo et al. (arXiv 2102.01593).
+
+    Args:
+        model_fn: Builds the Keras model; logits out, a layer named `embedding`.
+        data_type: Type of one client's data, from `client_data_type`.
+        config: Training settings, `communication.sparsity`, `communication.small_values`, seed.
+        ood_fn: Unused; every builder takes the same arguments.
+
+    Returns:
+        A process with types and metrics as `build_fedavg`'s.
+    """
+    return build_update_coding_process(fedzip_spec(model_fn, config), data_type, config)
+
+
+FEDZIP = Method(build_fedzip, "sparse clusters")

@@ -6,7 +6,6 @@ Here nothing is encoded: what crosses the boundary are tensors, and bytes follow
 from __future__ import annotations
 
 import collections
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,29 +15,18 @@ import tensorflow_federated as tff
 from tfc import graph_codec
 from tfc.codec.message_spec import ReferenceModel, float32_message_bytes
 from tfc.config import ExperimentConfig, TrainingConfig
-from tfc.data.augmentation import augmentation_of_steps
 from tfc.data.ood import OodFn
 from tfc.federated.aggregator import Aggregate
-from tfc.federated.client_data import first_context
-from tfc.federated.finalizer import all_finite, measurements_of
-from tfc.federated.learning_process import full_participation, initial_values, join
-from tfc.federated.local_training import (
-    arrival,
-    embedding_model,
-    local_examples,
-    self_test,
-    train_plainly,
-)
-from tfc.federated.model_spec import (
-    CLIENT_SCALARS,
-    PAYLOAD_TYPE,
-    ModelFn,
-    ModelSpec,
-    assign,
-    read_weights,
-    reference_model,
-)
+from tfc.federated.client_faults import arrival
+from tfc.federated.finalizer import all_finite, chosen, measurements_of
+from tfc.federated.initial_weights import initial_values
+from tfc.federated.learning_process import join
+from tfc.federated.local_training import LocalTraining
+from tfc.federated.method import Method
+from tfc.federated.model_spec import CLIENT_SCALARS, PAYLOAD_TYPE, ModelFn, ModelSpec, plain_spec, reference_model
+from tfc.federated.model_weights import read_weights
 from tfc.federated.templates import finalizer_process, no_state, stateless_client_work
+from tfc.registries import AGGREGATORS
 
 QUANTIZED_ABOVE = 20_000
 """`tff.learning.compression_aggregator` quantises tensors with more elements than this to 8 bits."""
@@ -71,29 +59,22 @@ def _client_work(
 
     A client that fails (see `build_client_update`) answers with zeros of weight 0.
     """
-    epochs = training.plain_epochs + training.clustered_epochs
 
     @tff.tensorflow.computation(PAYLOAD_TYPE, spec.reference_type, data_type)
-    def client_update(payload, base, data):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-        model = spec.model_fn()
-        embedding = embedding_model(model)
+    def client_update(payload, base, data):
+        local_training = LocalTraining.of(spec, training, seed)
 
         @tf.function
         def work(payload: tf.Tensor, base: ReferenceModel, data: Any) -> Any:
             decoded, understood = graph_codec.decode(payload, spec.downlink, base)
-            context = first_context(data["context"])
-            local = local_examples(data["train"], context, epochs, training.batch_size, seed)
-            assign(model, spec.layout, (), decoded.message.others)
-            augment = augmentation_of_steps(training.augmentation, seed, context.round, context.client)
-            train_plainly(model, local, None, training, augment, context.scale)
-            test = self_test(model, embedding, data["validation"], local.count)
-            found = arrival(context, local.count, understood, test.finite, client_bytes)
+            sent = decoded.message.others
+            local = local_training.run((), sent, data)
+            test = local_training.evaluate(local, data)
+            found = arrival(local.context, local.examples.count, understood, test.finite, client_bytes)
             # Tensors don't get damaged: an answer that would be is refused at once.
             sound = found.accepted
-            _, values = read_weights(model, spec.layout)
-            update = tuple(
-                tf.where(sound, new - old, 0.0) for new, old in zip(values, decoded.message.others, strict=True)
-            )
+            _, values = read_weights(local_training.model, spec.layout)
+            update = tuple(tf.where(sound, new - old, 0.0) for new, old in zip(values, sent, strict=True))
             weight = tf.where(sound, test.scalars[0], 0.0)
             return collections.OrderedDict(update=update, weight=weight, by_fault=found.by_fault)
 
@@ -109,11 +90,11 @@ def _counting(factory: Factory, update_type: tff.Type, client_bytes: int) -> tff
     inner = factory.create(update_type, tff.TensorType(np.float32))
 
     @tff.tensorflow.computation(np.float32)
-    def answered(weight):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    def answered(weight):
         return tf.cast(weight > 0, tf.int32)
 
     @tff.tensorflow.computation(np.int32, inner.next.type_signature.result.measurements.member)
-    def measure(clients, more):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    def measure(clients, more):
         return collections.OrderedDict(uplink_bytes=tf.cast(clients, tf.int64) * client_bytes, aggregator=more)
 
     @tff.federated_computation(
@@ -121,7 +102,7 @@ def _counting(factory: Factory, update_type: tff.Type, client_bytes: int) -> tff
         tff.FederatedType(update_type, tff.CLIENTS),
         tff.FederatedType(np.float32, tff.CLIENTS),
     )
-    def next_(state, value, weight):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    def next_(state, value, weight):
         output = inner.next(state, value, weight)
         clients = tff.federated_sum(tff.federated_map(answered, weight))
         return tff.templates.MeasuredProcessOutput(
@@ -138,16 +119,15 @@ def _finalizer(spec: ModelSpec) -> tff.learning.templates.FinalizerProcess:
     aggregated_type = tff.to_type((_update_type(spec), np.int32))
 
     @tff.tensorflow.computation((), spec.broadcast_type, aggregated_type)
-    def add(state, broadcast, aggregated):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    def add(state, broadcast, aggregated):
         update, clients = tuple(aggregated[0]), aggregated[1]
-        usable = (clients > 0) & all_finite(update)
         old = tuple(broadcast.model.others)
         # Noise, or a bound on each weight's change, must not make a variance negative.
         changed = tuple(
             tf.maximum(before + change, 0.0) if variance else before + change
             for before, change, variance in zip(old, update, spec.relative_others, strict=True)
         )
-        values = tuple(tf.where(usable, new, before) for new, before in zip(changed, old, strict=True))
+        values = chosen((clients > 0) & all_finite(update), changed, old)
         zero = tf.constant(0.0)
         mean = Aggregate((), values, zero, zero, tf.cast(clients, tf.float32), clients)
         new = spec.broadcast(tf.constant(0), (), values, tf.zeros([0]), None)
@@ -179,13 +159,13 @@ def build_aggregated(
         A process with types and metrics as `build_fedavg`'s; the aggregator's own measurements are beside
         `uplink_bytes`. Clients' validation accuracy and quality score stay with them: these metrics are 0.
     """
-    spec = ModelSpec.of(model_fn, "none", 1, full_participation=full_participation(config), from_seed=False)
+    spec = plain_spec(model_fn, config)
     first = initial_values(model_fn, config)
     if client_bytes is None:
         client_bytes = float32_message_bytes(sum(spec.downlink.other_sizes), CLIENT_SCALARS)
 
     @tff.tensorflow.computation()
-    def initial_model():  # type: ignore[no-untyped-def]  # noqa: ANN202
+    def initial_model():
         return spec.broadcast(tf.constant(0), (), tuple(first()), tf.zeros([0]), None)
 
     def restart(state: Any, trainable: tuple[tf.Tensor, ...], non_trainable: tuple[tf.Tensor, ...]) -> Any:
@@ -202,19 +182,30 @@ def build_aggregated(
     )
 
 
-AGGREGATIONS: dict[str, Callable[[ExperimentConfig], Factory]] = {
-    "robust": lambda config: tff.learning.robust_aggregator(),
-    "dp": lambda config: tff.aggregators.DifferentiallyPrivateFactory.gaussian_fixed(
+def robust(config: ExperimentConfig) -> Factory:
+    """Returns TFF's robust aggregator: it zeroes and clips updates by bounds that adapt.
+
+    Source: Andrew, Thakkar, McMahan, Ramaswamy (arXiv 1905.03871).
+
+    Args:
+        config: Unused; every aggregator takes the same arguments.
+    """
+    return tff.learning.robust_aggregator()
+
+
+def differentially_private(config: ExperimentConfig) -> Factory:
+    """Returns TFF's aggregator that clips updates and adds Gaussian noise to their unweighted sum.
+
+    Source: McMahan, Ramage, Talwar, Zhang (arXiv 1710.06963), with a fixed number of clients as divisor.
+
+    Args:
+        config: `server.noise_multiplier`, `server.update_norm_bound`, clients of a round.
+    """
+    return tff.aggregators.DifferentiallyPrivateFactory.gaussian_fixed(
         noise_multiplier=config.server.noise_multiplier,
         clients_per_round=config.clients_per_round or config.data.num_clients,
         clip=config.server.update_norm_bound,
-    ),
-}
-"""TFF's aggregators by name: config -> factory.
-
-`robust` zeroes and clips updates by bounds that adapt (Andrew et al., arXiv 1905.03871); `dp` clips them and adds
-Gaussian noise to their unweighted sum (McMahan et al., arXiv 1710.06963), with a fixed number of clients as divisor.
-"""
+    )
 
 
 def _bounded(config: ExperimentConfig, factory: Factory) -> Factory:
@@ -236,7 +227,7 @@ def build_through_aggregator(
     Returns:
         As `build_aggregated`.
     """
-    return build_aggregated(model_fn, data_type, config, _bounded(config, AGGREGATIONS[config.aggregation](config)))
+    return build_aggregated(model_fn, data_type, config, _bounded(config, AGGREGATORS[config.aggregation](config)))
 
 
 def build_tff8bit(
@@ -244,8 +235,6 @@ def build_tff8bit(
     data_type: tff.Type,
     config: ExperimentConfig,
     ood_fn: OodFn | None = None,
-    *,
-    record_payloads: bool = False,
 ) -> tff.learning.templates.LearningProcess:
     """Builds federated averaging through `tff.learning.compression_aggregator`, TFF's own 8-bit quantisation.
 
@@ -257,11 +246,13 @@ def build_tff8bit(
         data_type: Type of one client's data, from `client_data_type`.
         config: Training settings and seed.
         ood_fn: Unused; every builder takes the same arguments.
-        record_payloads: Unused; there are no payloads.
 
     Returns:
         As `build_aggregated`.
     """
-    sizes = ModelSpec.of(model_fn, "none", 1, from_seed=False).downlink.other_sizes
+    sizes = plain_spec(model_fn, config).downlink.other_sizes
     factory = _bounded(config, tff.learning.compression_aggregator(zeroing=False, clipping=False))
     return build_aggregated(model_fn, data_type, config, factory, client_bytes=quantized_bytes(sizes))
+
+
+TFF8BIT = Method(build_tff8bit, "8 bit", counts_by_formula=True)

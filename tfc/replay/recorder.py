@@ -9,9 +9,40 @@ from typing import Any
 import numpy as np
 
 from tfc.codec.message_spec import float32_message_bytes
+from tfc.config import ExperimentConfig
 from tfc.federated.broadcast_tracker import BroadcastTracker, Shipment
-from tfc.federated.model_spec import ModelSpec
+from tfc.federated.model_spec import ModelFn, ModelSpec
+from tfc.registries import METHODS
 from tfc.replay.files import RoundPayloads, broadcast_digest, digest, drop_rounds_after, write_round, write_spec
+
+
+def unrecordable(config: ExperimentConfig) -> str:
+    """Returns why a run's payloads can't be recorded for `tfc.replay`; an empty text where they can.
+
+    Args:
+        config: The experiment.
+    """
+    faults = config.faults
+    known = ", ".join(name for name, method in METHODS.items() if method.messages)
+    reasons = {
+        f"method {config.method}: 'tfc replay' knows {known}": METHODS[config.method].messages is None,
+        f"aggregation {config.aggregation}: tensors travel, not payloads": config.aggregation != "mean",
+        "server.update_norm_bound: the mean is not that of the answers": config.server.update_norm_bound > 0,
+        "faults.corrupt: damaged answers can't be played again": faults.corrupt > 0,
+        "faults.min_clients: a replay knows no repeated rounds": faults.min_clients > 0,
+    }
+    return next((reason for reason, holds in reasons.items() if holds), "")
+
+
+def recorded_spec(model_fn: ModelFn, config: ExperimentConfig) -> ModelSpec:
+    """Returns the form of a run's messages.
+
+    Args:
+        model_fn: Builds the Keras model.
+        config: Its method's payloads can be recorded.
+    """
+    spec: ModelSpec = METHODS[config.method].messages(model_fn, config)
+    return spec
 
 
 class PayloadRecorder:

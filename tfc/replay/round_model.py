@@ -12,7 +12,7 @@ from tfc.base.errors import RunError
 from tfc.base.run_files import CONFIG, MODEL
 from tfc.clustering.layout import layout_of
 from tfc.codec.palette import dequantize
-from tfc.federated.model_spec import assign
+from tfc.federated.model_weights import assign
 from tfc.replay.replay import broadcast_model
 
 

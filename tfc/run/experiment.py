@@ -7,15 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tfc.config import ExperimentConfig
-from tfc.config.keys import AUDIO_SETS
 from tfc.data.dataset import Dataset, resized
-from tfc.data.datasets import DATASETS
 from tfc.data.ood import OodFn
-from tfc.data.ood_sources import OOD_SOURCES
-from tfc.data.partition import PARTITIONS, Clients
+from tfc.data.partition import Clients
 from tfc.federated.model_spec import ModelFn
-from tfc.models import MODELS
 from tfc.models.own_model import is_model_file, own_model
+from tfc.registries import AUDIO_SETS, DATASETS, MODELS, OOD_SOURCES, PARTITIONS
 
 
 @dataclass(frozen=True)

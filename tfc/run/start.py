@@ -1,6 +1,6 @@
 """How a run starts: its learning process, the round after which it goes on, its folder, what records its payloads.
 
-Of the rooms' files this one alone builds a method.
+Of the room's files this one alone builds a method.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from tfc.base.run_files import CHECKPOINTS, CONFIG, PAYLOADS
 from tfc.config import ExperimentConfig
 from tfc.federated.broadcast_tracker import BroadcastTracker
 from tfc.federated.client_data import client_data_type
-from tfc.methods.fedcompress import METHODS, process_spec, unrecordable
-from tfc.replay.recorder import PayloadRecorder
+from tfc.federated.method import Method
+from tfc.registries import METHODS
+from tfc.replay.recorder import PayloadRecorder, recorded_spec, unrecordable
 from tfc.run.checkpoints import Checkpoint, latest_checkpoint
 from tfc.run.experiment import Experiment
 from tfc.run.folder_writer import RunFolder, writing
@@ -52,9 +53,9 @@ def build_process(experiment: Experiment, *, record_payloads: bool) -> tff.learn
     """
     config, dataset = experiment.config, experiment.dataset
     data_type = client_data_type(dataset.input_shape, dataset.x_train.dtype)
-    build = METHODS[config.method]
+    method: Method = METHODS[config.method]
     try:
-        return build(experiment.model_fn, data_type, config, experiment.ood_fn, record_payloads=record_payloads)
+        return method(experiment.model_fn, data_type, config, experiment.ood_fn, record_payloads=record_payloads)
     except ValueError as error:
         raise ConfigError(str(error)) from error
 
@@ -122,6 +123,6 @@ def open_recorder(out: Path, experiment: Experiment, start: Checkpoint) -> Paylo
     Raises:
         RunError: If it can't be written.
     """
-    spec = process_spec(experiment.model_fn, experiment.config)
+    spec = recorded_spec(experiment.model_fn, experiment.config)
     with writing(out):
         return PayloadRecorder(out / PAYLOADS, spec, start.round, start.broadcasts)

@@ -18,17 +18,17 @@ from tfc.codec.message_spec import float32_message_bytes
 from tfc.config import ExperimentConfig
 from tfc.data.dataset import Dataset
 from tfc.federated.model_spec import CLIENT_SCALARS
-from tfc.methods.fedcompress import counted_by_formula
+from tfc.registries import METHODS
 from tfc.run.folder import RoundMetrics
 
-UPLINK_FORMS = {
-    "eden": "rotated",
-    "fedavg": "float32",
-    "fedzip": "sparse clusters",
-    "stc": "sparse ternary",
-    "tff8bit": "8 bit",
-}
-"""What clients send, by method; for FedCompress a setting."""
+
+def counted_by_formula(config: ExperimentConfig) -> bool:
+    """Returns whether the uplink is counted by a formula: tensors, not payloads, cross the boundary.
+
+    Args:
+        config: Method and aggregation.
+    """
+    return METHODS[config.method].counts_by_formula or config.aggregation != "mean"
 
 
 def peak_rss_mb(worker_pids: Sequence[int]) -> float:
@@ -105,7 +105,7 @@ def summarise(
         "simulated_seconds": round(sum(row.simulated_seconds for row in rounds), 1),
         "peak_rss_mb": round(rss_mb, 1),
         "num_clusters": rounds[-1].num_clusters,
-        "uplink": UPLINK_FORMS.get(config.method, config.communication.uplink),
+        "uplink": METHODS[config.method].uplink_form or config.communication.uplink,
         "dataset": config.data.dataset,
         "synthetic": dataset.synthetic,
         "model": config.model.name,

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfc.data.augmentation import AUGMENTATIONS, augmentation_of_steps, flip_crop_cutout
+from tfc.data.augmentation import augmentation_of_steps, flip_crop_cutout
 from tfc.federated.training_loop import run_steps
+from tfc.registries import AUGMENTATIONS
 
 
 def outcomes(image):

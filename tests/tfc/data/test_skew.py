@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from tfc.base.errors import DataError
 from tfc.config import DataConfig
-from tfc.data.partition import PARTITIONS, Clients
+from tfc.data.partition import Clients
+from tfc.registries import PARTITIONS
 
 LABELS = np.arange(1200) % 6
 OWNERS = np.repeat(np.arange(60), 20)

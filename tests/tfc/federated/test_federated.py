@@ -18,7 +18,8 @@ from tfc.federated.aggregator import ClientPayloads, build_aggregator, mean_of_p
 from tfc.federated.client_data import ClientFlags, client_data
 from tfc.federated.client_work import build_client_update, build_client_work
 from tfc.federated.distributor import build_distributor
-from tfc.federated.model_spec import Broadcast, ModelSpec, assign
+from tfc.federated.model_spec import Broadcast, ModelSpec
+from tfc.federated.model_weights import assign
 
 
 def test_types_of_the_parts(clustered):

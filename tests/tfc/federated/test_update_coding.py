@@ -10,9 +10,11 @@ from tiny_federation import DATA_TYPE, assert_equal, data_of, examples, model_fn
 from tfc.base.errors import ConfigError
 from tfc.codec.message_spec import ReferenceModel
 from tfc.federated.client_data import ClientFlags
-from tfc.federated.update_coding import eden_spec, fedzip_spec, stc_spec
-from tfc.federated.update_coding_client import build_coded_client_update
-from tfc.methods.fedcompress import METHODS
+from tfc.federated.update_coding_client import build_update_coding_client_update
+from tfc.methods.eden import eden_spec
+from tfc.methods.fedzip import fedzip_spec
+from tfc.methods.stc import stc_spec
+from tfc.registries import METHODS
 from tfc.update_codecs.message import Form
 
 CLIENTS = [examples(1, 24), examples(2, 16)]
@@ -28,7 +30,7 @@ class Federation:
         self.config = dataclasses.replace(config, clients_per_round=2 if method == "stc" else 0)
         self.spec = SPECS[method](model_fn, self.config)
         self.process = METHODS[method](model_fn, DATA_TYPE, self.config)
-        self.update = build_coded_client_update(self.spec, DATA_TYPE, self.config.training, self.config.seed)
+        self.update = build_update_coding_client_update(self.spec, DATA_TYPE, self.config.training, self.config.seed)
 
 
 @pytest.fixture(scope="module")

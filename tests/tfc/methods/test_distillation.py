@@ -12,7 +12,7 @@ from tfc.clustering.weights import ClusteredKernels
 from tfc.config import ServerConfig
 from tfc.data.ood import procedural_images
 from tfc.methods.distillation import distill, distillation_loss
-from tfc.models import MODELS
+from tfc.registries import MODELS
 
 
 @settings(max_examples=30, deadline=None)

@@ -24,8 +24,9 @@ from tfc.codec.message_spec import Kind, float32_message_bytes
 from tfc.codec.palette import dequantize
 from tfc.federated.client_data import ClientFlags
 from tfc.federated.client_work import build_client_update
-from tfc.federated.model_spec import CLIENT_SCALARS
-from tfc.methods.fedcompress import METHODS, build_fedcompress, process_spec
+from tfc.federated.model_spec import CLIENT_SCALARS, clustered_spec
+from tfc.methods.fedcompress import build_fedcompress
+from tfc.registries import METHODS
 
 CLIENTS = [examples(1, 24), examples(2, 16)]
 
@@ -125,7 +126,7 @@ def test_clients_that_may_have_missed_a_broadcast_can_get_key_frames_of_the_same
     changed = conv_settings("update", data={"num_clients": 5})
     changed = dataclasses.replace(changed, clients_per_round=2)
     process = build_fedcompress(model_fn, DATA_TYPE, changed, OOD)
-    spec = process_spec(model_fn, changed)
+    spec = clustered_spec(model_fn, changed)
     held = None
     state = process.initialize()
     for number in range(1, 4):
@@ -144,7 +145,7 @@ def test_the_models_own_first_weights_travel_as_a_key_frame(worker):
     process = build_fedcompress(model_fn, DATA_TYPE, changed, OOD)
     state = process.initialize()
     assert state.global_model_weights.payload[3] == Kind.KEY_FRAME
-    kernels, others = process_spec(model_fn, changed).layout.split(
+    kernels, others = clustered_spec(model_fn, changed).layout.split(
         model_fn().trainable_variables, model_fn().non_trainable_variables
     )
     for master, kernel in zip(state.finalizer.master, kernels, strict=True):
@@ -294,7 +295,7 @@ def test_without_server_side_compression_the_mean_of_palettes_goes_down_as_float
         server={"master": False, "compression": False},
         communication={"uplink": "weights"},
     )
-    process, spec = build_fedcompress(model_fn, DATA_TYPE, changed, OOD), process_spec(model_fn, changed)
+    process, spec = build_fedcompress(model_fn, DATA_TYPE, changed, OOD), clustered_spec(model_fn, changed)
     state = process.initialize()
     assert len(state.global_model_weights.payload) == float32_message_bytes(model_fn().count_params(), 1)
     update = build_client_update(spec, DATA_TYPE, changed.training, "kmeans++", 5)

@@ -6,7 +6,7 @@ import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 
 from tfc.clustering.layout import layout_of
-from tfc.models import MODELS
+from tfc.registries import MODELS
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from tiny_federation import DATA_TYPE, settings
 from tfc import config
 from tfc.base.errors import ConfigError
 from tfc.cli import main
-from tfc.methods.fedcompress import METHODS
 from tfc.models.own_model import own_model
+from tfc.registries import METHODS
 from tfc.run.folder import read_run
 
 layers = tf.keras.layers

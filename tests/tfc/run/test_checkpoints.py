@@ -8,7 +8,7 @@ import tensorflow as tf
 from tiny_federation import DATA_TYPE, OOD, data_of, examples, model_fn, settings
 
 from tfc.federated.broadcast_tracker import BroadcastTracker
-from tfc.methods.fedcompress import METHODS
+from tfc.registries import METHODS
 from tfc.run.checkpoints import Checkpoint, latest_checkpoint, write_checkpoint
 from tfc.run.folder import RoundMetrics
 

@@ -8,7 +8,7 @@ from tiny_federation import settings
 from tfc import config
 from tfc.base.errors import ConfigError
 from tfc.federated.client_data import ClientFlags
-from tfc.methods.fedcompress import unrecordable
+from tfc.replay.recorder import unrecordable
 from tfc.run.faults import client_fault, poisoned_clients
 
 

@@ -18,7 +18,7 @@ from tiny_federation import DATA_TYPE, OOD, data_of, examples, model_fn, setting
 
 from tfc.base.errors import ConfigError, WorkerError
 from tfc.cli import main
-from tfc.methods.fedcompress import METHODS
+from tfc.registries import METHODS
 from tfc.workers.context import merged_in_order
 from tfc.workers.local import WorkerProcess
 from tfc.workers.remote import RemoteWorker, remote_workers, worker_addresses

@@ -1,13 +1,11 @@
-"""The values that a method leaves alone: BatchNorm statistics, and for some methods biases and scales.
+"""Side parameters: the weights that a method's codec leaves alone, BatchNorm statistics above all.
 
 They are about one percent of a model. As float32 they may outweigh everything else in a message: there are two forms.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import tensorflow as tf
 
@@ -21,7 +19,7 @@ _HALVINGS = 3
 
 
 @dataclass(frozen=True)
-class FloatValues:
+class Float32SideParameters:
     """Every value as float32.
 
     Attributes:
@@ -57,7 +55,7 @@ class FloatValues:
 
 
 @dataclass(frozen=True)
-class ByteValues:
+class ByteSideParameters:
     """Every value as a signed byte: its change in steps, of which its tensor's largest change takes 127.
 
     Layout: per tensor the step, float32; then a byte per value. Variances of one layer may lie orders of magnitude
@@ -123,10 +121,3 @@ def _root_change(values: tf.Tensor, held: tf.Tensor) -> tf.Tensor:
     for _ in range(_HALVINGS):
         root = tf.sqrt(root)
     return tf.sign(values - held) * (root - 1.0)
-
-
-SMALL_VALUES: dict[str, Callable[[tuple[int, ...], tuple[bool, ...]], Any]] = {
-    "float32": FloatValues,
-    "int8": ByteValues,
-}
-"""Values of `communication.small_values`: (sizes, variances) -> form."""

@@ -1,0 +1,50 @@
+"""Weights of a Keras model, read and set as (clustered kernels, side parameters)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from tfc import graph_codec
+from tfc.clustering.layout import WeightLayout
+from tfc.codec.palette import Palette
+
+
+def assign(model: tf.keras.Model, layout: WeightLayout, kernels: Sequence[Any], others: Sequence[Any]) -> None:
+    """Sets a Keras model's variables.
+
+    Args:
+        model: A model of the layout's architecture.
+        layout: Which weights are clustered kernels.
+        kernels: One float32 tensor per clustered kernel.
+        others: One float32 tensor per other weight.
+    """
+    trainable, non_trainable = layout.join(kernels, others)
+    for variable, value in zip(model.trainable_variables, trainable, strict=True):
+        variable.assign(value)
+    for variable, value in zip(model.non_trainable_variables, non_trainable, strict=True):
+        variable.assign(value)
+
+
+def read_weights(model: tf.keras.Model, layout: WeightLayout) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """Returns a Keras model's present weights as (clustered kernels, others), float32 tensors.
+
+    Args:
+        model: A model of the layout's architecture.
+        layout: Which weights are clustered kernels.
+    """
+    return layout.split(
+        [variable.read_value() for variable in model.trainable_variables],
+        [variable.read_value() for variable in model.non_trainable_variables],
+    )
+
+
+def dequantized_kernels(palettes: Sequence[Palette]) -> tuple[tf.Tensor, ...]:
+    """Returns the kernels that palettes stand for, float32 tensors.
+
+    Args:
+        palettes: One per clustered kernel.
+    """
+    return tuple(graph_codec.dequantize(palette) for palette in palettes)

@@ -1,0 +1,112 @@
+"""FedAvg: federated averaging of all weights, BatchNorm statistics included.
+
+Source: McMahan, Moore, Ramage, Hampson, Agüera y Arcas, "Communication-Efficient Learning of Deep Networks from
+Decentralized Data" (AISTATS 2017, arXiv 1602.05629), Algorithm 1: every client trains from the broadcast model, and
+the new model is the mean of the clients' models, weighted by their numbers of examples. Local training is
+`tfc.federated.local_training`, the weighted mean `tfc.federated.aggregator.mean_of_answers`.
+
+TFF's own `build_weighted_fed_avg` leaves BatchNorm statistics at their start; here every weight travels.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_federated as tff
+
+from tfc.codec.message_spec import ReferenceModel
+from tfc.config import ExperimentConfig
+from tfc.data.ood import OodFn
+from tfc.federated.aggregator import PAYLOADS_TYPE, ClientPayloads, build_aggregator, mean_of_payloads
+from tfc.federated.client_work import build_client_work
+from tfc.federated.finalizer import chosen, measurements_of, usable
+from tfc.federated.initial_weights import initial_values
+from tfc.federated.key_frame import key_frame, restart_with_key_frame
+from tfc.federated.learning_process import join
+from tfc.federated.method import Method
+from tfc.federated.model_spec import ModelFn, ModelSpec, plain_spec
+from tfc.federated.templates import finalizer_process, no_state
+from tfc.methods.tff_aggregators import build_through_aggregator
+
+
+def build_fedavg(
+    model_fn: ModelFn,
+    data_type: tff.Type,
+    config: ExperimentConfig,
+    ood_fn: OodFn | None = None,
+    *,
+    record_payloads: bool = False,
+) -> tff.learning.templates.LearningProcess:
+    """Builds federated averaging of all weights, BatchNorm statistics included.
+
+    Source: McMahan et al., "Communication-Efficient Learning of Deep Networks from Decentralized Data" (AISTATS 2017,
+    arXiv 1602.05629), Algorithm 1. (TFF's own `build_weighted_fed_avg` leaves BatchNorm statistics at their start.)
+    With another `aggregation` than `mean` the updates go through an aggregator of TFF's, see `build_aggregated`.
+
+    Args:
+        model_fn: Builds the Keras model; logits out, a layer named `embedding`.
+        data_type: Type of one client's data, from `client_data_type`.
+        config: Training settings and seed.
+        ood_fn: Unused; every builder takes the same arguments.
+        record_payloads: Whether the metrics also hold the clients' payloads.
+
+    Returns:
+        A process with `next: (<S@SERVER, {<train,validation,context>}@CLIENTS> -> <state=S@SERVER,metrics@SERVER>)`;
+        metrics: distributor.{downlink_bytes, clients, payload_bytes, key_frame_bytes}, client_work.clients_failed,
+        aggregator.uplink_bytes, finalizer.{num_clusters, clients_ok, validation_accuracy, quality_score,
+        distillation_loss, rate_weight}.
+    """
+    if config.aggregation != "mean":
+        return build_through_aggregator(model_fn, data_type, config)
+    spec = plain_spec(model_fn, config)
+    initial = initial_values(model_fn, config)
+
+    @tff.tensorflow.computation()
+    def initial_model():
+        return key_frame(spec, (), tuple(initial()), 0, tf.zeros([0]), config.seed)
+
+    return join(
+        spec,
+        initial_model,
+        build_client_work(spec, data_type, config.training, config.clustering.start, config.seed),
+        build_aggregator(record_payloads=record_payloads),
+        build_averaging_finalizer(spec, norm_bound=config.server.update_norm_bound, record_payloads=record_payloads),
+        restart_with_key_frame(spec, config.seed),
+    )
+
+
+def build_averaging_finalizer(
+    spec: ModelSpec, *, norm_bound: float = 0.0, record_payloads: bool = False
+) -> tff.learning.templates.FinalizerProcess:
+    """Builds FedAvg's finalizer: the mean of the clients' models is the new model; without clients, the old one stays.
+
+    Type signature of `next`: `(<state=<>@SERVER, broadcast=Broadcast@SERVER, update=ClientPayloads@SERVER> ->
+    <state=<>@SERVER, result=Broadcast@SERVER, measurements=<num_clusters=int32,clients_ok=int32,
+    validation_accuracy=float32,quality_score=float32,distillation_loss=float32,rate_weight=float32>@SERVER>)`.
+
+    Args:
+        spec: The model; it has no clustered kernels.
+        norm_bound: Largest L2 norm of a client's change; 0 for no bound.
+        record_payloads: Whether the measurements also hold `average=<kernels,others>`, what the payloads amount to.
+    """
+
+    @tff.tensorflow.computation((), spec.broadcast_type, PAYLOADS_TYPE)
+    def average(state, broadcast, collected):
+        @tf.function
+        def next_round(old: tuple[tf.Tensor, ...], collected: ClientPayloads) -> Any:
+            nothing = ReferenceModel(tf.constant(0), (), (), ())
+            aggregate = mean_of_payloads(spec, nothing, collected, old, norm_bound)
+            others = chosen(usable(aggregate), aggregate.others, old)
+            new = spec.broadcast(tf.constant(0), (), others, tf.zeros([0]), None)
+            measurements = measurements_of(aggregate, tf.constant(0), tf.constant(0.0), tf.constant(0.0))
+            if record_payloads:
+                measurements["average"] = (aggregate.kernels, aggregate.others)
+            return new, measurements
+
+        return state, *next_round(tuple(broadcast.model.others), ClientPayloads(*collected))
+
+    return finalizer_process(no_state, average)
+
+
+FEDAVG = Method(build_fedavg, "float32", plain_spec)
