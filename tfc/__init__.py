@@ -20,10 +20,10 @@ _PUBLIC = {
     "ClientExamples": "tfc.data.partition",
     "local_worker": "tfc.workers.local",
     "load": "tfc.config.loading",
-    "load_dataset": "tfc.run.experiment",
+    "load_dataset": "tfc.simulation.experiment",
     "procedural_images": "tfc.data.ood",
-    "run": "tfc.run.loop",
-    "read_run": "tfc.run.folder",
+    "run": "tfc.simulation.loop",
+    "read_run": "tfc.simulation.folder",
     "accuracy_per_megabyte": "tfc.report.figures",
     "clusters_and_quality": "tfc.report.figures",
     "encode": "tfc.codec.message",
@@ -59,9 +59,9 @@ if TYPE_CHECKING:  # what a type checker and an editor see
     from tfc.registries import METHODS as METHODS
     from tfc.report.figures import accuracy_per_megabyte as accuracy_per_megabyte
     from tfc.report.figures import clusters_and_quality as clusters_and_quality
-    from tfc.run.experiment import load_dataset as load_dataset
-    from tfc.run.folder import read_run as read_run
-    from tfc.run.loop import run as run
+    from tfc.simulation.experiment import load_dataset as load_dataset
+    from tfc.simulation.folder import read_run as read_run
+    from tfc.simulation.loop import run as run
     from tfc.workers.local import local_worker as local_worker
 else:
     __getattr__, __dir__ = lazy_names(__name__, _PUBLIC)

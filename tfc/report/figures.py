@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from tfc.report.seed_groups import pareto_front, seed_groups, target_accuracy
 from tfc.run import figures
-from tfc.run.folder import FinishedRun
+from tfc.simulation.folder import FinishedRun
 
 
 def _compared(runs: Sequence[FinishedRun]) -> figures.Shown:

@@ -14,8 +14,8 @@ from tfc import config as configuration
 from tfc.base.errors import ConfigError
 from tfc.base.run_files import CONFIG
 from tfc.config import ExperimentConfig
-from tfc.run.folder import FinishedRun
-from tfc.run.progress import POINTS_BELOW, Progress
+from tfc.simulation.folder import FinishedRun
+from tfc.simulation.progress import POINTS_BELOW, Progress
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from tfc.base.errors import ConfigError
 from tfc.base.run_files import CONFIG
 from tfc.base.table import Table
 from tfc.report.seed_groups import SeedGroup
-from tfc.run.folder import FinishedRun
+from tfc.simulation.folder import FinishedRun
 
 
 def _settings(run: FinishedRun) -> dict[str, Any]:

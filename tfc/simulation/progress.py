@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tfc.run.folder import FinishedRun, RoundMetrics
+from tfc.simulation.folder import FinishedRun, RoundMetrics
 
 POINTS_BELOW = 0.01
 """How far below the baseline's accuracy the target of a comparison lies: a point."""

@@ -1,4 +1,4 @@
-"""Writes a run's folder: configuration, partition, metrics of each round, summary. `tfc.run.folder` reads it."""
+"""Writes a run's folder: configuration, partition, metrics of each round, summary. `tfc.simulation.folder` reads it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from typing import Any
 from tfc.base.atomic_write import atomic_write, is_temporary
 from tfc.base.errors import RunError
 from tfc.base.run_files import CLASS_COUNTS, CONFIG, METRICS, SUMMARY
-from tfc.run.folder import RoundMetrics
-from tfc.run.lock import LOCK
+from tfc.simulation.folder import RoundMetrics
+from tfc.simulation.lock import LOCK
 
 
 @contextlib.contextmanager

@@ -10,12 +10,12 @@ import tensorflow_federated as tff
 
 from tfc.base.run_files import CHECKPOINTS
 from tfc.replay.recorder import PayloadRecorder
-from tfc.run.checkpoints import Checkpoint, write_checkpoint
-from tfc.run.experiment import Experiment
-from tfc.run.folder import RoundMetrics
-from tfc.run.folder_writer import RunFolder, writing
-from tfc.run.global_model import GlobalModel
-from tfc.run.round import PlayedRound, play_round
+from tfc.simulation.checkpoints import Checkpoint, write_checkpoint
+from tfc.simulation.experiment import Experiment
+from tfc.simulation.folder import RoundMetrics
+from tfc.simulation.folder_writer import RunFolder, writing
+from tfc.simulation.global_model import GlobalModel
+from tfc.simulation.round import PlayedRound, play_round
 
 
 class Training:

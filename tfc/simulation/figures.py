@@ -19,8 +19,8 @@ from matplotlib.ticker import MaxNLocator
 
 from tfc.base.atomic_write import atomic_write
 from tfc.base.charts.svg import COLOURS
-from tfc.run.folder import FinishedRun
-from tfc.run.progress import POINTS_BELOW, Progress
+from tfc.simulation.folder import FinishedRun
+from tfc.simulation.progress import POINTS_BELOW, Progress
 
 _MARKERS = "osD^vPX*"
 _PANELS = 4

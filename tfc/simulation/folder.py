@@ -1,4 +1,4 @@
-"""Reads a run's folder: rows of metrics.csv, finished runs. `tfc.run.folder_writer` writes it."""
+"""Reads a run's folder: rows of metrics.csv, finished runs. `tfc.simulation.folder_writer` writes it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class RoundMetrics:
         clients_late: Clients that trained in vain: their answer would have come after the deadline. It is not received,
             so it is not in `uplink_bytes`.
         attempts: Attempts at the round; bytes and simulated time are those of all.
-        simulated_seconds: What the round would take on real links and devices (`tfc.run.network`); 0 in files of
+        simulated_seconds: What the round would take on real links and devices (`tfc.simulation.network`); 0 in files of
             versions that did not count it, which lack the last six columns.
     """
 

@@ -11,17 +11,17 @@ from tqdm import tqdm
 
 from tfc.base.errors import RunInterruptedError
 from tfc.config import ExperimentConfig
-from tfc.run.experiment import Experiment, load_experiment
-from tfc.run.finish import finish
-from tfc.run.folder import FinishedRun, read_run
-from tfc.run.global_model import GlobalModel
-from tfc.run.interruption import Interruption
-from tfc.run.lock import RunLock
-from tfc.run.observer import RunObserver
-from tfc.run.resumption import resumes
-from tfc.run.start import build_process, open_folder, open_recorder, require_recordable, starting_point
-from tfc.run.summary import peak_rss_mb, versions
-from tfc.run.training import Training
+from tfc.simulation.experiment import Experiment, load_experiment
+from tfc.simulation.finish import finish
+from tfc.simulation.folder import FinishedRun, read_run
+from tfc.simulation.global_model import GlobalModel
+from tfc.simulation.interruption import Interruption
+from tfc.simulation.lock import RunLock
+from tfc.simulation.observer import RunObserver
+from tfc.simulation.resumption import resumes
+from tfc.simulation.start import build_process, open_folder, open_recorder, require_recordable, starting_point
+from tfc.simulation.summary import peak_rss_mb, versions
+from tfc.simulation.training import Training
 from tfc.workers.remote import workers_of_run
 
 

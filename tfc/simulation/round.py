@@ -13,9 +13,9 @@ from tfc.base.errors import RunError
 from tfc.config import ExperimentConfig
 from tfc.data.partition import ClientExamples
 from tfc.federated.broadcast_tracker import BroadcastTracker, Shipment
-from tfc.run.network import round_seconds
-from tfc.run.task import Task, task_of
 from tfc.seeds import Purpose, generator
+from tfc.simulation.network import round_seconds
+from tfc.simulation.task import Task, task_of
 
 
 @dataclass(frozen=True)

@@ -21,10 +21,10 @@ from tfc.federated.client_data import client_data_type
 from tfc.federated.method import Method
 from tfc.registries import METHODS
 from tfc.replay.recorder import PayloadRecorder, recorded_spec, unrecordable
-from tfc.run.checkpoints import Checkpoint, latest_checkpoint
-from tfc.run.experiment import Experiment
-from tfc.run.folder_writer import RunFolder, writing
-from tfc.run.resumption import resumes
+from tfc.simulation.checkpoints import Checkpoint, latest_checkpoint
+from tfc.simulation.experiment import Experiment
+from tfc.simulation.folder_writer import RunFolder, writing
+from tfc.simulation.resumption import resumes
 
 
 def require_recordable(config: ExperimentConfig) -> None:
@@ -76,7 +76,7 @@ def starting_point(
         The run after that round; before its first round, with `state`, where it does not go on.
 
     Raises:
-        RunError: If something is there that has to stay (`tfc.run.resumption.resumes`).
+        RunError: If something is there that has to stay (`tfc.simulation.resumption.resumes`).
     """
     new = Checkpoint(0, state, BroadcastTracker())
     if not resumes(out, config, force=force, record_payloads=record_payloads):

@@ -13,7 +13,7 @@ import tomllib
 
 from tfc.base.errors import RunError
 from tfc.base.run_files import CONFIG, METRICS, SUMMARY
-from tfc.run.log import LOG, is_alive, seconds_since_1970
+from tfc.simulation.log import LOG, is_alive, seconds_since_1970
 
 _LAST_ROUNDS = 10
 _PROCESS = re.compile(r"^(\S+) INFO \S+: process (\d+) on (\S+) since ([0-9.]+)$")

@@ -9,7 +9,7 @@ import tensorflow_federated as tff
 
 from tfc.base.atomic_write import atomic_write
 from tfc.data.pixels import to_float
-from tfc.run.experiment import Experiment
+from tfc.simulation.experiment import Experiment
 
 _EVALUATION_BATCH = 500
 

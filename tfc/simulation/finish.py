@@ -6,13 +6,13 @@ import shutil
 import time
 
 from tfc.base.run_files import CHECKPOINTS, FIGURES, MODEL
-from tfc.run.device_data import CALIBRATION_EXAMPLES, write_calibration
-from tfc.run.experiment import Experiment
-from tfc.run.figures import save_run_figures
-from tfc.run.folder import FinishedRun
-from tfc.run.folder_writer import RunFolder, writing
-from tfc.run.global_model import GlobalModel
-from tfc.run.summary import summarise
+from tfc.simulation.device_data import CALIBRATION_EXAMPLES, write_calibration
+from tfc.simulation.experiment import Experiment
+from tfc.simulation.figures import save_run_figures
+from tfc.simulation.folder import FinishedRun
+from tfc.simulation.folder_writer import RunFolder, writing
+from tfc.simulation.global_model import GlobalModel
+from tfc.simulation.summary import summarise
 
 
 def finish(experiment: Experiment, folder: RunFolder, model: GlobalModel, started: float, rss_mb: float) -> None:

@@ -10,8 +10,8 @@ from tfc.data.growth import examples_in_round
 from tfc.data.partition import ClientExamples
 from tfc.federated.broadcast_tracker import Shipment
 from tfc.federated.client_data import ClientFlags, client_data
-from tfc.run.faults import ClientFault, client_fault
-from tfc.run.network import Trip, client_seconds, client_speed, most_uplink_bytes
+from tfc.simulation.faults import ClientFault, client_fault
+from tfc.simulation.network import Trip, client_seconds, client_speed, most_uplink_bytes
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from tfc.base.atomic_write import is_temporary
 from tfc.base.errors import ConfigError, RunError
 from tfc.base.run_files import CHECKPOINTS, CONFIG, PAYLOADS, SUMMARY
 from tfc.config import ExperimentConfig
-from tfc.run.lock import LOCK
+from tfc.simulation.lock import LOCK
 
 
 def differences(old: ExperimentConfig, new: ExperimentConfig) -> list[str]:
