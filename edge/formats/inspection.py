@@ -85,7 +85,7 @@ def _row(view: TfliteView, number: int, operator: str, axis: int) -> KernelRow:
     )
 
 
-def inspect(path: Path) -> dict[str, Any]:
+def inspect(path: str | Path) -> dict[str, Any]:
     """Looks into a model file.
 
     Args:
@@ -98,6 +98,7 @@ def inspect(path: Path) -> dict[str, Any]:
     Raises:
         ModelFileError: If the file is missing, no TFLite model, or damaged.
     """
+    path = Path(path)
     content = read_model_content(path)
     try:
         view = TfliteView(content)

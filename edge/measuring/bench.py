@@ -79,10 +79,10 @@ def _opened(
 
 
 def bench_files(
-    files: Sequence[Path],
+    files: Sequence[str | Path],
     *,
-    baseline: Path | None = None,
-    data: Path | None = None,
+    baseline: str | Path | None = None,
+    data: str | Path | None = None,
     runtime: str = "auto",
     settings: BenchSettings | None = None,
     progress: Progress = lambda what, share: None,
@@ -109,8 +109,10 @@ def bench_files(
         EdgeError: If a file, the data or the runtime do not allow it.
     """
     settings = settings or BenchSettings()
-    baseline = baseline or files[0]
-    paths = list(dict.fromkeys([baseline, *files]))
+    if not files:
+        raise EdgeError("no file to measure")
+    baseline = Path(baseline or files[0])
+    paths = list(dict.fromkeys([baseline, *map(Path, files)]))
     chosen = find_runtimes(runtime)
     before = machine_state()
     with contextlib.ExitStack() as stack:
@@ -181,7 +183,7 @@ def bench_files(
     }
 
 
-def read_bench(path: Path) -> dict[str, Any]:
+def read_bench(path: str | Path) -> dict[str, Any]:
     """Reads what `edge bench --json` wrote.
 
     Args:
@@ -190,6 +192,7 @@ def read_bench(path: Path) -> dict[str, Any]:
     Raises:
         DataFileError: If it is missing or something else.
     """
+    path = Path(path)
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

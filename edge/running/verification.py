@@ -113,7 +113,10 @@ def _compare(models: tuple[TfliteModel, TfliteModel], x: np.ndarray, y: np.ndarr
 
 
 def verify(
-    reference: Path, candidate: Path, data: Path | None = None, settings: VerifySettings | None = None
+    reference: str | Path,
+    candidate: str | Path,
+    data: str | Path | None = None,
+    settings: VerifySettings | None = None,
 ) -> dict[str, Any]:
     """Compares two model files.
 
@@ -130,6 +133,7 @@ def verify(
     Raises:
         EdgeError: If a file, the data or the runtime do not allow it.
     """
+    reference, candidate = Path(reference), Path(candidate)
     settings = settings or VerifySettings()
     if not 0 <= settings.min_agreement <= 1 or settings.random_inputs < 1 or settings.seed < 0:
         raise EdgeError("--min-agreement must be between 0 and 1, --random-inputs at least 1, --seed not negative")
@@ -159,6 +163,7 @@ def verify(
     noise = rng.uniform(low, high, (settings.random_inputs, *models[0].input_shape)).astype(np.float32)
     comparisons = [_compare(models, noise, None, "random inputs")]
     if data is not None:
+        data = Path(data)
         x, y = read_examples(data, models[0].input_shape)
         _LOG.info("%d examples of %s through both", len(x), data)
         comparisons.append(_compare(models, x, y, f"examples of {data.name}"))

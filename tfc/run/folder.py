@@ -207,7 +207,7 @@ _SUMMARY_KEYS = (
 _COLUMN_TYPES: dict[str, type] = {"int": int, "float": float}
 
 
-def read_run(path: Path) -> FinishedRun:
+def read_run(path: str | Path) -> FinishedRun:
     """Reads a finished run.
 
     Args:
@@ -216,6 +216,7 @@ def read_run(path: Path) -> FinishedRun:
     Raises:
         RunError: If it is no run, not finished, or damaged.
     """
+    path = Path(path)
     for name in ("config.toml", "metrics.csv", "summary.json"):
         if not (path / name).is_file():
             hint = "it is not finished" if (path / "config.toml").is_file() else "it is not a run's folder"

@@ -40,7 +40,7 @@ _CHECKPOINTS = "checkpoints"
 
 def run(
     config: ExperimentConfig,
-    out: Path,
+    out: str | Path,
     *,
     force: bool = False,
     progress: bool = True,
@@ -65,6 +65,7 @@ def run(
             built nothing is written, and nothing replaced.
         RunInterruptedError: If the user pressed Ctrl-C and the round that was running has ended.
     """
+    out = Path(out)
     refusal = unrecordable(config) if record_payloads else ""
     if refusal:
         raise ConfigError(f"--record-payloads does not go with {refusal}")
