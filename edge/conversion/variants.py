@@ -102,6 +102,12 @@ class Exported:
     Attributes:
         paths: Path of each variant; `VARIANT.packed` for those packed.
         lost_palettes: Layers whose palette an integer variant does not keep, and why.
+
+    Examples:
+        >>> import edge
+        >>> done = edge.export("runs/tiny/model.keras", "out", name="tiny")
+        >>> done
+        Exported(paths={'f32': PosixPath('out/tiny-f32.tflite')}, lost_palettes={})
     """
 
     paths: dict[str, Path]
@@ -173,6 +179,12 @@ def export(
 
     Raises:
         EdgeError: If a variant is unknown, or the model or the data don't allow it; nothing is written then.
+
+    Examples:
+        >>> import edge
+        >>> done = edge.export("runs/tiny/model.keras", "out", ("f32", "int8"), name="tiny")
+        >>> [str(path) for path in done.paths.values()]
+        ['out/tiny-f32.tflite', 'out/tiny-int8.tflite']
     """
     source, out = Path(source), Path(out)
     plain = _checked(variants)

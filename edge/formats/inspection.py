@@ -97,6 +97,14 @@ def inspect(path: str | Path) -> dict[str, Any]:
 
     Raises:
         ModelFileError: If the file is missing, no TFLite model, or damaged.
+
+    Examples:
+        >>> import edge
+        >>> found = edge.inspect("out/tiny-int8.tflite")
+        >>> found["packed_bytes"] < found["model_bytes"]
+        True
+        >>> max(row["distinct"] for row in found["kernels"]) <= 255
+        True
     """
     path = Path(path)
     content = read_model_content(path)
@@ -131,6 +139,11 @@ def format_inspection(found: dict[str, Any]) -> str:
 
     Args:
         found: What `inspect` returned.
+
+    Examples:
+        >>> import edge
+        >>> print(edge.format_inspection(edge.inspect("out/tiny-int8.tflite")))
+        kernel ... operator ... shape ... type ... distinct ...
     """
 
     def count(value: int | None) -> str:

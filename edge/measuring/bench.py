@@ -107,6 +107,16 @@ def bench_files(
 
     Raises:
         EdgeError: If a file, the data or the runtime do not allow it.
+
+    Examples:
+        >>> import json
+        >>> from pathlib import Path
+        >>> import edge
+        >>> quick = edge.BenchSettings(min_runs=5, min_seconds=0, slices=2)
+        >>> result = edge.bench_files(["out/tiny-f32.tflite", "out/tiny-int8.tflite"], settings=quick)
+        >>> result["baseline"], [measured["name"] for measured in result["files"]]
+        ('tiny-f32.tflite', ['tiny-f32.tflite', 'tiny-int8.tflite'])
+        >>> _ = Path("bench.json").write_text(json.dumps(result))
     """
     settings = settings or BenchSettings()
     if not files:
@@ -191,6 +201,12 @@ def read_bench(path: str | Path) -> dict[str, Any]:
 
     Raises:
         DataFileError: If it is missing or something else.
+
+    Examples:
+        >>> import edge
+        >>> result = edge.read_bench("bench.json")
+        >>> result["files"][0]["latency_ms"]["median"] > 0
+        True
     """
     path = Path(path)
     try:

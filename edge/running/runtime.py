@@ -42,6 +42,14 @@ class Runtime:
         open: Loads a model: (module, content, options) -> interpreter.
         has_tables: Whether it runs look-up tables; for others they are expanded in memory.
         automatic: Whether `auto` may choose it.
+
+    Examples:
+        >>> import edge
+        >>> runtime = edge.find_runtime()
+        >>> runtime.is_installed()
+        True
+        >>> print(runtime.package, runtime.version)
+        ai-edge-litert ...
     """
 
     name: str
@@ -92,7 +100,13 @@ def find_runtime(name: str = "auto") -> Runtime:
         name: A key of `RUNTIMES`, or `auto` for the first one installed.
 
     Raises:
-        RuntimeMissingError: If there is none of this name, it is not installed, or is known to crash with the installed NumPy.
+        RuntimeMissingError: If there is none of this name, it is not installed, or it is known to crash with the
+            installed NumPy.
+
+    Examples:
+        >>> import edge
+        >>> edge.find_runtime().name
+        'litert'
     """
     if name not in ("auto", *RUNTIMES):
         raise RuntimeMissingError(f"no runtime is called {name!r}; known: auto, {', '.join(RUNTIMES)}")
@@ -149,6 +163,13 @@ class TfliteModel:
     Attributes:
         path: The file.
         input_shape: Shape of one input, without the batch.
+
+    Examples:
+        >>> import numpy as np
+        >>> import edge
+        >>> model = edge.TfliteModel("out/tiny-int8.tflite", edge.find_runtime())
+        >>> model.predict(np.zeros((2, *model.input_shape), np.float32)).shape
+        (2, 10)
     """
 
     def __init__(self, path: str | Path, runtime: Runtime, options: InterpreterOptions | None = None) -> None:

@@ -33,6 +33,10 @@ class VerifySettings:
         random_inputs: Seeded random inputs.
         seed: Their seed.
         kernels: A key of `edge.running.interpreters.KERNELS`.
+
+    Examples:
+        >>> import edge
+        >>> settings = edge.VerifySettings(min_agreement=0.98, random_inputs=1000)
     """
 
     runtime: str = "auto"
@@ -53,6 +57,13 @@ class Comparison:
         agreement: Share of inputs whose largest output is at the same place.
         max_error: Largest difference of an output, in the model's own unit.
         accuracies: Of reference and candidate; None without classes.
+
+    Examples:
+        >>> import edge
+        >>> settings = edge.VerifySettings(min_agreement=0.0, random_inputs=5)
+        >>> found = edge.verify("out/tiny-f32.tflite", "out/tiny-int8.tflite", settings=settings)
+        >>> found["comparisons"][0].inputs
+        '5 random inputs'
     """
 
     inputs: str
@@ -132,6 +143,12 @@ def verify(
 
     Raises:
         EdgeError: If a file, the data or the runtime do not allow it.
+
+    Examples:
+        >>> import edge
+        >>> found = edge.verify("out/tiny-int8.tflite", "out/tiny-int8.tflite")
+        >>> found["passed"], found["reason"]
+        (True, 'the models are the same, byte for byte')
     """
     reference, candidate = Path(reference), Path(candidate)
     settings = settings or VerifySettings()
@@ -188,6 +205,12 @@ def format_verification(found: dict[str, Any]) -> str:
 
     Args:
         found: What `verify` returned.
+
+    Examples:
+        >>> import edge
+        >>> found = edge.verify("out/tiny-int8.tflite", "out/tiny-int8.tflite")
+        >>> print(edge.format_verification(found))
+        passed: the models are the same, byte for byte
     """
     lines = []
     for each in found["comparisons"]:

@@ -61,7 +61,13 @@ def accuracy_per_round(runs: Sequence[FinishedRun]) -> Figure:
 
 
 def accuracy_per_megabyte(runs: Sequence[FinishedRun]) -> Figure:
-    """Test accuracy against all bytes sent so far (logarithmic); rings: the Pareto front of accuracy and bytes."""
+    """Test accuracy against all bytes sent so far (logarithmic); rings: the Pareto front of accuracy and bytes.
+
+    Examples:
+        >>> import tfc
+        >>> figure = tfc.accuracy_per_megabyte([tfc.read_run("runs/tiny")])
+        >>> figure.savefig("accuracy.png")
+    """
     figure, axes = _axes("Accuracy against traffic", "MB sent so far, both directions (log)", "test accuracy")
     groups = seed_groups(runs)
     for group, style in zip(groups, _styles(), strict=False):
@@ -125,7 +131,13 @@ def bytes_per_round(runs: Sequence[FinishedRun]) -> Figure:
 
 
 def clusters_and_quality(runs: Sequence[FinishedRun]) -> Figure:
-    """Number of clusters and representation quality score after each round."""
+    """Number of clusters and representation quality score after each round.
+
+    Examples:
+        >>> import tfc
+        >>> figure = tfc.clusters_and_quality([tfc.read_run("runs/tiny")])
+        >>> figure.savefig("clusters.png")
+    """
     figure, axes = _axes("Clusters and representation quality", "round", "representation quality score")
     clusters = axes.twinx()
     clusters.set_ylabel("clusters (dashed)")

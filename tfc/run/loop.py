@@ -64,6 +64,14 @@ def run(
         TfcError: If the data, the configuration or the folder do not allow the run. Until the learning process is
             built nothing is written, and nothing replaced.
         RunInterruptedError: If the user pressed Ctrl-C and the round that was running has ended.
+
+    Examples:
+        >>> import tfc
+        >>> tiny = {"rounds": 2, "data": {"num_clients": 2, "examples_per_client": 40}}
+        >>> config = tfc.load("demo", {**tiny, "training.batch_size": 16, "server.ood_examples": 32})
+        >>> finished = tfc.run(config, "runs/tiny", progress=False)
+        >>> [row.round for row in finished.rounds]
+        [1, 2]
     """
     out = Path(out)
     refusal = unrecordable(config) if record_payloads else ""

@@ -64,6 +64,14 @@ class WorkerReport:
         private: Whether nobody reaches it but through that address.
         why_not: Why it is not private.
         error: Why there is no worker.
+
+    Examples:
+        >>> import tfc
+        >>> worker = tfc.WorkerProcess()
+        >>> report = worker.wait_until_serving()
+        >>> report.pid == worker.pid, report.address == worker.address
+        (True, True)
+        >>> worker.stop()
     """
 
     pid: int = 0

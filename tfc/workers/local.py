@@ -62,7 +62,15 @@ def firewall_advice(port: int) -> str:
 
 
 class WorkerProcess:
-    """One worker process of this machine."""
+    """One worker process of this machine.
+
+    Examples:
+        >>> import tfc
+        >>> worker = tfc.WorkerProcess()
+        >>> worker.wait_until_serving().error
+        ''
+        >>> worker.stop()
+    """
 
     def __init__(self, *, log: str | Path | None = None, listen: str = "", private: bool = True) -> None:
         """Starts the process; does not wait until it serves.
@@ -227,6 +235,12 @@ def local_worker(
 
     Raises:
         WorkerError: If the worker does not start, or does not answer within a minute.
+
+    Examples:
+        >>> import tfc
+        >>> with tfc.local_worker() as worker:
+        ...     worker.is_alive()  # a process built with TFF runs in it here
+        True
     """
     from tfc.workers.context import Connection, DividedContext, default_context
 

@@ -1,4 +1,4 @@
-"""What `tfc.encode` and `tfc.encode_seed` write, `tfc.decode` reads with the same specification: every kind, or none."""
+"""What `encode` and `encode_seed` write, `decode` reads with the same specification; other kinds are refused."""
 
 import dataclasses
 
