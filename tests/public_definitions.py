@@ -27,7 +27,7 @@ class Definition:
 
     Attributes:
         public_name: `tfc.run`.
-        module: `tfc.run.loop`.
+        module: `tfc.simulation.loop`.
         node: Its function, class or assignment.
         docstring: Its documentation; of an assignment, the text below it.
     """

@@ -35,12 +35,12 @@ _PUBLIC = {
     "ServerConfig": "tfc.config.keys",
     "NetworkConfig": "tfc.config.keys",
     "FaultsConfig": "tfc.config.keys",
-    "load_dataset": "tfc.run.experiment",
+    "load_dataset": "tfc.simulation.experiment",
     "Dataset": "tfc.data.dataset",
-    "run": "tfc.run.loop",
-    "read_run": "tfc.run.folder",
-    "FinishedRun": "tfc.run.folder",
-    "RoundMetrics": "tfc.run.folder",
+    "run": "tfc.simulation.loop",
+    "read_run": "tfc.simulation.folder",
+    "FinishedRun": "tfc.simulation.folder",
+    "RoundMetrics": "tfc.simulation.folder",
     "accuracy_per_megabyte": "tfc.report.figures",
     "clusters_and_quality": "tfc.report.figures",
     "encode": "tfc.codec.message",
@@ -109,11 +109,11 @@ if TYPE_CHECKING:  # what a type checker and an editor see
     from tfc.registries import METHODS as METHODS
     from tfc.report.figures import accuracy_per_megabyte as accuracy_per_megabyte
     from tfc.report.figures import clusters_and_quality as clusters_and_quality
-    from tfc.run.experiment import load_dataset as load_dataset
-    from tfc.run.folder import FinishedRun as FinishedRun
-    from tfc.run.folder import RoundMetrics as RoundMetrics
-    from tfc.run.folder import read_run as read_run
-    from tfc.run.loop import run as run
+    from tfc.simulation.experiment import load_dataset as load_dataset
+    from tfc.simulation.folder import FinishedRun as FinishedRun
+    from tfc.simulation.folder import RoundMetrics as RoundMetrics
+    from tfc.simulation.folder import read_run as read_run
+    from tfc.simulation.loop import run as run
     from tfc.workers.launcher import WorkerReport as WorkerReport
     from tfc.workers.local import WorkerProcess as WorkerProcess
     from tfc.workers.local import local_worker as local_worker

@@ -34,8 +34,8 @@ def _run(options: argparse.Namespace) -> int:
     experiment = config.load(options.experiment, options.set)
     _require_workstation()
     from tfc.report.tables import comparison_table
-    from tfc.run.log import console_log
-    from tfc.run.loop import run
+    from tfc.simulation.log import console_log
+    from tfc.simulation.loop import run
     from tfc.workers.remote import worker_addresses
 
     name = f"{Path(options.experiment).stem}-{experiment.method}-seed{experiment.seed}"
@@ -56,7 +56,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _status(options: argparse.Namespace) -> int:
-    from tfc.run.status import describe_status, read_status
+    from tfc.simulation.status import describe_status, read_status
 
     print(describe_status(read_status(options.run)))
     return 0
@@ -110,8 +110,8 @@ def _presets(options: argparse.Namespace) -> int:
 
 def _sweep(options: argparse.Namespace) -> int:
     from tfc.base.errors import ConfigError
-    from tfc.run.sweep import parse_axis, plan, run_all
-    from tfc.run.sweep_file import is_sweep_file, plan_file
+    from tfc.simulation.sweep import parse_axis, plan, run_all
+    from tfc.simulation.sweep_file import is_sweep_file, plan_file
 
     if is_sweep_file(options.experiment):
         if options.methods or options.seeds or options.vary:
@@ -129,7 +129,7 @@ def _sweep(options: argparse.Namespace) -> int:
         return 0
     _require_workstation()
     from tfc.report.tables import comparison_table, mean_table
-    from tfc.run.log import console_log
+    from tfc.simulation.log import console_log
 
     with console_log(logging.INFO if options.verbose else logging.WARNING):
         finished = run_all(runs, options.out, progress=shows_progress(options))
@@ -143,7 +143,7 @@ def _compare(options: argparse.Namespace) -> int:
     from tfc.base.atomic_write import atomic_write
     from tfc.report.page import latency_table, read_bench, write_report
     from tfc.report.tables import comparison_table, mean_table
-    from tfc.run.folder import read_runs
+    from tfc.simulation.folder import read_runs
 
     runs = read_runs(options.runs)
     bench = read_bench(options.bench) if options.bench else None
@@ -172,7 +172,7 @@ def _data(options: argparse.Namespace) -> int:
 
     experiment = config.load(options.experiment, options.set)
     _require_workstation()
-    from tfc.run.device_data import write_device_data
+    from tfc.simulation.device_data import write_device_data
 
     for path in write_device_data(experiment, options.out, options.calibration_examples):
         print(path)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from tfc.base.charts.line import Axis, Curve, line_chart
 from tfc.report.seed_groups import SeedGroup, pareto_front, target_accuracy
-from tfc.run.folder import FinishedRun, RoundMetrics
+from tfc.simulation.folder import FinishedRun, RoundMetrics
 
 Value = Callable[[RoundMetrics], float]
 

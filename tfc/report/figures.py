@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from tfc.base.atomic_write import atomic_write
 from tfc.base.charts.svg import COLOURS
 from tfc.report.seed_groups import SeedGroup, pareto_front, seed_groups, target_accuracy
-from tfc.run.folder import FinishedRun
+from tfc.simulation.folder import FinishedRun
 
 MARKERS = "osD^vPX*"
 _PANELS = 4

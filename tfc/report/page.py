@@ -21,7 +21,7 @@ from tfc.report.partition import partition_figures
 from tfc.report.seed_groups import SeedGroup, baseline, ranked, seed_groups, target_accuracy
 from tfc.report.settings import data_sets, differing_settings, environments, seeds_of
 from tfc.report.tables import comparison_table, mean_table
-from tfc.run.folder import FinishedRun
+from tfc.simulation.folder import FinishedRun
 
 _TEMPLATE = Path(__file__).parent / "page.html.jinja"
 _PIECES: dict[str, Callable[..., str]] = {"table": pieces.table, "figure": pieces.figure, "pairs": pieces.pairs}

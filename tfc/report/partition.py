@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tfc.base.charts.svg import AXIS, document, text_at
 from tfc.report.curves import ReportFigure
-from tfc.run.folder import FinishedRun
+from tfc.simulation.folder import FinishedRun
 
 _WIDTH, _LEFT, _TOP, _BOTTOM, _SCALE = 560, 60, 12, 56, 90
 _MOST_HEIGHT, _MOST_ROW = 340, 26

@@ -14,7 +14,7 @@ from pathlib import Path
 from tfc import config as configuration
 from tfc.base.errors import ConfigError
 from tfc.config import ExperimentConfig
-from tfc.run.folder import FinishedRun, RoundMetrics
+from tfc.simulation.folder import FinishedRun, RoundMetrics
 
 POINTS_BELOW = 0.01
 """How far below FedAvg's accuracy the target lies: a point."""

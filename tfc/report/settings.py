@@ -11,7 +11,7 @@ from tfc import config as configuration
 from tfc.base.errors import ConfigError
 from tfc.base.table import Table
 from tfc.report.seed_groups import SeedGroup
-from tfc.run.folder import FinishedRun
+from tfc.simulation.folder import FinishedRun
 
 
 def _settings(run: FinishedRun) -> dict[str, Any]:

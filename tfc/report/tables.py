@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tfc.base.table import Table
 from tfc.replay.replay import ReplayedRound
 from tfc.report.seed_groups import SeedGroup, ranked, seed_groups, target_accuracy, times_sooner
-from tfc.run.folder import FinishedRun
+from tfc.simulation.folder import FinishedRun
 
 
 def _megabytes(count: int) -> str:

@@ -11,8 +11,8 @@ from pathlib import Path
 from tfc import config as configuration
 from tfc.base.errors import ConfigError, RunError
 from tfc.config import ExperimentConfig
-from tfc.run.folder import FinishedRun, read_run
-from tfc.run.resumption import differences
+from tfc.simulation.folder import FinishedRun, read_run
+from tfc.simulation.resumption import differences
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def run_all(runs: Sequence[PlannedRun], out: Path, *, progress: bool = True) -> 
         RunError: If a folder holds a run with other settings.
         TfcError: If a run can't be made.
     """
-    from tfc.run.loop import run
+    from tfc.simulation.loop import run
 
     for planned in runs:
         path = out / planned.name

@@ -5,7 +5,7 @@ import pytest
 
 from tfc.config import NetworkConfig
 from tfc.federated.client_data import NO_LIMIT
-from tfc.run.network import Trip, client_seconds, client_speed, most_uplink_bytes, round_seconds
+from tfc.simulation.network import Trip, client_seconds, client_speed, most_uplink_bytes, round_seconds
 
 LINKS = NetworkConfig(uplink_mbps=1.0, downlink_mbps=8.0, examples_per_second=50.0, speed_spread=0.5)
 

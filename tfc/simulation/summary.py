@@ -19,7 +19,7 @@ from tfc.config import ExperimentConfig
 from tfc.data.dataset import Dataset
 from tfc.federated.model_spec import CLIENT_SCALARS
 from tfc.registries import METHODS
-from tfc.run.folder import RoundMetrics
+from tfc.simulation.folder import RoundMetrics
 
 
 def counted_by_formula(config: ExperimentConfig) -> bool:

@@ -13,15 +13,15 @@ from tfc.config import ExperimentConfig
 from tfc.federated.broadcast_tracker import BroadcastTracker
 from tfc.federated.model_spec import ModelSpec
 from tfc.replay.recorder import PayloadRecorder
-from tfc.run.folder import RoundMetrics, RunFolder
-from tfc.run.lock import RunLock
-from tfc.run.resumption import differences, resumes
+from tfc.simulation.folder import RoundMetrics, RunFolder
+from tfc.simulation.lock import RunLock
+from tfc.simulation.resumption import differences, resumes
 
 EXPERIMENT = ExperimentConfig()
 HOLDER = """
 import pathlib, sys, time
-from tfc.run.folder import RoundMetrics, RunFolder
-from tfc.run.lock import RunLock
+from tfc.simulation.folder import RoundMetrics, RunFolder
+from tfc.simulation.lock import RunLock
 with RunLock(pathlib.Path(sys.argv[1])) as lock:
     lock.take()
     print("taken", flush=True)

@@ -15,9 +15,9 @@ from tfc.data.growth import examples_in_round
 from tfc.data.partition import ClientExamples
 from tfc.federated.broadcast_tracker import BroadcastTracker, Shipment
 from tfc.federated.client_data import ClientFlags, client_data
-from tfc.run.faults import client_fault
-from tfc.run.network import Trip, client_seconds, client_speed, most_uplink_bytes, round_seconds
 from tfc.seeds import Purpose, generator
+from tfc.simulation.faults import client_fault
+from tfc.simulation.network import Trip, client_seconds, client_speed, most_uplink_bytes, round_seconds
 
 
 @dataclass(frozen=True)

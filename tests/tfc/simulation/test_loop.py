@@ -10,9 +10,9 @@ from tfc import config, registries
 from tfc.base.errors import DataError
 from tfc.base.lazy_registry import LazyRegistry
 from tfc.config import ExperimentConfig
-from tfc.run.experiment import build_ood
-from tfc.run.round import sampled_clients
 from tfc.seeds import Purpose, generator, stateless
+from tfc.simulation.experiment import build_ood
+from tfc.simulation.round import sampled_clients
 
 REGISTRIES = {name: value for name, value in vars(registries).items() if isinstance(value, LazyRegistry)}
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfc.run.folder import RoundMetrics
-from tfc.run.log import log_file, this_process
+from tfc.simulation.folder import RoundMetrics
+from tfc.simulation.log import log_file, this_process
 
 TENSORBOARD = "tensorboard"
 _UNUSED_CENTROID = 1e8

@@ -9,7 +9,7 @@ from tfc import config
 from tfc.base.errors import ConfigError
 from tfc.federated.client_data import ClientFlags
 from tfc.replay.recorder import unrecordable
-from tfc.run.faults import client_fault, poisoned_clients
+from tfc.simulation.faults import client_fault, poisoned_clients
 
 
 def draws(**faults):

@@ -12,7 +12,7 @@ from pathlib import Path
 import tomllib
 
 from tfc.base.errors import RunError
-from tfc.run.log import LOG, is_alive, seconds_since_1970
+from tfc.simulation.log import LOG, is_alive, seconds_since_1970
 
 _LAST_ROUNDS = 10
 _PROCESS = re.compile(r"^(\S+) INFO \S+: process (\d+) on (\S+) since ([0-9.]+)$")

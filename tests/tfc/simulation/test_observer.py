@@ -14,10 +14,10 @@ from tensorflow import make_ndarray
 
 from tfc.base.errors import RunError
 from tfc.cli import main
-from tfc.run.folder import RoundMetrics
-from tfc.run.log import console_log, is_alive, log_file
-from tfc.run.observer import RunObserver
-from tfc.run.status import read_status
+from tfc.simulation.folder import RoundMetrics
+from tfc.simulation.log import console_log, is_alive, log_file
+from tfc.simulation.observer import RunObserver
+from tfc.simulation.status import read_status
 
 
 def row(number, **changes):

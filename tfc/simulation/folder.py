@@ -13,7 +13,7 @@ from typing import Any
 
 from tfc.base.atomic_write import atomic_write, is_temporary
 from tfc.base.errors import RunError
-from tfc.run.lock import LOCK
+from tfc.simulation.lock import LOCK
 
 _CLIENTS = "clients.csv"
 
@@ -41,7 +41,7 @@ class RoundMetrics:
         clients_late: Clients that trained in vain: their answer would have come after the deadline. It is not received,
             so it is not in `uplink_bytes`.
         attempts: Attempts at the round; bytes and simulated time are those of all.
-        simulated_seconds: What the round would take on real links and devices (`tfc.run.network`); 0 in files of
+        simulated_seconds: What the round would take on real links and devices (`tfc.simulation.network`); 0 in files of
             versions that did not count it, which lack the last six columns.
 
     Examples:

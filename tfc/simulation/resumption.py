@@ -9,7 +9,7 @@ from tfc import config as configuration
 from tfc.base.atomic_write import is_temporary
 from tfc.base.errors import ConfigError, RunError
 from tfc.config import ExperimentConfig
-from tfc.run.lock import LOCK
+from tfc.simulation.lock import LOCK
 
 _CONFIG = "config.toml"
 

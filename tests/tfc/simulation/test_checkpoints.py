@@ -9,8 +9,8 @@ from tiny_federation import DATA_TYPE, OOD, data_of, examples, model_fn, setting
 
 from tfc.federated.broadcast_tracker import BroadcastTracker
 from tfc.registries import METHODS
-from tfc.run.checkpoints import Checkpoint, latest_checkpoint, write_checkpoint
-from tfc.run.folder import RoundMetrics
+from tfc.simulation.checkpoints import Checkpoint, latest_checkpoint, write_checkpoint
+from tfc.simulation.folder import RoundMetrics
 
 CLIENTS = [examples(1, 16), examples(2, 16)]
 ROW = RoundMetrics(1, 0.1 + 0.2, 1e-9, 4, 0.5, 10, 20, 0, 0.8, 2, 0, 0.25)

@@ -25,7 +25,7 @@ import tensorflow as tf
 
 from tfc.base.atomic_write import atomic_write
 from tfc.federated.broadcast_tracker import BroadcastTracker
-from tfc.run.folder import RoundMetrics
+from tfc.simulation.folder import RoundMetrics
 
 _MAGIC = b"tfc-ckp1"
 _KEPT = 2

@@ -12,8 +12,8 @@ from tfc.base.errors import DataError
 from tfc.config import ExperimentConfig
 from tfc.data.dataset import Dataset
 from tfc.data.pixels import to_float
-from tfc.run.experiment import load_dataset
 from tfc.seeds import Purpose, generator
+from tfc.simulation.experiment import load_dataset
 
 CALIBRATION_EXAMPLES = 256
 """Inputs of the representative data set that a run leaves beside its model."""

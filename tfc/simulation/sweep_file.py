@@ -30,7 +30,7 @@ import tomllib
 
 from tfc import config as configuration
 from tfc.base.errors import ConfigError
-from tfc.run.sweep import PlannedRun
+from tfc.simulation.sweep import PlannedRun
 
 _KEYS = {"preset", "seeds", "set", "arms", "vary"}
 _SAFE = re.compile(r"[^\w.+-]")

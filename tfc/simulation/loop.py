@@ -21,16 +21,16 @@ from tfc.federated.broadcast_tracker import BroadcastTracker
 from tfc.federated.client_data import client_data_type
 from tfc.registries import METHODS
 from tfc.replay.recorder import PayloadRecorder, recorded_spec, unrecordable
-from tfc.run.checkpoints import Checkpoint, latest_checkpoint, write_checkpoint
-from tfc.run.device_data import CALIBRATION_EXAMPLES, write_calibration
-from tfc.run.experiment import build_ood, load_clients, load_dataset, model_builder
-from tfc.run.folder import FinishedRun, RoundMetrics, RunFolder, read_run, writing
-from tfc.run.interruption import Interruption
-from tfc.run.lock import RunLock
-from tfc.run.observer import RunObserver
-from tfc.run.resumption import resumes
-from tfc.run.round import PlayedRound, play_round
-from tfc.run.summary import peak_rss_mb, summarise, versions
+from tfc.simulation.checkpoints import Checkpoint, latest_checkpoint, write_checkpoint
+from tfc.simulation.device_data import CALIBRATION_EXAMPLES, write_calibration
+from tfc.simulation.experiment import build_ood, load_clients, load_dataset, model_builder
+from tfc.simulation.folder import FinishedRun, RoundMetrics, RunFolder, read_run, writing
+from tfc.simulation.interruption import Interruption
+from tfc.simulation.lock import RunLock
+from tfc.simulation.observer import RunObserver
+from tfc.simulation.resumption import resumes
+from tfc.simulation.round import PlayedRound, play_round
+from tfc.simulation.summary import peak_rss_mb, summarise, versions
 from tfc.workers.remote import workers_of_run
 
 _EVALUATION_BATCH = 500
