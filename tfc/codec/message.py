@@ -157,7 +157,7 @@ def encode(message: Message, spec: MessageSpec, held: ReferenceModel | None = No
         >>> held = tfc.decode(key_frame, spec).held
         >>> difference = tfc.encode(message, spec, held)
         >>> len(key_frame), len(difference)
-        (60, 40)
+        (61, 41)
     """
     kind = kind_of(spec, held, update=update)
     check_message(message, spec, held, kind)
