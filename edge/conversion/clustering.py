@@ -32,6 +32,10 @@ class ClusterSettings:
         epochs: Epochs of fine-tuning, where there is data.
         learning_rate: Adam's.
         batch_size: Examples per step.
+
+    Examples:
+        >>> import edge
+        >>> settings = edge.ClusterSettings(clusters=16, epochs=2)
     """
 
     clusters: int = 0
@@ -196,6 +200,14 @@ def prepare(
 
     Raises:
         EdgeError: If the settings are not possible, need data and there are none, or the model is not functional.
+
+    Examples:
+        >>> import edge
+        >>> import tensorflow as tf
+        >>> model = tf.keras.Sequential([tf.keras.layers.Dense(8, input_shape=(16,)), tf.keras.layers.Dense(4)])
+        >>> palettized = edge.prepare(model, edge.ClusterSettings(clusters=4))
+        >>> len(set(palettized.layers[0].kernel.numpy().ravel())) <= 4
+        True
     """
     if not settings.clusters and not settings.cqat:
         return model

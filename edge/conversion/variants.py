@@ -102,6 +102,12 @@ class Exported:
     Attributes:
         paths: Path of each variant; `VARIANT.packed` for those packed.
         lost_palettes: Layers whose palette an integer variant does not keep, and why.
+
+    Examples:
+        >>> import edge
+        >>> done = edge.export("runs/tiny/model.keras", "out", name="tiny")
+        >>> done
+        Exported(paths={'f32': PosixPath('out/tiny-f32.tflite')}, lost_palettes={})
     """
 
     paths: dict[str, Path]
@@ -117,11 +123,11 @@ def _checked(variants: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(variant for variant in variants if variant != PACKED) or ("int8",)
 
 
-def _representative(source: Path, model: tf.keras.Model, calibration: Path | None) -> np.ndarray:
+def _representative(source: Path, model: tf.keras.Model, calibration: str | Path | None) -> np.ndarray:
     beside = source.with_name("calibration.npz")
     if calibration is None and not beside.is_file():
         raise EdgeError(_NO_DATA)
-    return read_inputs(calibration or beside, tuple(model.input_shape[1:]))
+    return read_inputs(Path(calibration or beside), tuple(model.input_shape[1:]))
 
 
 def convert(conversion: Conversion, variants: tuple[str, ...], source: Path) -> dict[str, bytes]:
@@ -153,10 +159,10 @@ def convert(conversion: Conversion, variants: tuple[str, ...], source: Path) -> 
 
 
 def export(
-    source: Path,
-    out: Path,
+    source: str | Path,
+    out: str | Path,
     variants: tuple[str, ...] = ("f32",),
-    calibration: Path | None = None,
+    calibration: str | Path | None = None,
     name: str | None = None,
     prepare: Callable[[tf.keras.Model], tf.keras.Model] = lambda model: model,
 ) -> Exported:
@@ -173,7 +179,14 @@ def export(
 
     Raises:
         EdgeError: If a variant is unknown, or the model or the data don't allow it; nothing is written then.
+
+    Examples:
+        >>> import edge
+        >>> done = edge.export("runs/tiny/model.keras", "out", ("f32", "int8"), name="tiny")
+        >>> [str(path) for path in done.paths.values()]
+        ['out/tiny-f32.tflite', 'out/tiny-int8.tflite']
     """
+    source, out = Path(source), Path(out)
     plain = _checked(variants)
     model = load_keras_model(source)
     inputs = _representative(source, model, calibration) if set(plain) & INTEGER else None

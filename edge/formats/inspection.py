@@ -85,7 +85,7 @@ def _row(view: TfliteView, number: int, operator: str, axis: int) -> KernelRow:
     )
 
 
-def inspect(path: Path) -> dict[str, Any]:
+def inspect(path: str | Path) -> dict[str, Any]:
     """Looks into a model file.
 
     Args:
@@ -97,7 +97,16 @@ def inspect(path: Path) -> dict[str, Any]:
 
     Raises:
         ModelFileError: If the file is missing, no TFLite model, or damaged.
+
+    Examples:
+        >>> import edge
+        >>> found = edge.inspect("out/tiny-int8.tflite")
+        >>> found["packed_bytes"] < found["model_bytes"]
+        True
+        >>> max(row["distinct"] for row in found["kernels"]) <= 255
+        True
     """
+    path = Path(path)
     content = read_model_content(path)
     try:
         view = TfliteView(content)
@@ -130,6 +139,11 @@ def format_inspection(found: dict[str, Any]) -> str:
 
     Args:
         found: What `inspect` returned.
+
+    Examples:
+        >>> import edge
+        >>> print(edge.format_inspection(edge.inspect("out/tiny-int8.tflite")))
+        kernel ... operator ... shape ... type ... distinct ...
     """
 
     def count(value: int | None) -> str:

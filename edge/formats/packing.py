@@ -57,6 +57,13 @@ def pack(content: bytes) -> bytes:
 
     Raises:
         ModelFileError: If it is no TFLite model.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> import edge
+        >>> content = Path("out/tiny-int8.tflite").read_bytes()
+        >>> len(edge.pack(content)) < len(content)
+        True
     """
     places = code_places(TfliteView(content))
     kernels = [np.frombuffer(content, np.uint8, int(count), int(start)) for start, count in places]
@@ -82,6 +89,13 @@ def unpack(packed: bytes) -> bytes:
 
     Raises:
         ModelFileError: If the bytes are no packed model file, of another version, or damaged.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> import edge
+        >>> content = Path("out/tiny-int8.tflite").read_bytes()
+        >>> edge.unpack(edge.pack(content)) == content
+        True
     """
     container = Container.read(packed, MAGIC)
     length = container.result.length

@@ -49,6 +49,13 @@ def make_patch(old: bytes, new: bytes) -> bytes:
 
     Raises:
         ModelFileError: If one is no TFLite model, or they are of different architectures.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> import edge
+        >>> old, new = Path("old-int8.tflite").read_bytes(), Path("new-int8.tflite").read_bytes()
+        >>> len(edge.make_patch(old, new)) < len(new)
+        True
     """
     views = [TfliteView(content) for content in (old, new)]
     places, others = (code_places(view) for view in views)
@@ -83,6 +90,13 @@ def apply_patch(old: bytes, patch: bytes) -> bytes:
 
     Raises:
         ModelFileError: If the patch is damaged, or made for another file.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> import edge
+        >>> old, new = Path("old-int8.tflite").read_bytes(), Path("new-int8.tflite").read_bytes()
+        >>> edge.apply_patch(old, edge.make_patch(old, new)) == new
+        True
     """
     container = Container.read(patch, MAGIC)
     if FileName.of(old) != container.base:

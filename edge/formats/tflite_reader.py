@@ -107,6 +107,13 @@ class TensorView:
         start: Where its constant bytes begin in the file.
         num_bytes: Their number; 0 for a tensor that is computed.
         buffer_table: Where the table of its buffer lies.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> import edge
+        >>> tensor = edge.TfliteView(Path("out/tiny-int8.tflite").read_bytes()).tensors[0]
+        >>> tensor.shape, tensor.type
+        ((1, 28, 28, 1), 'int8')
     """
 
     name: str
@@ -126,6 +133,13 @@ class OperatorView:
         name: Of a custom operator its own; else the schema's.
         inputs: Numbers of tensors; -1 for one left out.
         outputs: Numbers of tensors.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> import edge
+        >>> first = edge.TfliteView(Path("out/tiny-int8.tflite").read_bytes()).operators[0]
+        >>> first.inputs[0]
+        0
     """
 
     name: str
@@ -141,6 +155,13 @@ class KernelView:
         operator: Name of the operator that uses it.
         tensor: Number of its tensor.
         channel_axis: Axis of the output channels.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> import edge
+        >>> first = edge.TfliteView(Path("out/tiny-int8.tflite").read_bytes()).kernels[0]
+        >>> first.operator, first.channel_axis
+        ('CONV_2D', 0)
     """
 
     operator: str
@@ -149,7 +170,16 @@ class KernelView:
 
 
 class TfliteView:
-    """A .tflite file, read where it is asked for."""
+    """A .tflite file, read where it is asked for.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> import edge
+        >>> view = edge.TfliteView(Path("out/tiny-int8.tflite").read_bytes())
+        >>> kernel = view.kernels[0]
+        >>> view.values(kernel.tensor).dtype
+        dtype('int8')
+    """
 
     def __init__(self, content: bytes) -> None:
         """Opens a file's content.

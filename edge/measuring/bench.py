@@ -79,10 +79,10 @@ def _opened(
 
 
 def bench_files(
-    files: Sequence[Path],
+    files: Sequence[str | Path],
     *,
-    baseline: Path | None = None,
-    data: Path | None = None,
+    baseline: str | Path | None = None,
+    data: str | Path | None = None,
     runtime: str = "auto",
     settings: BenchSettings | None = None,
     progress: Progress = lambda what, share: None,
@@ -107,10 +107,22 @@ def bench_files(
 
     Raises:
         EdgeError: If a file, the data or the runtime do not allow it.
+
+    Examples:
+        >>> import json
+        >>> from pathlib import Path
+        >>> import edge
+        >>> quick = edge.BenchSettings(min_runs=5, min_seconds=0, slices=2)
+        >>> result = edge.bench_files(["out/tiny-f32.tflite", "out/tiny-int8.tflite"], settings=quick)
+        >>> result["baseline"], [measured["name"] for measured in result["files"]]
+        ('tiny-f32.tflite', ['tiny-f32.tflite', 'tiny-int8.tflite'])
+        >>> _ = Path("bench.json").write_text(json.dumps(result))
     """
     settings = settings or BenchSettings()
-    baseline = baseline or files[0]
-    paths = list(dict.fromkeys([baseline, *files]))
+    if not files:
+        raise EdgeError("no file to measure")
+    baseline = Path(baseline or files[0])
+    paths = list(dict.fromkeys([baseline, *map(Path, files)]))
     chosen = find_runtimes(runtime)
     before = machine_state()
     with contextlib.ExitStack() as stack:
@@ -181,7 +193,7 @@ def bench_files(
     }
 
 
-def read_bench(path: Path) -> dict[str, Any]:
+def read_bench(path: str | Path) -> dict[str, Any]:
     """Reads what `edge bench --json` wrote.
 
     Args:
@@ -189,7 +201,14 @@ def read_bench(path: Path) -> dict[str, Any]:
 
     Raises:
         DataFileError: If it is missing or something else.
+
+    Examples:
+        >>> import edge
+        >>> result = edge.read_bench("bench.json")
+        >>> result["files"][0]["latency_ms"]["median"] > 0
+        True
     """
+    path = Path(path)
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

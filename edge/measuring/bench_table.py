@@ -159,6 +159,12 @@ def format_bench(result: dict[str, Any]) -> str:
 
     Args:
         result: What `edge.bench_files` returned.
+
+    Examples:
+        >>> import edge
+        >>> print(edge.format_bench(edge.read_bench("bench.json")))
+        file ... runtime ... bytes ... median ms ... speed-up (95 %)
+        ...
     """
     return "\n".join([aligned(BENCH_HEADER, bench_rows(result)), *bench_notes(result)])
 
@@ -189,6 +195,13 @@ def format_comparison(results: Sequence[dict[str, Any]]) -> str:
 
     Args:
         results: What `edge.bench_files` returned.
+
+    Examples:
+        >>> import edge
+        >>> here = edge.read_bench("bench.json")
+        >>> print(edge.format_comparison([here, here]))
+        file ... bytes ... [1] median ms ... [2] median ms
+        ...
     """
     places = [
         (number, runtime)

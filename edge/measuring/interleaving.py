@@ -32,6 +32,10 @@ class BenchSettings:
         min_runs: Counted runs of each file at least.
         min_seconds: Seconds of counted runs of each file at least.
         slices: Number of slices; in each slice every file runs in turn.
+
+    Examples:
+        >>> import edge
+        >>> settings = edge.BenchSettings(threads=4, min_seconds=5.0)
     """
 
     threads: int = 1

@@ -30,6 +30,10 @@ class InterpreterOptions:
         threads: Threads of the interpreter.
         kernels: A key of `KERNELS`.
         batch: Inputs per run.
+
+    Examples:
+        >>> import edge
+        >>> model = edge.TfliteModel("out/tiny-int8.tflite", edge.find_runtime(), edge.InterpreterOptions(threads=2))
     """
 
     threads: int = 1
@@ -45,6 +49,11 @@ class Boundary(NamedTuple):
         dtype: NumPy type.
         scale: What a step of an integer is worth; 0 for floats.
         zero_point: The integer that stands for 0.
+
+    Examples:
+        >>> import edge
+        >>> edge.Boundary(shape=(1, 28, 28, 1), dtype="int8", scale=1 / 255, zero_point=-128).zero_point
+        -128
     """
 
     shape: tuple[int, ...]
@@ -54,7 +63,13 @@ class Boundary(NamedTuple):
 
 
 class Interpreter(Protocol):
-    """A model that is loaded."""
+    """A model that is loaded.
+
+    Examples:
+        >>> import edge
+        >>> def input_shape(interpreter: edge.Interpreter) -> tuple[int, ...]:
+        ...     return interpreter.inputs[0].shape
+    """
 
     @property
     def inputs(self) -> tuple[Boundary, ...]:

@@ -42,6 +42,14 @@ class Runtime:
         open: Loads a model: (module, content, options) -> interpreter.
         has_tables: Whether it runs look-up tables; for others they are expanded in memory.
         automatic: Whether `auto` may choose it.
+
+    Examples:
+        >>> import edge
+        >>> runtime = edge.find_runtime()
+        >>> runtime.is_installed()
+        True
+        >>> print(runtime.package, runtime.version)
+        ai-edge-litert ...
     """
 
     name: str
@@ -92,8 +100,16 @@ def find_runtime(name: str = "auto") -> Runtime:
         name: A key of `RUNTIMES`, or `auto` for the first one installed.
 
     Raises:
-        RuntimeMissingError: If it is not installed, or is known to crash with the installed NumPy.
+        RuntimeMissingError: If there is none of this name, it is not installed, or it is known to crash with the
+            installed NumPy.
+
+    Examples:
+        >>> import edge
+        >>> edge.find_runtime().name
+        'litert'
     """
+    if name not in ("auto", *RUNTIMES):
+        raise RuntimeMissingError(f"no runtime is called {name!r}; known: auto, {', '.join(RUNTIMES)}")
     automatic = [runtime for runtime in RUNTIMES.values() if runtime.automatic]
     wanted = automatic if name == "auto" else [RUNTIMES[name]]
     found = next((runtime for runtime in wanted if runtime.is_installed()), None)
@@ -147,9 +163,16 @@ class TfliteModel:
     Attributes:
         path: The file.
         input_shape: Shape of one input, without the batch.
+
+    Examples:
+        >>> import numpy as np
+        >>> import edge
+        >>> model = edge.TfliteModel("out/tiny-int8.tflite", edge.find_runtime())
+        >>> model.predict(np.zeros((2, *model.input_shape), np.float32)).shape
+        (2, 10)
     """
 
-    def __init__(self, path: Path, runtime: Runtime, options: InterpreterOptions | None = None) -> None:
+    def __init__(self, path: str | Path, runtime: Runtime, options: InterpreterOptions | None = None) -> None:
         """Loads the file, which must take one input at a time, and allocates its tensors.
 
         A packed file is unpacked, and look-up tables are expanded where the runtime has none, both in memory.
@@ -162,7 +185,7 @@ class TfliteModel:
         Raises:
             ModelFileError: If the file is missing, no TFLite model, or not one that this runtime runs.
         """
-        self.path = path
+        self.path = path = Path(path)
         options = options or InterpreterOptions()
         content = read_model_content(path)
         try:

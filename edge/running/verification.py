@@ -33,6 +33,10 @@ class VerifySettings:
         random_inputs: Seeded random inputs.
         seed: Their seed.
         kernels: A key of `edge.running.interpreters.KERNELS`.
+
+    Examples:
+        >>> import edge
+        >>> settings = edge.VerifySettings(min_agreement=0.98, random_inputs=1000)
     """
 
     runtime: str = "auto"
@@ -53,6 +57,13 @@ class Comparison:
         agreement: Share of inputs whose largest output is at the same place.
         max_error: Largest difference of an output, in the model's own unit.
         accuracies: Of reference and candidate; None without classes.
+
+    Examples:
+        >>> import edge
+        >>> settings = edge.VerifySettings(min_agreement=0.0, random_inputs=5)
+        >>> found = edge.verify("out/tiny-f32.tflite", "out/tiny-int8.tflite", settings=settings)
+        >>> found["comparisons"][0].inputs
+        '5 random inputs'
     """
 
     inputs: str
@@ -113,7 +124,10 @@ def _compare(models: tuple[TfliteModel, TfliteModel], x: np.ndarray, y: np.ndarr
 
 
 def verify(
-    reference: Path, candidate: Path, data: Path | None = None, settings: VerifySettings | None = None
+    reference: str | Path,
+    candidate: str | Path,
+    data: str | Path | None = None,
+    settings: VerifySettings | None = None,
 ) -> dict[str, Any]:
     """Compares two model files.
 
@@ -129,7 +143,14 @@ def verify(
 
     Raises:
         EdgeError: If a file, the data or the runtime do not allow it.
+
+    Examples:
+        >>> import edge
+        >>> found = edge.verify("out/tiny-int8.tflite", "out/tiny-int8.tflite")
+        >>> found["passed"], found["reason"]
+        (True, 'the models are the same, byte for byte')
     """
+    reference, candidate = Path(reference), Path(candidate)
     settings = settings or VerifySettings()
     if not 0 <= settings.min_agreement <= 1 or settings.random_inputs < 1 or settings.seed < 0:
         raise EdgeError("--min-agreement must be between 0 and 1, --random-inputs at least 1, --seed not negative")
@@ -159,6 +180,7 @@ def verify(
     noise = rng.uniform(low, high, (settings.random_inputs, *models[0].input_shape)).astype(np.float32)
     comparisons = [_compare(models, noise, None, "random inputs")]
     if data is not None:
+        data = Path(data)
         x, y = read_examples(data, models[0].input_shape)
         _LOG.info("%d examples of %s through both", len(x), data)
         comparisons.append(_compare(models, x, y, f"examples of {data.name}"))
@@ -183,6 +205,12 @@ def format_verification(found: dict[str, Any]) -> str:
 
     Args:
         found: What `verify` returned.
+
+    Examples:
+        >>> import edge
+        >>> found = edge.verify("out/tiny-int8.tflite", "out/tiny-int8.tflite")
+        >>> print(edge.format_verification(found))
+        passed: the models are the same, byte for byte
     """
     lines = []
     for each in found["comparisons"]:

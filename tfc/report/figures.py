@@ -8,7 +8,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from tfc.report.seed_groups import pareto_front, seed_groups, target_accuracy
-from tfc.run import figures
+from tfc.simulation import figures
 from tfc.simulation.folder import FinishedRun
 
 
@@ -28,7 +28,13 @@ def accuracy_per_round(runs: Sequence[FinishedRun]) -> Figure:
 
 
 def accuracy_per_megabyte(runs: Sequence[FinishedRun]) -> Figure:
-    """Test accuracy against all bytes sent so far (logarithmic); rings: the Pareto front of accuracy and bytes."""
+    """Test accuracy against all bytes sent so far (logarithmic); rings: the Pareto front of accuracy and bytes.
+
+    Examples:
+        >>> import tfc
+        >>> figure = tfc.accuracy_per_megabyte([tfc.read_run("runs/tiny")])
+        >>> figure.savefig("accuracy.png")
+    """
     return figures.accuracy_per_megabyte(_compared(runs))
 
 
@@ -43,7 +49,13 @@ def bytes_per_round(runs: Sequence[FinishedRun]) -> Figure:
 
 
 def clusters_and_quality(runs: Sequence[FinishedRun]) -> Figure:
-    """Number of clusters and representation quality score after each round."""
+    """Number of clusters and representation quality score after each round.
+
+    Examples:
+        >>> import tfc
+        >>> figure = tfc.clusters_and_quality([tfc.read_run("runs/tiny")])
+        >>> figure.savefig("clusters.png")
+    """
     return figures.clusters_and_quality(_compared(runs))
 
 

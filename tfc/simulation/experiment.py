@@ -60,6 +60,12 @@ def load_dataset(config: ExperimentConfig) -> Dataset:
 
     Raises:
         DataError: If it is missing, damaged, or can't be brought to the configured shape.
+
+    Examples:
+        >>> import tfc
+        >>> dataset = tfc.load_dataset(tfc.load("demo", {"data.channels": 3}))
+        >>> dataset.x_test.shape[1:], dataset.x_test.dtype
+        ((28, 28, 3), dtype('uint8'))
     """
     data_dir = Path(config.data.data_dir).expanduser() if config.data.data_dir else None
     dataset = DATASETS[config.data.dataset](data_dir, config.data)

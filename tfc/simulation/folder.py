@@ -38,6 +38,12 @@ class RoundMetrics:
         attempts: Attempts at the round; bytes and simulated time are those of all.
         simulated_seconds: What the round would take on real links and devices (`tfc.simulation.network`); 0 in files of
             versions that did not count it, which lack the last six columns.
+
+    Examples:
+        >>> import tfc
+        >>> last = tfc.read_run("runs/tiny").rounds[-1]
+        >>> last.round, last.clients_ok
+        (2, 2)
     """
 
     round: int
@@ -70,6 +76,12 @@ class FinishedRun:
         rounds: Rows of metrics.csv.
         class_counts: Rows of clients.csv: examples of each class of each client; empty where a run has no such file.
         label: What tells the run from others that it is compared with; empty for the folder's name.
+
+    Examples:
+        >>> import tfc
+        >>> finished = tfc.read_run("runs/tiny")
+        >>> finished.name, finished.summary["method"], len(finished.rounds)
+        ('tiny', 'fedcompress', 2)
     """
 
     path: Path
@@ -105,7 +117,7 @@ _SUMMARY_KEYS = (
 _COLUMN_TYPES: dict[str, type] = {"int": int, "float": float}
 
 
-def read_run(path: Path) -> FinishedRun:
+def read_run(path: str | Path) -> FinishedRun:
     """Reads a finished run.
 
     Args:
@@ -113,7 +125,14 @@ def read_run(path: Path) -> FinishedRun:
 
     Raises:
         RunError: If it is no run, not finished, or damaged.
+
+    Examples:
+        >>> import tfc
+        >>> finished = tfc.read_run("runs/tiny")
+        >>> finished.summary["final_accuracy"] == finished.rounds[-1].accuracy
+        True
     """
+    path = Path(path)
     for name in (CONFIG, METRICS, SUMMARY):
         if not (path / name).is_file():
             hint = "it is not finished" if (path / CONFIG).is_file() else "it is not a run's folder"

@@ -27,7 +27,7 @@ from tfc.workers.remote import workers_of_run
 
 def run(
     config: ExperimentConfig,
-    out: Path,
+    out: str | Path,
     *,
     force: bool = False,
     progress: bool = True,
@@ -51,7 +51,16 @@ def run(
         TfcError: If the data, the configuration or the folder do not allow the run. Until the learning process is
             built nothing is written, and nothing replaced.
         RunInterruptedError: If the user pressed Ctrl-C and the round that was running has ended.
+
+    Examples:
+        >>> import tfc
+        >>> tiny = {"rounds": 2, "data": {"num_clients": 2, "examples_per_client": 40}}
+        >>> config = tfc.load("demo", {**tiny, "training.batch_size": 16, "server.ood_examples": 32})
+        >>> finished = tfc.run(config, "runs/tiny", progress=False)
+        >>> [row.round for row in finished.rounds]
+        [1, 2]
     """
+    out = Path(out)
     if record_payloads:
         require_recordable(config)
     with RunLock(out) as lock:

@@ -44,7 +44,7 @@ class Order:
         program: The worker and its flags, without the port.
         listen: `unix:PATH`, or `HOST:PORT`.
         private: Whether to try a network namespace.
-        report_to: File descriptor for the `Report`.
+        report_to: File descriptor for the `WorkerReport`.
     """
 
     parent: int
@@ -55,7 +55,7 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Report:
+class WorkerReport:
     """What a launcher says once its worker serves, or won't.
 
     Attributes:
@@ -64,6 +64,14 @@ class Report:
         private: Whether nobody reaches it but through that address.
         why_not: Why it is not private.
         error: Why there is no worker.
+
+    Examples:
+        >>> import tfc
+        >>> worker = tfc.WorkerProcess()
+        >>> report = worker.wait_until_serving()
+        >>> report.pid == worker.pid, report.address == worker.address
+        (True, True)
+        >>> worker.stop()
     """
 
     pid: int = 0
@@ -233,7 +241,7 @@ def launch(order: Order) -> int:
         order: What is to be done.
     """
 
-    def report(what: Report) -> None:
+    def report(what: WorkerReport) -> None:
         with os.fdopen(order.report_to, "w") as pipe:
             json.dump(asdict(what), pipe)
 
@@ -241,7 +249,7 @@ def launch(order: Order) -> int:
         # Also without a private network: the address may be taken, and then nothing is to be started.
         listener = _listening_socket(order.listen)
     except OSError as error:
-        report(Report(error=f"cannot listen on {order.listen.removeprefix('unix:')}: {error.strerror or error}"))
+        report(WorkerReport(error=f"cannot listen on {order.listen.removeprefix('unix:')}: {error.strerror or error}"))
         return 1
     address = _address_of(listener)
     why_not = why_not_private() if order.private else "not asked for"
@@ -262,7 +270,7 @@ def launch(order: Order) -> int:
             preexec_fn=lambda: die_with_parent(me),
         )
     except OSError as error:
-        report(Report(error=f"cannot start {order.program[0]}: {error.strerror or error}"))
+        report(WorkerReport(error=f"cannot start {order.program[0]}: {error.strerror or error}"))
         return 1
 
     def end(number: int, frame: FrameType | None) -> None:
@@ -271,12 +279,12 @@ def launch(order: Order) -> int:
     signal.signal(signal.SIGTERM, end)
     while not _serves(port):
         if worker.poll() is not None:
-            report(Report(error="it ended at its start"))
+            report(WorkerReport(error="it ended at its start"))
             return 1
         time.sleep(0.02)
     if not why_not:
         threading.Thread(target=_accept, args=(listener, port), daemon=True).start()
-    report(Report(worker.pid, address, not why_not, why_not))
+    report(WorkerReport(worker.pid, address, not why_not, why_not))
     worker.wait()
     return 1
 

@@ -25,7 +25,7 @@ from typing import IO
 
 from tfc.base.errors import WorkerError
 from tfc.config.keys import CLIENTS_AT_A_TIME
-from tfc.workers.launcher import Order, Report, split_address
+from tfc.workers.launcher import Order, WorkerReport, split_address
 
 _START_TIMEOUT_S = 60.0
 _STOP_TIMEOUT_S = 5.0
@@ -62,9 +62,17 @@ def firewall_advice(port: int) -> str:
 
 
 class WorkerProcess:
-    """One worker process of this machine."""
+    """One worker process of this machine.
 
-    def __init__(self, *, log: Path | None = None, listen: str = "", private: bool = True) -> None:
+    Examples:
+        >>> import tfc
+        >>> worker = tfc.WorkerProcess()
+        >>> worker.wait_until_serving().error
+        ''
+        >>> worker.stop()
+    """
+
+    def __init__(self, *, log: str | Path | None = None, listen: str = "", private: bool = True) -> None:
         """Starts the process; does not wait until it serves.
 
         Args:
@@ -80,7 +88,7 @@ class WorkerProcess:
         if len(self._folder.name) > _LONGEST_SOCKET_PATH - len("/worker"):  # sun_path has 108 bytes
             self._folder.cleanup()
             self._folder = tempfile.TemporaryDirectory(prefix="tfc-worker-", dir="/tmp")
-        self._log: IO[bytes] = log.open("ab+") if log else tempfile.TemporaryFile()  # noqa: SIM115
+        self._log: IO[bytes] = Path(log).open("ab+") if log else tempfile.TemporaryFile()  # noqa: SIM115
         self._reading, writing = os.pipe()
         order = Order(
             parent=os.getpid(),
@@ -92,7 +100,7 @@ class WorkerProcess:
         self._launched = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
         self._launch_error: OSError | None = None
-        self._report: Report | None = None
+        self._report: WorkerReport | None = None
         # The kernel sends the signal when the *thread* that started the child ends, so that thread has to stay.
         threading.Thread(target=self._launch, args=(order,), name="tff-worker", daemon=True).start()
         self._launched.wait()
@@ -127,7 +135,7 @@ class WorkerProcess:
             self._launched.set()
         self._process.wait()
 
-    def wait_until_serving(self, timeout_s: float = _START_TIMEOUT_S) -> Report:
+    def wait_until_serving(self, timeout_s: float = _START_TIMEOUT_S) -> WorkerReport:
         """Waits until the worker accepts connections, once; later calls return at once.
 
         Args:
@@ -145,7 +153,7 @@ class WorkerProcess:
             raise WorkerError(f"TFF's worker does not answer after {timeout_s:.0f} s")
         with os.fdopen(os.dup(self._reading)) as pipe:
             text = pipe.read()
-        report = Report(**json.loads(text)) if text else Report(error="it ended at its start")
+        report = WorkerReport(**json.loads(text)) if text else WorkerReport(error="it ended at its start")
         if report.error:
             raise WorkerError(f"TFF's worker: {report.error}; its last words: {self.last_words() or 'none'}")
         self._report = report
@@ -213,7 +221,7 @@ class WorkerProcess:
 
 @contextlib.contextmanager
 def local_worker(
-    *, max_concurrent_clients: int = CLIENTS_AT_A_TIME, log: Path | None = None
+    *, max_concurrent_clients: int = CLIENTS_AT_A_TIME, log: str | Path | None = None
 ) -> Iterator[WorkerProcess]:
     """Starts a worker on this machine, makes it TFF's default context, ends it and restores the context on leaving.
 
@@ -227,6 +235,12 @@ def local_worker(
 
     Raises:
         WorkerError: If the worker does not start, or does not answer within a minute.
+
+    Examples:
+        >>> import tfc
+        >>> with tfc.local_worker() as worker:
+        ...     worker.is_alive()  # a process built with TFF runs in it here
+        True
     """
     from tfc.workers.context import Connection, DividedContext, default_context
 
