@@ -71,7 +71,13 @@ _RATE = Range(0, None, open_low=True)
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Which data, and how they are divided among clients."""
+    """Which data, and how they are divided among clients.
+
+    Examples:
+        >>> import tfc
+        >>> tfc.DataConfig().num_clients
+        10
+    """
 
     dataset: str = key("mnist5k", "data set", DATASETS)
     data_dir: str = key("", "folder (or NPZ file) of the data; empty for the usual places")
@@ -97,7 +103,13 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Which model."""
+    """Which model.
+
+    Examples:
+        >>> import tfc
+        >>> tfc.ModelConfig().name
+        'resnet8'
+    """
 
     name: str = key("resnet8", f"{', '.join(MODELS)}, or a Keras model's file (.keras, .h5)")
     initial: str = key(
@@ -110,7 +122,13 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """Training at a client in one round. FedAvg trains plain_epochs + clustered_epochs plain epochs."""
+    """Training at a client in one round. FedAvg trains plain_epochs + clustered_epochs plain epochs.
+
+    Examples:
+        >>> import tfc
+        >>> tfc.TrainingConfig().batch_size
+        64
+    """
 
     batch_size: int = key(64, "examples per step; an incomplete last batch is dropped", _COUNT)
     plain_epochs: int = key(2, "epochs with free weights (E)", _COUNT_OR_ZERO)
@@ -122,7 +140,13 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class ClusteringConfig:
-    """Weight clustering and the controller of the number of clusters."""
+    """Weight clustering and the controller of the number of clusters.
+
+    Examples:
+        >>> import tfc
+        >>> tfc.ClusteringConfig().max_clusters
+        32
+    """
 
     layers: str = key("all", "which kernels are clustered", LAYER_CHOICES)
     start: str = key("broadcast", "a client's first centroids: the broadcast codebook, or drawn anew", CENTROID_STARTS)
@@ -137,7 +161,13 @@ class ClusteringConfig:
 
 @dataclass(frozen=True)
 class CommunicationConfig:
-    """What travels, and how exactly."""
+    """What travels, and how exactly.
+
+    Examples:
+        >>> import tfc
+        >>> tfc.CommunicationConfig().rate_weight
+        0.8
+    """
 
     uplink: str = key("update", "what clients palettize: their weights (the paper), or their update", UPLINK_MODES)
     levels: int = key(9, "slots of an update's codebook, one of them zero; an odd number", Range(3, 33))
@@ -163,7 +193,13 @@ class CommunicationConfig:
 
 @dataclass(frozen=True)
 class ServerConfig:
-    """Server-side self-compression: distillation into the clustered model on out-of-distribution data."""
+    """Server-side self-compression: distillation into the clustered model on out-of-distribution data.
+
+    Examples:
+        >>> import tfc
+        >>> tfc.ServerConfig().temperature
+        2.0
+    """
 
     compression: bool = key(
         True,
@@ -187,7 +223,13 @@ class ServerConfig:
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """Links and devices of the clients, for simulated time: it changes no result unless there is a deadline."""
+    """Links and devices of the clients, for simulated time: it changes no result unless there is a deadline.
+
+    Examples:
+        >>> import tfc
+        >>> tfc.NetworkConfig().uplink_mbps
+        5.0
+    """
 
     uplink_mbps: float = key(5.0, "a client's uplink, 10^6 bits per second", _RATE)
     downlink_mbps: float = key(20.0, "a client's downlink, 10^6 bits per second", _RATE)
@@ -197,7 +239,13 @@ class NetworkConfig:
 
 @dataclass(frozen=True)
 class FaultsConfig:
-    """What goes wrong, drawn anew for every client in every attempt of every round."""
+    """What goes wrong, drawn anew for every client in every attempt of every round.
+
+    Examples:
+        >>> import tfc
+        >>> tfc.FaultsConfig().dropout
+        0.0
+    """
 
     dropout: float = key(0.0, "probability that a client vanishes", Range(0, 1))
     not_finite: float = key(0.0, "probability that a client's update is not finite", Range(0, 1))
@@ -211,7 +259,13 @@ class FaultsConfig:
 
 @dataclass(frozen=True)
 class ExperimentConfig:
-    """One experiment."""
+    """One experiment.
+
+    Examples:
+        >>> import tfc
+        >>> tfc.ExperimentConfig().rounds
+        12
+    """
 
     method: str = key("fedcompress", f"federated method: {', '.join(METHODS)}", METHODS)
     rounds: int = key(12, "number of rounds", _COUNT)
