@@ -1,4 +1,4 @@
-"""One run is one folder: configuration, metrics of each round, summary, figures, model."""
+"""The folder of a run: configuration, metrics of each round, summary, figures, model."""
 
 from __future__ import annotations
 
@@ -24,25 +24,26 @@ class RoundMetrics:
 
     Attributes:
         round: Number of the round, from 1.
-        accuracy: Share of the test set that the global model gets right, 0 to 1.
+        accuracy: The global model's accuracy on the test set, 0 to 1.
         loss: Mean cross-entropy on the test set, nats.
         num_clusters: Clusters of the next broadcast; 0 where nothing is clustered.
         quality_score: Mean representation quality score of the clients.
         uplink_bytes: Bytes of all payloads from clients to the server.
         downlink_bytes: Bytes of all payloads from the server to clients.
-        key_frame_bytes: Length of the round's key frame, which a client that missed broadcasts may get; 0 without one.
-        rate_weight: Price of a bit of the clients' next updates, in mean squares of the update.
+        key_frame_bytes: Length of the round's key frame, which a client that missed broadcasts may be sent; 0 without
+            one.
+        rate_weight: Rate weight of the clients' next updates, in mean squares of the update per bit.
         clients_ok: Clients whose update counted.
         clients_failed: Clients whose update did not count, in all attempts at the round: the sum of the next four.
         seconds: Wall time of the round in the simulation, evaluation excluded.
         clients_dropped: Clients that did not answer, or had no examples.
         clients_not_finite: Clients whose update was not finite.
         clients_corrupt: Clients whose answer arrived and was refused.
-        clients_late: Clients that trained in vain: their answer would have come after the deadline. It is not received,
+        clients_late: Clients whose answer would have come after the deadline. It is not received,
             so it is not in `uplink_bytes`.
         attempts: Attempts at the round; bytes and simulated time are those of all.
-        simulated_seconds: What the round would take on real links and devices (`tfc.run.network`); 0 in files of
-            versions that did not count it, which lack the last six columns.
+        simulated_seconds: Simulated time of the round on the configured links and devices (`tfc.run.network`); 0 in
+            files of versions that did not count it, which lack the last six columns.
     """
 
     round: int
@@ -67,7 +68,7 @@ class RoundMetrics:
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turns the failure to write a run's file into one error; what was finished before stays.
+    """Turns a failure to write a run's file into one error; finished rounds are kept.
 
     Args:
         path: The run's folder.
@@ -85,7 +86,7 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def _clear(path: Path) -> None:
-    """Removes an old run; its config.toml last, so that the rest can still be told for a run's."""
+    """Removes an old run; its config.toml last, so that the folder is recognised as a run's until then."""
     entries = sorted(path.iterdir(), key=lambda entry: entry.name == "config.toml")
     for entry in entries:
         if entry.is_dir() and not entry.is_symlink():
@@ -102,12 +103,12 @@ class RunFolder:
     """
 
     def __init__(self, path: Path, rows: Sequence[RoundMetrics] | None = None) -> None:
-        """Creates the folder, or goes on with it.
+        """Creates the folder, or opens that of a run to be resumed.
 
         Args:
             path: Where; its parents are created.
-            rows: Rows of metrics.csv that a run that goes on has so far; what the file has beyond them is dropped.
-                Where None, the run starts, and an old one there is removed.
+            rows: Rows of metrics.csv up to the checkpoint of a resumed run; later rows in the file are dropped. None
+                for a new run, which removes an old one in the folder.
 
         Raises:
             RunError: If nothing can be written.
@@ -119,13 +120,13 @@ class RunFolder:
             if rows is None:
                 _clear(path)
                 return
-            for leftover in path.rglob(".*"):  # what a killed process was writing
+            for leftover in path.rglob(".*"):  # temporary files of a killed process
                 if is_temporary(leftover) and leftover.is_file():
                     leftover.unlink()
             self._write_metrics()
 
     def write_text(self, name: str, content: str) -> None:
-        """Writes a text file of the run, whole or not at all."""
+        """Writes a text file of the run atomically."""
         with atomic_write(self.path / name) as temporary:
             temporary.write_text(content, encoding="utf-8")
 
@@ -176,7 +177,7 @@ class FinishedRun:
         summary: Content of summary.json.
         rounds: Rows of metrics.csv.
         class_counts: Rows of clients.csv: examples of each class of each client; empty where a run has no such file.
-        label: What tells the run from others that it is compared with; empty for the folder's name.
+        label: Name that is unique among the compared runs; empty for the folder's name.
     """
 
     path: Path
@@ -214,7 +215,7 @@ def read_run(path: Path) -> FinishedRun:
         path: The run's folder.
 
     Raises:
-        RunError: If it is no run, not finished, or damaged.
+        RunError: If the folder is not a run's, the run is not finished, or a file is damaged.
     """
     for name in ("config.toml", "metrics.csv", "summary.json"):
         if not (path / name).is_file():
@@ -238,7 +239,7 @@ def read_run(path: Path) -> FinishedRun:
 
 
 def read_runs(paths: Sequence[Path]) -> list[FinishedRun]:
-    """Reads finished runs that are to be compared: folders of equal names are called by their parents', too.
+    """Reads finished runs to compare: labels of folders with equal names include the parent folder's.
 
     Args:
         paths: The runs' folders.

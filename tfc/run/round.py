@@ -1,4 +1,4 @@
-"""One round of a run: who takes part, what goes wrong, and another attempt where too few answers are sound."""
+"""One round of a run: client sampling, faults, and further attempts if too few answers are valid."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from tfc.seeds import Purpose, generator
 
 @dataclass(frozen=True)
 class PlayedRound:
-    """What a round amounted to.
+    """Result of a round.
 
     Attributes:
         state: The learning process' state after it.
         metrics: The process' metrics of the attempt that counted.
-        shipments: What each client got in that attempt.
+        shipments: The broadcasts sent to each client in that attempt.
         uplink_bytes: Bytes that reached the server in all attempts.
         downlink_bytes: Bytes sent to clients in all attempts.
         clients_ok: Clients whose update counted.
@@ -36,7 +36,7 @@ class PlayedRound:
         clients_corrupt: Clients whose answer arrived and was refused.
         clients_late: Clients whose answer would have arrived after the deadline.
         attempts: Number of attempts.
-        simulated_seconds: What they would have taken on real links and devices.
+        simulated_seconds: Simulated time of all attempts on the configured links and devices.
     """
 
     state: Any
@@ -82,7 +82,7 @@ class _Attempt:
 
 
 def _answer_lengths(metrics: Any, most_bytes: Sequence[int]) -> list[int]:
-    """Bytes of each client's answer; where tensors travel and bytes are a formula, the same for all in time."""
+    """Bytes of each client's answer; where they are computed by formula, the same for all clients in time."""
     aggregator = metrics["aggregator"]
     if "lengths" in aggregator:
         return [int(length) for length in aggregator["lengths"]]
@@ -122,8 +122,8 @@ def _attempt(
     lengths = _answer_lengths(metrics, limits)
     dropped, not_finite, late = (int(count) for count in metrics["client_work"]["clients_by_fault"])
     clients_ok = int(metrics["finalizer"]["clients_ok"])
-    # A client without an answer that did not vanish said that it can't, or is too late; which, only its kind's
-    # number tells, and one that is too late makes the server wait anyway.
+    # A client that did not drop out and has no answer reported that it has none, or is late. Only the sum of each kind
+    # is known, but a late client makes the server wait until the deadline in any case.
     trips = [
         Trip(
             client_seconds(config.network, speed, shipment.length, count, length),
@@ -152,17 +152,17 @@ def play_round(
     tracker: BroadcastTracker,
     round_number: int,
 ) -> PlayedRound:
-    """Plays a round; repeats it with other clients while fewer than `faults.min_clients` answers are sound.
+    """Runs a round; repeats it with other clients while fewer than `faults.min_clients` answers are valid.
 
-    An attempt that does not count changes nothing but what was sent: model, finalizer and clients' memories stay as
-    they were, and clients that hold the round's broadcast are not sent it again.
+    A failed attempt changes the counted bytes only: model, finalizer and clients' residuals stay as they were, and
+    clients that hold the round's broadcast are not sent it again.
 
     Args:
         config: The experiment.
         process: The learning process.
         state: Its state before the round.
-        clients: What each client holds.
-        tracker: Who holds which broadcast; changed.
+        clients: Each client's examples.
+        tracker: The broadcast tracker; changed.
         round_number: From 1.
 
     Raises:
