@@ -101,7 +101,7 @@ def cluster(
 
     def clustered(layer: tf.keras.layers.Layer) -> tf.keras.layers.Layer:
         if isinstance(layer, tf.keras.Model):
-            raise EdgeError(f"--clusters: {layer.name} is a model inside of the model, which tfmot does not enter")
+            raise EdgeError(f"--clusters: {layer.name} is a nested model, whose layers tfmot can't cluster")
         if isinstance(layer, CLUSTERED_LAYERS) and layer.kernel.shape.num_elements() >= 2 * settings.clusters:
             return wrap(layer, number_of_clusters=settings.clusters, cluster_centroids_init=start)
         return layer

@@ -92,7 +92,7 @@ def _load(path: Path) -> tf.keras.Model:
     except (TypeError, ValueError) as error:
         if zipfile.is_zipfile(path) and _WRAPPER in zipfile.ZipFile(path).read("config.json").decode():
             raise ValueError(
-                "it has tfmot's wrappers for clustering, which nothing can load from this format; save it after "
+                "it has tfmot's wrappers for clustering, which can't be loaded from this format; save it after "
                 "tfmot.clustering.keras.strip_clustering, or as .h5"
             ) from error
         if _WRAPPER not in str(error):

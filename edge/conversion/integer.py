@@ -24,7 +24,7 @@ def _pairs(reference: FlatbufferModel, quantized: FlatbufferModel) -> dict[int, 
         for a, b in zip(ours, theirs, strict=True)
     )
     if not same:
-        raise ModelFileError("the converter's int8 model has other operators than its float32 model")
+        raise ModelFileError("the converter's int8 and float32 models have different operators")
     return {ours_.position: theirs_ for ours_, theirs_ in zip(ours, theirs, strict=True)}
 
 

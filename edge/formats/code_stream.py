@@ -103,7 +103,7 @@ def decode(side: bytes, stream: bytes, sizes: Sequence[int]) -> tuple[list[np.nd
     lanes = _lanes(sum(sizes))
     bad_tables = (table.sum(axis=1) != FREQUENCY_TOTAL).any()
     if bad_tables or len(stream) < 4 * lanes or len(stream) % 2:
-        raise ModelFileError("damaged: tables of frequencies or the stream are not sound")
+        raise ModelFileError("damaged: the tables of frequencies or the stream are invalid")
     states = np.frombuffer(stream, "<u4", lanes)
     words = np.frombuffer(stream, "<u2", offset=4 * lanes)
     contexts = np.repeat(np.arange(len(sizes)), sizes)

@@ -59,7 +59,7 @@ def _row(view: TfliteView, number: int, operator: str, axis: int) -> KernelRow:
         maker = next(each for each in view.operators if number in each.outputs)
         num_bytes = sum(view.tensors[source].num_bytes for source in maker.inputs)
     if values is None:
-        raise ModelFileError(f"kernel {tensor.name or number} is computed in a way that is not known")
+        raise ModelFileError(f"kernel {tensor.name or number} is computed by unknown operators")
     distinct, per_channel = len(np.unique(values)), _distinct_per_channel(values, axis)
     by_channel = len(tensor.scales) > 1
     most = max(per_channel) if by_channel else distinct

@@ -53,7 +53,9 @@ def make_patch(old: bytes, new: bytes) -> bytes:
     views = [TfliteView(content) for content in (old, new)]
     places, others = (code_places(view) for view in views)
     if len(old) != len(new) or not np.array_equal(places, others):
-        raise ModelFileError("the two files are of different architectures or variants: their kernels lie elsewhere")
+        raise ModelFileError(
+            "the two files are of different architectures or variants: their kernels are at different places"
+        )
     (_, held), (codes, ranks) = (_ranks(_kernels(content, places)) for content in (old, new))
     num_codes = max((int(place.max()) + 1 for place in (*held, *ranks)), default=1)
     stream = b""

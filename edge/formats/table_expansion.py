@@ -74,7 +74,7 @@ def expand_tables(content: bytes) -> bytes:
             kernel = expanded_kernel(view, number)
             offset = view.data_offset(view.tensors[number].buffer_table)
             if kernel is None or not offset:
-                raise ModelFileError("a look-up table has no room to be expanded; export it with 'edge export'")
+                raise ModelFileError("a look-up table can't be expanded in this file; export it with 'edge export'")
             # The length stands before the bytes, which start at a multiple of 16.
             changed += bytes(-(len(changed) + 4) % _ALIGNMENT)
             struct.pack_into("<I", changed, offset, len(changed) - offset)

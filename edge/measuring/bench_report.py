@@ -150,7 +150,7 @@ def to_html(result: dict[str, Any], profiles: Profiles = ()) -> str:
     if not figures:
         figures = '<p class="note">Accuracy: not measured (no --data).</p>'
     latency = figure(
-        latency_figure(result), "Median latency; the line reaches from the 10th to the 90th percentile.", wide=True
+        latency_figure(result), "Median latency; the line spans the 10th to the 90th percentile.", wide=True
     )
     operators = "".join(_profile(name, times) for name, times in profiles)
     return page(

@@ -86,26 +86,28 @@ def bench_notes(result: dict[str, Any]) -> list[str]:
     in_runtime = f" in {result['baseline_runtime']}" if len(versions) > 1 else ""
     notes = [
         f"{', '.join(versions)}; {result['threads']} thread(s){kernels}{batch}; {device_name(result)}. "
-        f"Speed-up against {result['baseline']}{in_runtime}: median of the ratios of neighbouring slices, and its 95 % "
-        "interval. Agreement: same class as the file's own f32 where it is measured, else as the baseline. MB: peak "
-        "memory of the file's process, the interpreter included."
+        f"Speed-up against {result['baseline']}{in_runtime}: median over slices of the ratio of medians, and its 95 % "
+        "interval. Agreement: share of inputs with the same class as in the file's own f32 if measured, else in the "
+        "baseline. MB: peak memory of the file's process, the interpreter included."
     ]
     state = _state(result)
     if state:
         notes.append(state)
     arenas = [f"{item['name']} {item['arena_bytes']:,}" for item in files if item["arena_bytes"] is not None]
     if arenas:
-        notes.append(f"Arena that a microcontroller reserves, bytes: {', '.join(arenas)}.")
+        notes.append(f"Arena bytes that a microcontroller must reserve: {', '.join(arenas)}.")
     if any(item["runtime"] == MICROCONTROLLER_RUNTIME for item in files):
         notes.append(
             f"{MICROCONTROLLER_RUNTIME} computes with its reference kernels on this machine (a host figure): its times "
-            "compare files with one another and say nothing of a microcontroller's."
+            "compare files with one another and do not predict a microcontroller's."
         )
     notes += [f"not measured in {each['runtime']}: {each['reason']}" for each in result["refused"]]
     if result["state"]["throttled"]:
-        notes.append("warning: the processor was throttled meanwhile; ratios hold, milliseconds do not.")
+        notes.append(
+            "warning: the processor was throttled during the measurement; ratios are valid, milliseconds are not."
+        )
     if not result["complete"]:
-        notes.append("incomplete: interrupted; figures are of the slices that were finished.")
+        notes.append("incomplete: interrupted; figures are for the finished slices only.")
     return notes
 
 
@@ -130,7 +132,9 @@ def _state(result: dict[str, Any]) -> str:
         label = name.partition("_")[0]
         parts.append(f"{label} {first}{unit}" + ("" if first == last else f", then {last}{unit}"))
     return (
-        f"Before and after: {'; '.join(parts)}." if parts else "The system tells no governor, frequency, temperature."
+        f"Before and after: {'; '.join(parts)}."
+        if parts
+        else "The system reports no governor, frequency or temperature."
     )
 
 

@@ -52,7 +52,7 @@ class BenchSettings:
         if self.threads < 1 or self.batch < 1:
             raise EdgeError(f"--threads and --batch must be at least 1; found {self.threads} and {self.batch}")
         if self.slices < 1 or self.min_runs < 1 or not 0 <= self.min_seconds < 1e6:
-            raise EdgeError("at least one slice, one run and a time of 0 to 1,000,000 seconds are needed")
+            raise EdgeError("slices and --min-runs must be at least 1, --min-seconds from 0 to 1,000,000")
         if self.kernels not in KERNELS:
             raise EdgeError(f"--kernels must be one of {', '.join(KERNELS)}; found {self.kernels!r}")
         return InterpreterOptions(self.threads, self.kernels, self.batch)

@@ -60,7 +60,9 @@ def build_wheel(folder: Path) -> Path:
     """
     root = Path(__file__).parents[2]
     if not (root / "pyproject.toml").is_file():
-        raise EdgeError("--host needs this package as a wheel, and this is no source tree: name one with --wheel FILE")
+        raise EdgeError(
+            "--host needs this package as a wheel, and this is not a source tree: give one with --wheel FILE"
+        )
     # In a copy: setuptools leaves a folder behind, and what lies in there gets into the next wheel.
     with tempfile.TemporaryDirectory() as copy:
         for name in _SOURCES:
@@ -73,13 +75,13 @@ def build_wheel(folder: Path) -> Path:
         done = subprocess.run([*words, "--wheel-dir", str(folder), copy], capture_output=True, text=True)
     wheels = sorted(folder.glob("*.whl"))
     if done.returncode or not wheels:
-        raise EdgeError(f"building this package's wheel failed: {_last_line(done.stderr)}; name one with --wheel FILE")
+        raise EdgeError(f"building this package's wheel failed: {_last_line(done.stderr)}; give one with --wheel FILE")
     return wheels[0]
 
 
 def _last_line(text: str) -> str:
     lines = [line for line in text.strip().splitlines() if line.strip() and not line.startswith("[notice]")]
-    return lines[-1].strip() if lines else "it said nothing"
+    return lines[-1].strip() if lines else "no output"
 
 
 class _Connection:

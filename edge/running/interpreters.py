@@ -143,7 +143,7 @@ class MicroInterpreter:
         """
         if options.threads != 1 or options.batch != 1:
             raise ModelFileError(
-                "the interpreter of microcontrollers has one thread and takes one input at a time; found "
+                "the microcontroller interpreter has one thread and takes one input at a time; found "
                 f"--threads {options.threads} --batch {options.batch}"
             )
         self._interpreter = importlib.import_module(module).runtime.Interpreter.from_bytes(content)

@@ -136,8 +136,8 @@ def _refuse_scales_per_channel(content: bytes) -> None:
     for operator in view.operators:
         if operator.name == "DEQUANTIZE" and len(view.tensors[operator.inputs[0]].scales) > 1:
             raise ModelFileError(
-                "int8 weights with a scale per channel and float computation give wrong results in the interpreter of "
-                "microcontrollers; use int8 or lut there"
+                "int8 weights with a scale per channel and float computation give wrong results in the "
+                "microcontroller interpreter; use int8 or lut there"
             )
 
 

@@ -79,8 +79,8 @@ def _chosen_runtime(name: str, *, tables: bool) -> Runtime:
         return find_runtime(name)
     if not RUNTIMES["tflm"].is_installed():
         raise EdgeError(
-            "look-up tables are verified in the interpreter of microcontrollers: pip install "
-            f"{RUNTIMES['tflm'].install}; or name another with --runtime, which then compares the expanded kernels"
+            "look-up tables are verified in the microcontroller interpreter: pip install "
+            f"{RUNTIMES['tflm'].install}; or choose another with --runtime to compare the expanded kernels"
         )
     return find_runtime("tflm")
 
@@ -154,17 +154,19 @@ def verify(
     if models[0].input_shape != models[1].input_shape:
         raise EdgeError(f"inputs differ in shape: {models[0].input_shape} and {models[1].input_shape}")
     low, high = models[0].input_range
-    _LOG.info("%d random inputs through both in %s %s", settings.random_inputs, runtime.package, runtime.version)
+    _LOG.info(
+        "running %d random inputs through both files in %s %s", settings.random_inputs, runtime.package, runtime.version
+    )
     rng = np.random.default_rng(settings.seed)
     noise = rng.uniform(low, high, (settings.random_inputs, *models[0].input_shape)).astype(np.float32)
     comparisons = [_compare(models, noise, None, "random inputs")]
     if data is not None:
         x, y = read_examples(data, models[0].input_shape)
-        _LOG.info("%d examples of %s through both", len(x), data)
+        _LOG.info("running %d examples of %s through both files", len(x), data)
         comparisons.append(_compare(models, x, y, f"examples of {data.name}"))
     if exact:
         passed = all(each.equal == 1.0 for each in comparisons)
-        reason = "all outputs are equal, bit for bit" if passed else "outputs must be equal bit for bit, and are not"
+        reason = "all outputs are equal, bit for bit" if passed else "outputs must be equal bit for bit, but differ"
     else:
         # Real inputs decide where there are some: on noise, classes are close to each other.
         passed = comparisons[-1].agreement >= settings.min_agreement

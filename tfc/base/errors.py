@@ -1,4 +1,4 @@
-"""Every error that a user can cause and mend, in one family.
+"""All errors that a user can cause and fix, under one base class.
 
 The command lines report each in one line: what is wrong, where, and what to do.
 """
@@ -21,7 +21,7 @@ class DataError(TfcError):
 
 
 class RunError(TfcError):
-    """A run cannot start, or cannot go on."""
+    """A run cannot start, or cannot be resumed."""
 
 
 class RunInterruptedError(TfcError):
@@ -29,7 +29,7 @@ class RunInterruptedError(TfcError):
 
 
 class WorkerError(TfcError):
-    """TFF's worker process did not start, or ended before its time."""
+    """TFF's worker process did not start, or ended prematurely."""
 
 
 class EdgeError(FedCompressError):
@@ -37,7 +37,7 @@ class EdgeError(FedCompressError):
 
 
 class ModelFileError(EdgeError):
-    """A file is no model of the expected form, or a runtime can't run it."""
+    """A file is not a model of the expected form, or a runtime can't run it."""
 
 
 class RuntimeMissingError(EdgeError):
@@ -53,4 +53,4 @@ class CodecError(FedCompressError, ValueError):
 
 
 class NpzError(FedCompressError, ValueError):
-    """A file is no readable NPZ archive with the arrays asked for."""
+    """A file is not a readable NPZ archive with the required arrays."""

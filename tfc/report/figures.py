@@ -43,14 +43,14 @@ def _rounds(group: SeedGroup) -> range:
 
 
 def _band(axes: Axes, x: Sequence[float], group: SeedGroup, colour: str) -> None:
-    """What the seeds span."""
+    """The range of the seeds."""
     if len(group.runs) > 1:
         low, high = zip(*group.accuracy_range, strict=True)
         axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
 
 
 def accuracy_per_round(runs: Sequence[FinishedRun]) -> Figure:
-    """Test accuracy after each round; with several seeds their mean, and what they span."""
+    """Test accuracy after each round; with several seeds their mean and range."""
     figure, axes = _axes("Accuracy per round", "round", "test accuracy")
     for group, style in zip(seed_groups(runs), _styles(), strict=False):
         axes.plot(_rounds(group), group.accuracies, label=group.label, **style)

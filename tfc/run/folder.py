@@ -80,8 +80,8 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise RunError(
-            f"{error.filename or path}: cannot be written: {error.strerror or error}; the same command goes on after "
-            "the last round that was kept"
+            f"{error.filename or path}: cannot be written: {error.strerror or error}; the same command resumes the run "
+            "after its last finished round"
         ) from error
 
 

@@ -71,7 +71,7 @@ def resumes(out: Path, config: ExperimentConfig, *, force: bool, record_payloads
     try:
         started = configuration.load(str(out / _CONFIG))
     except ConfigError as error:
-        raise RunError(f"{out} can't go on: {error}; start anew with --force") from error
+        raise RunError(f"{out} can't be resumed: {error}; start anew with --force") from error
     changed = differences(started, config)
     recorded = (out / "payloads").is_dir()
     if recorded != record_payloads and (out / "checkpoints").is_dir():
@@ -80,7 +80,7 @@ def resumes(out: Path, config: ExperimentConfig, *, force: bool, record_payloads
         )
     if changed:
         raise RunError(
-            f"{out} was started with other settings: {'; '.join(changed)}: go on with its own, choose another --out, "
-            "or start anew with --force"
+            f"{out} was started with other settings: {'; '.join(changed)}: resume it with its own, choose another "
+            "--out, or start anew with --force"
         )
     return True

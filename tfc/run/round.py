@@ -190,6 +190,6 @@ def play_round(
             )
     found = ", ".join(str(each.clients_ok) for each in played)
     raise RunError(
-        f"round {round_number}: faults.min_clients = {faults.min_clients} sound answers were not reached in "
+        f"round {round_number}: faults.min_clients = {faults.min_clients} valid answers were not reached in "
         f"faults.max_attempts = {faults.max_attempts} attempts (found {found}); start anew (--force) with fewer or more"
     )

@@ -1,4 +1,4 @@
-"""Several runs, one at a time: every combination of some keys' values. What was begun goes on."""
+"""Several runs, one at a time: every combination of some keys' values. Unfinished runs are resumed."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def plan(source: str, overrides: Sequence[str], axes: Sequence[tuple[str, Sequen
 
 
 def run_all(runs: Sequence[PlannedRun], out: Path, *, progress: bool = True) -> list[FinishedRun]:
-    """Runs what is not finished, one at a time; what was begun goes on.
+    """Runs all unfinished runs, one at a time; those already started are resumed.
 
     Args:
         runs: From `plan`.
@@ -93,7 +93,7 @@ def run_all(runs: Sequence[PlannedRun], out: Path, *, progress: bool = True) -> 
     for planned in runs:
         path = out / planned.name
         if (path / "summary.json").is_file():
-            # Loaded, not compared as texts: keys that came later have their defaults in older files.
+            # Loaded, not compared as texts: keys that are missing in older files have their defaults.
             changed = differences(configuration.load(str(path / "config.toml")), planned.config)
             if changed:
                 raise RunError(

@@ -52,7 +52,7 @@ def test_all_interpreters_are_measured_and_refusals_told(result):
 
 
 def test_one_interpreter_that_refuses_is_an_error(exported):
-    with pytest.raises(EdgeError, match="wrong results in the interpreter of microcontrollers"):
+    with pytest.raises(EdgeError, match="wrong results in the microcontroller interpreter"):
         bench([exported / "model-wo8.tflite"], runtime="tflm", settings=QUICK)
 
 
