@@ -1,4 +1,4 @@
-"""What a model file's kernels are made of, and what each form of them takes. NumPy alone."""
+"""Inspection of a model file's kernels: their values, and their size in each form. NumPy alone."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ class KernelRow:
     """One kernel.
 
     Attributes:
-        name: Of its tensor, or its number where names were taken out.
-        operator: What uses it.
+        name: Its tensor's name, or its number in a file without names.
+        operator: The operator that uses it.
         shape: Its shape in the file.
         type: NumPy's name of its type; `lut` for a look-up table.
         distinct: Distinct values in the whole kernel.
         distinct_per_channel: In the output channel that has most of them.
         index_bits: Bits of an index into the kernel's distinct values.
-        num_bytes: Bytes it takes in the file.
-        table_bytes: Bytes it would take as a look-up table of TFLM (packed indices, and a table per channel where there
-            is a scale per channel); None where one can't have so many values.
-        coded_bytes: Bytes it takes entropy-coded, as in a packed file; None for floats.
+        num_bytes: Its size in the file, in bytes.
+        table_bytes: Its size in bytes as a look-up table of TFLM (packed indices, and a table per channel where there
+            is a scale per channel); None where it has too many values for one.
+        coded_bytes: Its entropy-coded size in bytes, as in a packed file; None for floats.
     """
 
     name: str
@@ -86,7 +86,7 @@ def _row(view: TfliteView, number: int, operator: str, axis: int) -> KernelRow:
 
 
 def inspect(path: Path) -> dict[str, Any]:
-    """Looks into a model file.
+    """Inspects a model file.
 
     Args:
         path: A .tflite file, packed or not.

@@ -36,7 +36,7 @@ def _label(item: dict[str, Any]) -> str:
 
 
 def _detail(item: dict[str, Any]) -> str:
-    """What is shown of a file on hover."""
+    """A file's hover text."""
     latency = item["latency_ms"]
     low, median, high = (milliseconds(latency[name]) for name in ("p10", "median", "p90"))
     accuracy = "not measured" if item["accuracy"] is None else f"{item['accuracy']:.4f}"

@@ -40,7 +40,7 @@ def milliseconds(value: float) -> str:
 
 
 def _ratio(value: float) -> str:
-    """Two decimals, more where a value would vanish in them."""
+    """Two decimals, four for small values."""
     return f"{value:.2f}" if value >= 0.1 else f"{value:.4f}"
 
 
@@ -74,7 +74,7 @@ def bench_rows(result: dict[str, Any]) -> list[tuple[str, ...]]:
 
 
 def bench_notes(result: dict[str, Any]) -> list[str]:
-    """Returns what a reader has to know to read the rows, a sentence or two each.
+    """Returns notes that explain the rows, a sentence or two each.
 
     Args:
         result: What `edge.bench_files` returned.
@@ -112,7 +112,7 @@ def bench_notes(result: dict[str, Any]) -> list[str]:
 
 
 def device_name(result: dict[str, Any]) -> str:
-    """Returns what to call the machine of a measurement: the host it was reached by, else its processor.
+    """Returns the name of a measurement's machine: its host if measured over ssh, else its processor.
 
     Args:
         result: What `edge.bench_files` returned.
@@ -189,7 +189,7 @@ def to_csv(result: dict[str, Any]) -> str:
 def format_comparison(results: Sequence[dict[str, Any]]) -> str:
     """Returns several measurements side by side: one row per file, one column per machine and runtime.
 
-    A file is the same where its SHA-256 is; where it was not measured, there is `-`.
+    Files are matched by their SHA-256; `-` marks a machine without a measurement.
 
     Args:
         results: What `edge.bench_files` returned.

@@ -1,4 +1,4 @@
-"""What is installed here, what will work, and what to install for the rest. The standard library and NumPy alone."""
+"""Checks the environment: what is installed, what works, what to install. The standard library and NumPy alone."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ def _package(purpose: str, module: str, package: str, install: str) -> Finding:
 
 
 def examine() -> list[Finding]:
-    """Looks at this environment.
+    """Checks this environment.
 
     Returns:
-        One finding per purpose, in the order in which users get to them.
+        One finding per purpose, in the order of a typical workflow.
     """
     version = ".".join(map(str, sys.version_info[:3]))
     numpy = distribution_version("numpy")
