@@ -14,12 +14,12 @@ _WORKSTATION = "pip install --no-deps -r requirements.txt, on x86-64 Linux with 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that a user may want to do.
+    """Whether one purpose works in this environment.
 
     Attributes:
-        purpose: What for.
-        works: Whether it will work here.
-        detail: What it works with, or what to do.
+        purpose: The commands concerned.
+        works: Whether they work here.
+        detail: The packages that they use, or what to install.
     """
 
     purpose: str
