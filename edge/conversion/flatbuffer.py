@@ -1,10 +1,10 @@
-"""A door to the content of .tflite files: tensors by name, operators in order, read and written.
+"""Reads and writes the content of .tflite files: tensors by name, operators in order.
 
-The schema's classes come with `ai-edge-litert`; nothing here knows an offset. What Python's FlatBuffers leaves out is
-added: constants start at multiples of 16 bytes, as TFLite's schema demands, and equal zero points of channels, shapes
-and lists of tensors are stored once. What training decides (scales, constants, an activation's zero point) is not,
-even where it happens to be equal: two exports of one architecture have to have everything at the same places, so that
-one can be patched into the other.
+The schema's classes come with `ai-edge-litert`; this module handles no offsets. It adds what Python's FlatBuffers
+lacks: constants start at multiples of 16 bytes, as TFLite's schema demands, and equal zero points of channels, shapes
+and lists of tensors are stored once. Values that depend on training (scales, constants, an activation's zero point) are
+never shared, even if equal: two exports of one architecture must have everything at the same places, so that a patch
+can update one to the other.
 """
 
 from __future__ import annotations
@@ -220,7 +220,7 @@ class FlatbufferModel:
 
         Args:
             name: The tensor's name.
-            values: What it becomes; the shape stays, the type may change.
+            values: Its new values; the shape must be the same, the type may change.
             scales: float32, one or one per channel; None leaves the quantisation as it is.
             channel_axis: Axis that the scales are counted along.
         """
@@ -231,7 +231,7 @@ class FlatbufferModel:
             tensor.quantization = _quantization(scales, channel_axis)
 
     def make_computed(self, name: str) -> None:
-        """Takes a constant's values away, but not its place for them: an operator will compute it.
+        """Removes a constant's values but keeps its buffer: an operator will compute it.
 
         Args:
             name: The tensor's name.
@@ -301,7 +301,7 @@ class FlatbufferModel:
         operator.inputs = inputs
 
     def drop_descriptions(self) -> None:
-        """Takes out what no interpreter needs: names of tensors inside, descriptions, metadata, signatures."""
+        """Removes what no interpreter needs: names of inner tensors, descriptions, metadata, signatures."""
         self._model.metadata, self._model.metadataBuffer, self._model.signatureDefs = [], None, []
         self._model.description = None
         self._graph.name = None

@@ -1,4 +1,4 @@
-"""The variants of a model, by name: how each is made from a Keras model."""
+"""The variants of a model by name, and their conversion from a Keras model."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tfc.base.errors import EdgeError, ModelFileError
 _LOG = logging.getLogger(__name__)
 
 PACKED = "packed"
-"""Not a variant of its own: the others once more, entropy-coded."""
+"""Not a variant of its own: entropy-coded copies of the others."""
 
 
 INTEGER = {"int8", "lut"}
@@ -36,7 +36,7 @@ _NO_DATA = "int8 needs a representative data set: --calibration FILE.npz (see 't
 
 
 class Conversion:
-    """One Keras model on its way into variants; what several of them need is made once."""
+    """The conversion of one Keras model to variants; intermediate results are made once and shared."""
 
     def __init__(self, model: tf.keras.Model, calibration: np.ndarray | None = None) -> None:
         """Takes a model.
@@ -80,7 +80,7 @@ class Conversion:
 
     @property
     def lost_palettes(self) -> dict[str, str]:
-        """Layers that come with a palette and leave without, and why; complete once the variants are made."""
+        """Layers whose palette an integer variant loses, and why; complete once the variants are made."""
         unmatched = "the converter changed its kernel beyond a factor per channel"
         one_scale = "BatchNorm is folded into a dense kernel, which has one scale in int8"
         return {**dict.fromkeys(self._matched[1], unmatched), **dict.fromkeys(self._lost, one_scale)}
@@ -92,7 +92,7 @@ VARIANTS: dict[str, Callable[[Conversion], bytes]] = {
     "int8": lambda conversion: conversion.integer.to_bytes(),
     "lut": lambda conversion: to_look_up_tables(conversion.integer).to_bytes(),
 }
-"""Variants by name: what makes the content of a .tflite file."""
+"""Variants by name: functions that make the content of a .tflite file."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def convert(conversion: Conversion, variants: tuple[str, ...], source: Path) -> 
     Args:
         conversion: Of the model.
         variants: Keys of `VARIANTS`.
-        source: What errors call the model.
+        source: The model's name in errors.
 
     Returns:
         Content of each variant's file.
@@ -175,7 +175,7 @@ def export(
         calibration: NPZ with x, the representative data set for int8 and lut; `calibration.npz` beside the model where
             None and there is one (runs leave it there).
         name: NAME; the source's name without suffix where None.
-        prepare: What to do to the model first, such as clustering it.
+        prepare: Applied to the model first, such as clustering it.
 
     Raises:
         EdgeError: If a variant is unknown, or the model or the data don't allow it; nothing is written then.

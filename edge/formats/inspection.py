@@ -1,4 +1,4 @@
-"""What a model file's kernels are made of, and what each form of them takes. NumPy alone."""
+"""Inspection of a model file's kernels: their values, and their size in each form. NumPy alone."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ class KernelRow:
     """One kernel.
 
     Attributes:
-        name: Of its tensor, or its number where names were taken out.
-        operator: What uses it.
+        name: Its tensor's name, or its number in a file without names.
+        operator: The operator that uses it.
         shape: Its shape in the file.
         type: NumPy's name of its type; `lut` for a look-up table.
         distinct: Distinct values in the whole kernel.
         distinct_per_channel: In the output channel that has most of them.
         index_bits: Bits of an index into the kernel's distinct values.
-        num_bytes: Bytes it takes in the file.
-        table_bytes: Bytes it would take as a look-up table of TFLM (packed indices, and a table per channel where there
-            is a scale per channel); None where one can't have so many values.
-        coded_bytes: Bytes it takes entropy-coded, as in a packed file; None for floats.
+        num_bytes: Its size in the file, in bytes.
+        table_bytes: Its size in bytes as a look-up table of TFLM (packed indices, and a table per channel where there
+            is a scale per channel); None where it has too many values for one.
+        coded_bytes: Its entropy-coded size in bytes, as in a packed file; None for floats.
     """
 
     name: str
@@ -59,7 +59,7 @@ def _row(view: TfliteView, number: int, operator: str, axis: int) -> KernelRow:
         maker = next(each for each in view.operators if number in each.outputs)
         num_bytes = sum(view.tensors[source].num_bytes for source in maker.inputs)
     if values is None:
-        raise ModelFileError(f"kernel {tensor.name or number} is computed in a way that is not known")
+        raise ModelFileError(f"kernel {tensor.name or number} is computed by unknown operators")
     distinct, per_channel = len(np.unique(values)), _distinct_per_channel(values, axis)
     by_channel = len(tensor.scales) > 1
     most = max(per_channel) if by_channel else distinct

@@ -1,7 +1,7 @@
-"""Packed model files: any .tflite file, smaller, restored bit for bit. NumPy alone.
+"""Packed model files: entropy-coded .tflite files, restored bit for bit. NumPy alone.
 
-Constants of one byte per value (kernels, indices of look-up tables) are entropy-coded in their palettes; the rest of
-the file, with zeros in their places, is compressed by LZMA.
+Constants of one byte per value (kernels, indices of look-up tables) are entropy-coded as palette indices; the rest of
+the file, with zeros in their place, is compressed by LZMA.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SUFFIX = ".packed"
 
 
 def code_places(view: TfliteView) -> np.ndarray:
-    """Returns where constants of one byte per value lie, int64 (constants, 2): first byte and number of bytes.
+    """Returns the places of constants of one byte per value, int64 (constants, 2): first byte and number of bytes.
 
     Args:
         view: The model.

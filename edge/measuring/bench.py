@@ -58,9 +58,9 @@ def float_reference(path: Path, measured: Sequence[Path]) -> int:
 def _opened(
     stack: contextlib.ExitStack, paths: Sequence[Path], runtimes: Sequence[Runtime], settings: BenchSettings
 ) -> tuple[list[_Entry], list[dict[str, str]]]:
-    """Opens every file in every interpreter; says which of several would not have it.
+    """Opens every file in every interpreter; lists refused pairs.
 
-    With one interpreter, its refusal is an error; with several, that of all of them.
+    A refusal is an error if there is one interpreter, or if all of several refuse a file.
     """
     entries, refused = [], []
     for path in paths:
@@ -135,7 +135,7 @@ def bench_files(
         first_ms = [process.call("first") for process in processes]
         for process in processes:
             process.run(max(settings.warm_up_runs, 1))
-        memory = [process.call("peak_memory_mb") for process in processes]  # before any data set is in it
+        memory = [process.call("peak_memory_mb") for process in processes]  # before a data set is loaded into it
         predictions, classes = [], np.zeros(0, np.int64)
         for number, process in enumerate(processes if source else []):
             progress("accuracy", number / len(processes))
@@ -149,7 +149,7 @@ def bench_files(
     results = []
     for number, entry in enumerate(entries):
         content = entry.path.read_bytes()
-        # Its own float file in the same interpreter; the baseline where that is not there.
+        # Its own float file in the same interpreter; the baseline if that is not measured.
         beside = [other.path if other.runtime == entry.runtime else Path() for other in entries]
         reference = float_reference(entry.path, beside)
         accuracy = agreement = None

@@ -36,7 +36,7 @@ def _label(item: dict[str, Any]) -> str:
 
 
 def _detail(item: dict[str, Any]) -> str:
-    """What is shown of a file on hover."""
+    """A file's hover text."""
     latency = item["latency_ms"]
     low, median, high = (milliseconds(latency[name]) for name in ("p10", "median", "p90"))
     accuracy = "not measured" if item["accuracy"] is None else f"{item['accuracy']:.4f}"
@@ -150,7 +150,7 @@ def to_html(result: dict[str, Any], profiles: Profiles = ()) -> str:
     if not figures:
         figures = '<p class="note">Accuracy: not measured (no --data).</p>'
     latency = figure(
-        latency_figure(result), "Median latency; the line reaches from the 10th to the 90th percentile.", wide=True
+        latency_figure(result), "Median latency; the line spans the 10th to the 90th percentile.", wide=True
     )
     operators = "".join(_profile(name, times) for name, times in profiles)
     return page(

@@ -1,6 +1,7 @@
-"""`edge bench` on another machine over ssh: copies wheel and files, installs, measures, brings the result, cleans up.
+"""`edge bench` on another machine over ssh: copies wheel and files, installs, measures, fetches the result, cleans up.
 
-Everything goes into one temporary folder there, with an environment of its own; nothing else there is touched.
+Everything goes into one temporary folder there, with an environment of its own; nothing else on that machine is
+changed.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ Say = Callable[[str], None]
 """Told what is being done."""
 
 EXTRAS = {"auto": "litert", "litert": "litert", "tflite": "tflite", "all": "litert,tflite"}
-"""What of this package's extras is installed for a runtime."""
+"""The extra of this package to install for a runtime."""
 
 MAKE_FOLDER = "mktemp -d"
-"""The shell command that makes the folder there and prints its name."""
+"""The shell command that makes the temporary folder there and prints its name."""
 
 _SOURCES = ("pyproject.toml", "README.md", "LICENSE", "tfc", "edge")
 _CONNECTION_FAILED = 255
@@ -60,8 +61,10 @@ def build_wheel(folder: Path) -> Path:
     """
     root = Path(__file__).parents[2]
     if not (root / "pyproject.toml").is_file():
-        raise EdgeError("--host needs this package as a wheel, and this is no source tree: name one with --wheel FILE")
-    # In a copy: setuptools leaves a folder behind, and what lies in there gets into the next wheel.
+        raise EdgeError(
+            "--host needs this package as a wheel, and this is not a source tree: give one with --wheel FILE"
+        )
+    # In a copy: setuptools leaves a build folder, whose files would get into the next wheel.
     with tempfile.TemporaryDirectory() as copy:
         for name in _SOURCES:
             source, target = root / name, Path(copy, name)
@@ -73,13 +76,13 @@ def build_wheel(folder: Path) -> Path:
         done = subprocess.run([*words, "--wheel-dir", str(folder), copy], capture_output=True, text=True)
     wheels = sorted(folder.glob("*.whl"))
     if done.returncode or not wheels:
-        raise EdgeError(f"building this package's wheel failed: {_last_line(done.stderr)}; name one with --wheel FILE")
+        raise EdgeError(f"building this package's wheel failed: {_last_line(done.stderr)}; give one with --wheel FILE")
     return wheels[0]
 
 
 def _last_line(text: str) -> str:
     lines = [line for line in text.strip().splitlines() if line.strip() and not line.startswith("[notice]")]
-    return lines[-1].strip() if lines else "it said nothing"
+    return lines[-1].strip() if lines else "no output"
 
 
 class _Connection:
@@ -118,7 +121,7 @@ def _archive(members: dict[str, Path]) -> bytes:
 
 @contextlib.contextmanager
 def _temporary_folder(connection: _Connection) -> Iterator[str]:
-    """A folder there; what still runs in it is ended, and it is removed, whatever happens."""
+    """A temporary folder there; on leaving, its measurement is ended and the folder is removed, also after an error."""
     folder = connection.run(MAKE_FOLDER, "no temporary folder").strip()
     quoted = shlex.quote(folder)
     clean = f"test -f {quoted}/pid && kill $(cat {quoted}/pid); rm -rf {quoted}"
@@ -132,7 +135,7 @@ def _temporary_folder(connection: _Connection) -> Iterator[str]:
 
 
 def remote_names(paths: Sequence[Path]) -> dict[Path, str]:
-    """Returns names for files on another machine: files of one folder stay together, all others stay apart.
+    """Returns names for files on another machine: one folder there for each folder here.
 
     Args:
         paths: The files here.
@@ -165,7 +168,7 @@ def bench_on(
         say: Told what is being done.
 
     Returns:
-        What `edge.bench_files` returns, with the paths of here and the machine's name as `host`.
+        What `edge.bench_files` returns, with local paths and the machine's name as `host`.
 
     Raises:
         EdgeError: If a file is missing here, the machine can't be reached, or something fails there.
@@ -200,7 +203,7 @@ def bench_on(
         words = ["bench", *(names[path] for path in paths), "--runtime", runtime, "--json", "bench.json", *options]
         words += ["--baseline", names[baseline]] if baseline else []
         words += ["--data", "data.npz"] if data else []
-        # The process' number is there while it runs, for whoever cleans up after a connection that was lost.
+        # The file `pid` exists while the process runs, for the clean-up after a lost connection.
         measure = f"venv/bin/edge {shlex.join(words)} & echo $! >pid; wait $!; code=$?; rm pid; exit $code"
         command = f"cd {there} && {{ {measure}; }}"
         connection.run(f"sh -c {shlex.quote(command)}", "edge bench failed")

@@ -1,4 +1,4 @@
-"""Whether one model file does what another does: the same inputs through both. NumPy and an interpreter alone."""
+"""Verification of one model file against another with the same inputs. NumPy and an interpreter alone."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class VerifySettings:
     """What is asked for.
 
     Attributes:
-        runtime: A key of `RUNTIMES`, or `auto`: the interpreter of microcontrollers where look-up tables
-            must be exact, else the first one installed.
+        runtime: A key of `RUNTIMES`, or `auto`: the microcontroller interpreter where look-up tables must be exact,
+            else the first one installed.
         exact: Whether outputs must be equal bit for bit; None decides by the files: a packed file must restore a
             reference of its own variant, look-up tables must equal an int8 model, other pairs may differ.
-        min_agreement: Where outputs may differ: share of inputs whose largest output must be at the same place.
+        min_agreement: Where outputs may differ: smallest share of inputs whose largest output is at the same place.
         random_inputs: Seeded random inputs.
         seed: Their seed.
         kernels: A key of `edge.running.interpreters.KERNELS`.
@@ -49,7 +49,7 @@ class VerifySettings:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What some inputs showed.
+    """The result for one set of inputs.
 
     Attributes:
         inputs: What they are, and how many.
@@ -90,8 +90,8 @@ def _chosen_runtime(name: str, *, tables: bool) -> Runtime:
         return find_runtime(name)
     if not RUNTIMES["tflm"].is_installed():
         raise EdgeError(
-            "look-up tables are verified in the interpreter of microcontrollers: pip install "
-            f"{RUNTIMES['tflm'].install}; or name another with --runtime, which then compares the expanded kernels"
+            "look-up tables are verified in the microcontroller interpreter: pip install "
+            f"{RUNTIMES['tflm'].install}; or choose another with --runtime to compare the expanded kernels"
         )
     return find_runtime("tflm")
 
@@ -132,14 +132,14 @@ def verify(
     """Compares two model files.
 
     Args:
-        reference: The file that is right.
-        candidate: The file in question.
+        reference: The file to compare with.
+        candidate: The file to verify.
         data: NPZ with x (examples, ...) and y (examples,); adds real inputs and accuracy.
         settings: What is asked for.
 
     Returns:
         `passed`, `reason` (why not, or why), `exact`, `identical` (whether the models are the same bytes), `runtime`,
-        and `comparisons`, a list of `Comparison`; none where identical bytes already say it all.
+        and `comparisons`, a list of `Comparison`; empty where the bytes alone decide.
 
     Raises:
         EdgeError: If a file, the data or the runtime do not allow it.
@@ -158,7 +158,7 @@ def verify(
     packed = any(is_packed(read_bytes(path)) for path in (reference, candidate))
     identical = contents[0] == contents[1]
     forms = [_form(content, path) for content, path in zip(contents, (reference, candidate), strict=True)]
-    # A packed file of the reference's own variant is its original or it is not; all else is for the outputs to say.
+    # A packed file of the reference's own variant is compared by its bytes, all other pairs by their outputs.
     restored = packed and settings.exact is None and forms[0] == forms[1]
     exact = settings.exact
     if exact is None:
@@ -175,20 +175,22 @@ def verify(
     if models[0].input_shape != models[1].input_shape:
         raise EdgeError(f"inputs differ in shape: {models[0].input_shape} and {models[1].input_shape}")
     low, high = models[0].input_range
-    _LOG.info("%d random inputs through both in %s %s", settings.random_inputs, runtime.package, runtime.version)
+    _LOG.info(
+        "running %d random inputs through both files in %s %s", settings.random_inputs, runtime.package, runtime.version
+    )
     rng = np.random.default_rng(settings.seed)
     noise = rng.uniform(low, high, (settings.random_inputs, *models[0].input_shape)).astype(np.float32)
     comparisons = [_compare(models, noise, None, "random inputs")]
     if data is not None:
         data = Path(data)
         x, y = read_examples(data, models[0].input_shape)
-        _LOG.info("%d examples of %s through both", len(x), data)
+        _LOG.info("running %d examples of %s through both files", len(x), data)
         comparisons.append(_compare(models, x, y, f"examples of {data.name}"))
     if exact:
         passed = all(each.equal == 1.0 for each in comparisons)
-        reason = "all outputs are equal, bit for bit" if passed else "outputs must be equal bit for bit, and are not"
+        reason = "all outputs are equal, bit for bit" if passed else "outputs must be equal bit for bit, but differ"
     else:
-        # Real inputs decide where there are some: on noise, classes are close to each other.
+        # Real inputs decide if there are any: on noise, the outputs of classes are close to each other.
         passed = comparisons[-1].agreement >= settings.min_agreement
         reason = (
             f"agreement {comparisons[-1].agreement:.4f} is {'at least' if passed else 'below'} "

@@ -1,4 +1,4 @@
-"""Every error that a user can cause and mend, in one family.
+"""All errors that a user can cause and fix, under one base class.
 
 The command lines report each in one line: what is wrong, where, and what to do.
 """
@@ -162,4 +162,4 @@ class CodecError(FedCompressError, ValueError):
 
 
 class NpzError(FedCompressError, ValueError):
-    """A file is no readable NPZ archive with the arrays asked for."""
+    """A file is not a readable NPZ archive with the required arrays."""

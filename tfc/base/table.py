@@ -1,4 +1,4 @@
-"""Tables of texts, and the forms in which they are handed on."""
+"""Tables of texts, and their forms: Markdown, CSV, LaTeX."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Table:
         title: What it shows.
         header: Names of the columns.
         rows: One tuple of texts per row, as long as the header.
-        note: What a reader has to know to read the numbers.
+        note: Explanation of the columns.
     """
 
     title: str

@@ -36,7 +36,7 @@ def read_bench(path: Path) -> dict[str, Any]:
         path: bench.json.
 
     Raises:
-        RunError: If it is missing or no such file.
+        RunError: If it is missing or not a file of `edge bench --json`.
     """
     from edge.measuring import bench
     from tfc.base.errors import DataFileError
@@ -77,13 +77,13 @@ def latency_table(bench: dict[str, Any]) -> Table:
         ("file", "runtime", "bytes", "deflated", "accuracy", "agreement", "median ms", "speed-up"),
         rows,
         f"{', '.join(versions)} on {machine['processor']}, {bench['threads']} thread(s). "
-        "Speed-up: median of the ratios of neighbouring, alternating slices. Agreement: same class as the model's own "
-        "float32 file.",
+        "Speed-up: median over alternating slices of the ratio of medians. Agreement: share of inputs with the same "
+        "class as in the model's own float32 file.",
     )
 
 
 def rounds_table(groups: Sequence[SeedGroup]) -> Table:
-    """Returns what the figures show, one row per group and round.
+    """Returns the figures' values, one row per group and round.
 
     Args:
         groups: The rows of one comparison.
@@ -120,7 +120,7 @@ def rounds_table(groups: Sequence[SeedGroup]) -> Table:
 
 
 def summary_lines(groups: Sequence[SeedGroup]) -> list[str]:
-    """Returns what a reader wants to know first: who needs the fewest bytes to FedAvg's accuracy minus a point.
+    """Returns the main result: the row with the fewest bytes to FedAvg's accuracy minus one point.
 
     Args:
         groups: The rows of one comparison.
@@ -134,19 +134,19 @@ def summary_lines(groups: Sequence[SeedGroup]) -> list[str]:
     first = ranked(groups, target)[0]
     needed, usual = first.bytes_to(target), reference.bytes_to(target)
     if first is reference or needed is None:
-        return [f"No other row reaches FedAvg's accuracy minus a point ({target:.4f}) with fewer bytes than FedAvg."]
+        return [f"No other row reaches FedAvg's accuracy minus one point ({target:.4f}) with fewer bytes than FedAvg."]
     against = "" if usual is None else f"; FedAvg needs {usual / 1e6:.2f} MB, {usual / needed:.1f} times as many"
     reached = first.mean("last3_accuracy")
     below = 100 * (reference.mean("last3_accuracy") - reached)
     return [
-        f"{first.name} needs the fewest bytes to FedAvg's accuracy minus a point ({target:.4f}): "
-        f"{needed / 1e6:.2f} MB{against}. Its last three rounds have {reached:.4f}, {abs(below):.2f} points "
+        f"{first.name} needs the fewest bytes to FedAvg's accuracy minus one point ({target:.4f}): "
+        f"{needed / 1e6:.2f} MB{against}. Its last three rounds have accuracy {reached:.4f}, {abs(below):.2f} points "
         f"{'below' if below >= 0 else 'above'} FedAvg's."
     ]
 
 
 def _body(runs: Sequence[FinishedRun], bench: dict[str, Any] | None) -> str:
-    """What stands below the heading."""
+    """The text below the heading."""
     import jinja2
 
     def safe(build: Callable[..., str]) -> Callable[..., Markup]:

@@ -1,4 +1,4 @@
-"""Runs that differ in nothing but their seed, taken together; how many bytes and hours it takes to get somewhere."""
+"""Seed groups: runs that differ in nothing but their seed; and their bytes and hours to a target accuracy."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class SeedGroup(Progress):
 
     @property
     def ratio(self) -> float:
-        """What FedAvg sends by what was sent."""
+        """The communication ratio: FedAvg's bytes divided by the bytes sent."""
         return self.mean("fedavg_bytes") / self.total_bytes
 
     @property
@@ -88,18 +88,18 @@ class SeedGroup(Progress):
         return self.used_at(accuracy, self.hours_so_far)
 
     def used_at(self, accuracy: float, so_far: Sequence[float]) -> float | None:
-        """Returns what was used up when the mean curve first reached an accuracy; None where it never does.
+        """Returns the cumulated cost when the mean curve first reaches an accuracy; None where it never does.
 
         Args:
             accuracy: Share of right answers.
-            so_far: What was used up after each round.
+            so_far: Cumulated cost after each round.
         """
         pairs = zip(self.accuracies, so_far, strict=True)
         return next((amount for reached, amount in pairs if reached >= accuracy), None)
 
 
 def _settings_and_seed(run: FinishedRun) -> tuple[ExperimentConfig | Path, int]:
-    """What runs of one group share, and what they don't. Keys that came later have their defaults in older files."""
+    """A run's settings without the seed, and its seed. Keys that are missing in older files have their defaults."""
     try:
         config = configuration.load(str(run.path / CONFIG))
     except ConfigError:  # written by another version: a seed group of its own
@@ -108,7 +108,7 @@ def _settings_and_seed(run: FinishedRun) -> tuple[ExperimentConfig | Path, int]:
 
 
 def seed_groups(runs: Sequence[FinishedRun]) -> list[SeedGroup]:
-    """Groups runs that differ in nothing but their seed; a seed that comes again belongs to another group.
+    """Groups runs that differ in nothing but their seed; a repeated seed starts another group.
 
     Args:
         runs: Finished runs.
@@ -129,7 +129,7 @@ def seed_groups(runs: Sequence[FinishedRun]) -> list[SeedGroup]:
 
 
 def baseline(groups: Sequence[SeedGroup]) -> SeedGroup | None:
-    """Returns the row that the others are measured by; None unless exactly one of them is plain FedAvg.
+    """Returns the baseline row; None unless exactly one row is plain FedAvg.
 
     Args:
         groups: The rows of one comparison.
@@ -152,7 +152,9 @@ def target_accuracy(groups: Sequence[SeedGroup]) -> float | None:
 
 
 def times_sooner(group: SeedGroup, groups: Sequence[SeedGroup]) -> float | None:
-    """Returns FedAvg's simulated time to its accuracy minus a point by a seed group's; None where one never gets there.
+    """Returns how many times sooner than FedAvg a seed group reaches the target, in simulated time.
+
+    None where FedAvg or the group never reaches it.
 
     Args:
         group: One row of a comparison.
@@ -166,7 +168,7 @@ def times_sooner(group: SeedGroup, groups: Sequence[SeedGroup]) -> float | None:
 
 
 def ranked(groups: Sequence[SeedGroup], accuracy: float) -> list[SeedGroup]:
-    """Returns groups by the bytes they need to an accuracy, fewest first; those that never reach it last.
+    """Returns groups sorted by their bytes to an accuracy, fewest first; those that never reach it come last.
 
     Args:
         groups: The rows of one comparison.
@@ -181,7 +183,7 @@ def ranked(groups: Sequence[SeedGroup], accuracy: float) -> list[SeedGroup]:
 
 
 def pareto_front(groups: Sequence[SeedGroup]) -> list[SeedGroup]:
-    """Returns the groups that no other one beats in both bytes and accuracy, fewest bytes first.
+    """Returns the Pareto front, the groups that no other one beats in both bytes and accuracy, fewest bytes first.
 
     Args:
         groups: The rows of one comparison; accuracy is the mean of the last three rounds and of the seeds.

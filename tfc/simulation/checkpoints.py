@@ -29,7 +29,7 @@ from tfc.simulation.folder import RoundMetrics
 
 _MAGIC = b"tfc-ckp1"
 _KEPT = 2
-"""Checkpoints that stay: where the newest is damaged, the one before is used."""
+"""Number of checkpoints kept: if the newest is damaged, the one before is used."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Checkpoint:
         tracker: Who holds which broadcast.
         rows: Rows of metrics.csv so far, the round's own the last.
         seconds: Wall time of the run so far.
-        broadcasts: What a recorder of payloads still needs: payloads by round.
+        broadcasts: Broadcasts of earlier rounds that a recorder of payloads still needs, by round.
     """
 
     round: int
@@ -54,14 +54,14 @@ class Checkpoint:
 
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
-    """Writes a checkpoint, whole and on the disk, and removes those that are older than the one before.
+    """Writes a checkpoint atomically and durably, and removes all older ones but the previous.
 
     Args:
         folder: The run's folder of checkpoints.
         checkpoint: The run after a round.
 
     Raises:
-        OSError: If it can't be written; older ones stay.
+        OSError: If it can't be written; older ones are kept.
     """
     about = {
         "round": checkpoint.round,
@@ -102,10 +102,10 @@ def _read(path: Path, like: Any) -> Checkpoint:
         leaves = [arrays[name] for name in sorted(arrays) if name.startswith("state-")]
         known = [np.asarray(leaf) for leaf in tf.nest.flatten(like)]
         if [(leaf.dtype, leaf.ndim) for leaf in leaves] != [(leaf.dtype, leaf.ndim) for leaf in known]:
-            raise ValueError("its state is another method's, or another version's")
+            raise ValueError("its state belongs to another method or another version")
         return Checkpoint(
             about["round"],
-            # Scalars come out as NumPy's, as TFF hands them out.
+            # Scalars are returned as NumPy scalars, as TFF returns them.
             tf.nest.pack_sequence_as(like, [leaf[()] for leaf in leaves]),
             BroadcastTracker(about["payload_bytes"], {int(client): held for client, held in about["last_held"]}),
             tuple(RoundMetrics(**row) for row in about["rows"]),
@@ -117,12 +117,12 @@ def _read(path: Path, like: Any) -> Checkpoint:
 
 
 def latest_checkpoint(folder: Path, like: Any, warn: Callable[[str], None]) -> Checkpoint | None:
-    """Reads the newest checkpoint that is sound.
+    """Reads the newest checkpoint that is not damaged.
 
     Args:
         folder: The run's folder of checkpoints.
         like: A state of the same learning process: its structure and its dtypes.
-        warn: Told, in one line each, which files were skipped and why.
+        warn: Called with one line for each skipped file: its path and the reason.
 
     Returns:
         None where there is none.

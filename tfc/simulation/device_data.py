@@ -1,4 +1,4 @@
-"""What export and benchmark need of a run's data: calibration inputs, test inputs."""
+"""Data files for export and benchmark: calibration inputs and test inputs."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from tfc.seeds import Purpose, generator
 from tfc.simulation.experiment import load_dataset
 
 CALIBRATION_EXAMPLES = 256
-"""Inputs of the representative data set that a run leaves beside its model."""
+"""Number of inputs in the representative data set that a run writes beside its model."""
 
 
 def write_device_data(
     config: ExperimentConfig, out: Path, calibration_examples: int = CALIBRATION_EXAMPLES
 ) -> list[Path]:
-    """Writes what export and benchmark need: calibration.npz from training data, test.npz from the test set.
+    """Writes the data for export and benchmark: calibration.npz from training data, test.npz from the test set.
 
     Args:
         config: Names the data set.
@@ -48,7 +48,7 @@ def write_device_data(
 
 
 def write_calibration(dataset: Dataset, seed: int, count: int, out: Path) -> None:
-    """Writes inputs of clients to the folder, as many as there are up to `count`: a simulation may look at them."""
+    """Writes up to `count` clients' inputs to the folder, which only a simulation can read."""
     chosen = generator(seed, Purpose.CALIBRATION).permutation(len(dataset.x_train))[:count]
     with atomic_write(out / CALIBRATION) as temporary:
         np.savez_compressed(temporary, x=to_float(tf.constant(dataset.x_train[np.sort(chosen)])).numpy())

@@ -1,4 +1,4 @@
-"""What an experiment is made of: data, clients, model, out-of-distribution pipeline, as configured."""
+"""The parts of an experiment: data, clients, model, out-of-distribution pipeline, as configured."""
 
 from __future__ import annotations
 

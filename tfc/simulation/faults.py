@@ -1,4 +1,4 @@
-"""Which client fails how, in which attempt of which round: drawn from (seed, round, client, attempt) alone."""
+"""Simulated faults of clients, drawn from (seed, round, client, attempt) alone."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from tfc.seeds import Purpose, generator
 
 
 class ClientFault(NamedTuple):
-    """What goes wrong with a client in an attempt.
+    """A client's fault in one attempt.
 
     Attributes:
-        flags: What it is told to do.
-        scale: What the change that it learned is multiplied by: 1 for an honest client, not a number for one whose
-            update is not finite, another number for one that is poisoned.
+        flags: The `ClientFlags` in its data.
+        scale: Factor of its update: 1 for an honest client, NaN for one whose update is not finite,
+            `faults.poison_scale` for a poisoned one.
     """
 
     flags: ClientFlags
@@ -33,7 +33,7 @@ def poisoned_clients(config: ExperimentConfig) -> frozenset[int]:
 
 
 def client_fault(config: ExperimentConfig, round_number: int, client: int, attempt: int) -> ClientFault:
-    """Draws what goes wrong with a client; at most one thing, the one that would hide the others.
+    """Draws a client's fault; at most one, the one that would hide the others.
 
     Args:
         config: The table `faults`, seed.

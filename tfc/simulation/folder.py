@@ -19,21 +19,22 @@ class RoundMetrics:
 
     Attributes:
         round: Number of the round, from 1.
-        accuracy: Share of the test set that the global model gets right, 0 to 1.
+        accuracy: The global model's accuracy on the test set, 0 to 1.
         loss: Mean cross-entropy on the test set, nats.
         num_clusters: Clusters of the next broadcast; 0 where nothing is clustered.
         quality_score: Mean representation quality score of the clients.
         uplink_bytes: Bytes of all payloads from clients to the server.
         downlink_bytes: Bytes of all payloads from the server to clients.
-        key_frame_bytes: Length of the round's key frame, which a client that missed broadcasts may get; 0 without one.
-        rate_weight: Price of a bit of the clients' next updates, in mean squares of the update.
+        key_frame_bytes: Length of the round's key frame, which a client that missed broadcasts may be sent; 0 without
+            one.
+        rate_weight: Rate weight of the clients' next updates, in mean squares of the update per bit.
         clients_ok: Clients whose update counted.
         clients_failed: Clients whose update did not count, in all attempts at the round: the sum of the next four.
         seconds: Wall time of the round in the simulation, evaluation excluded.
         clients_dropped: Clients that did not answer, or had no examples.
         clients_not_finite: Clients whose update was not finite.
         clients_corrupt: Clients whose answer arrived and was refused.
-        clients_late: Clients that trained in vain: their answer would have come after the deadline. It is not received,
+        clients_late: Clients whose answer would have come after the deadline. It is not received,
             so it is not in `uplink_bytes`.
         attempts: Attempts at the round; bytes and simulated time are those of all.
         simulated_seconds: What the round would take on real links and devices (`tfc.simulation.network`); 0 in files of
@@ -150,7 +151,7 @@ def read_run(path: str | Path) -> FinishedRun:
 
 
 def read_runs(paths: Sequence[Path]) -> list[FinishedRun]:
-    """Reads finished runs that are to be compared: folders of equal names are called by their parents', too.
+    """Reads finished runs to compare: labels of folders with equal names include the parent folder's.
 
     Args:
         paths: The runs' folders.

@@ -1,4 +1,4 @@
-"""Ctrl-C during a run: the first lets the round end, the second does not wait."""
+"""Ctrl-C during a run: the first lets the round end, the second ends the run at once."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class Interruption:
     """
 
     def __init__(self) -> None:
-        """Catches nothing yet."""
+        """Does not install a handler yet."""
         self.requested = False
         self._previous: Any = None
         self._catches = False
 
     def __enter__(self) -> Interruption:
-        # Python hands signals to the main thread only.
+        # Python delivers signals to the main thread only.
         self._catches = threading.current_thread() is threading.main_thread()
         if self._catches:
             self._previous = signal.signal(signal.SIGINT, self._arrived)
@@ -39,5 +39,5 @@ class Interruption:
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True
-        # Not print: the signal may arrive in the middle of one.
+        # Not print(), which the signal may have interrupted.
         os.write(2, b"\nending after this round; Ctrl-C again ends at once\n")

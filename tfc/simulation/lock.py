@@ -10,7 +10,7 @@ from types import TracebackType
 from tfc.base.errors import RunError
 
 LOCK = "run.lock"
-"""Name of the locked file. It stays: a lock on a file that is removed would lock nothing."""
+"""Name of the locked file. It is never removed: a lock on a removed file would exclude nobody."""
 
 
 class RunLock:
@@ -20,7 +20,7 @@ class RunLock:
     """
 
     def __init__(self, folder: Path) -> None:
-        """Takes nothing yet.
+        """Does not take the lock yet.
 
         Args:
             folder: The run's folder.
@@ -40,7 +40,7 @@ class RunLock:
             self._descriptor = None
 
     def take_if_there(self) -> None:
-        """Takes the lock where the folder was ever used: creates nothing.
+        """Takes the lock if the folder has a lock file; creates nothing.
 
         Raises:
             RunError: If another process holds it; names its process id.
@@ -49,7 +49,7 @@ class RunLock:
             self.take()
 
     def take(self) -> None:
-        """Takes the lock; creates folder and file. Taking it twice does no harm.
+        """Takes the lock; creates folder and file. Taking it twice has no effect.
 
         Raises:
             RunError: If another process holds it (named by its process id), or nothing can be written there.
@@ -72,5 +72,5 @@ class RunLock:
         os.ftruncate(descriptor, 0)
         try:
             os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-        except OSError:  # a full disk: the lock holds all the same, only its holder has no name
+        except OSError:  # a full disk: the lock is held all the same, but other processes can't read the holder's id
             os.ftruncate(descriptor, 0)

@@ -1,4 +1,4 @@
-"""A run's log: what is logged under `tfc`, and Python's warnings, go to a file of the run and to the console."""
+"""A run's log: records of the logger `tfc`, and Python's warnings, go to a file of the run and to the console."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class _ConsoleHandler(logging.Handler):
 
 
 class _Onward(logging.Handler):
-    """Hands on to the root logger's handlers what they would have got without the run's own level."""
+    """Passes to the root logger's handlers only the records that they would get without the run's own level."""
 
     def emit(self, record: logging.LogRecord) -> None:
         logging.getLogger().callHandlers(record)
@@ -41,7 +41,8 @@ def _handled_by(handler: logging.Handler, level: int, *, onward: bool) -> Iterat
             before.callback(logger.setLevel, logger.level)
             before.callback(setattr, logger, "propagate", logger.propagate)
             handlers = [handler]
-            # A library may have set up the root logger: without this every round's line would be on the console, twice.
+            # A library may have set up the root logger: without this filter every round's line would be on the console
+            # twice.
             if onward and logger.propagate:
                 handlers.append(_Onward(logger.getEffectiveLevel()))
             logger.setLevel(min(level, logger.getEffectiveLevel()))
@@ -84,17 +85,17 @@ def log_file(folder: Path) -> Iterator[None]:
 
 
 def this_process() -> str:
-    """Returns the words by which `is_alive` finds this process again: its number, host and start."""
+    """Returns the text by which `is_alive` identifies this process: its id, host and start."""
     return f"process {os.getpid()} on {platform.node()} since {psutil.Process().create_time():.2f}"
 
 
 def is_alive(process: int, host: str, since: float) -> bool | None:
-    """Whether a process still runs; None where it is another host's.
+    """Whether a process still runs; None for a process of another host.
 
     Args:
-        process: Its number.
+        process: Its id.
         host: Its host.
-        since: When it started, seconds since 1970; numbers are given out again.
+        since: When it started, seconds since 1970; a process id alone may have been reused.
     """
     if host != platform.node():
         return None
@@ -112,6 +113,6 @@ def seconds_since_1970(stamp: str) -> float:
         stamp: As `TIME_FORMAT` writes it.
 
     Raises:
-        ValueError: If it is none.
+        ValueError: If it is not in that format.
     """
     return datetime.datetime.strptime(stamp, TIME_FORMAT).timestamp()

@@ -1,7 +1,7 @@
-"""How long a round would take on real links and devices: pure functions of bytes, examples and speeds.
+"""Simulated time of a round on links and devices: pure functions of bytes, examples and speeds.
 
-A client's part of a round is download, then training, then upload; clients work side by side, and the server waits for
-the slowest that it waits for. Server time and evaluation are not in it.
+A client's part of a round is download, then training, then upload; clients work in parallel, and the server waits for
+the slowest of those that answer. Server time and evaluation are left out.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def _transfer_seconds(count: int, mbps: float) -> float:
 def client_seconds(
     network: NetworkConfig, speed: float, downlink_bytes: int, examples: int, uplink_bytes: int
 ) -> float:
-    """Returns how long a client takes from the server's sending to the arrival of its answer.
+    """Returns the seconds from the start of the download to the arrival of a client's answer.
 
     Args:
         network: Speeds of the links, in 10^6 bits per second.
@@ -61,7 +61,7 @@ def most_uplink_bytes(
         speed: The client's own, in examples per second.
         downlink_bytes: Bytes that it is sent.
         examples: Examples that it trains on, every epoch counted.
-        deadline_seconds: From the server's sending; 0 for none.
+        deadline_seconds: Counted from the start of the download; 0 for no deadline.
     """
     if not deadline_seconds:
         return NO_LIMIT
@@ -77,8 +77,8 @@ class Trip:
 
     Attributes:
         seconds: From the server's sending to the end of the client's part.
-        awaited: Whether the server knows that the client has nothing more to send once these seconds have passed: it
-            answered, or said that it can't. Of one that vanished or is too late it knows nothing.
+        awaited: Whether the server hears from the client at that time: an answer, or a report that it has none. It does
+            not hear from a client that dropped out or is late.
     """
 
     seconds: float
@@ -88,8 +88,8 @@ class Trip:
 def round_seconds(trips: Sequence[Trip], deadline_seconds: float) -> float:
     """Returns how long a round takes.
 
-    With a deadline the server waits until it where a client is missing. Without one it notices that a client vanished,
-    as a connection that broke, and waits for the others.
+    With a deadline the server waits until then if a client is missing. Without one it notices a client that dropped out
+    by its closed connection, and waits for the others.
 
     Args:
         trips: One per client of the round.

@@ -1,4 +1,4 @@
-"""What can be watched while a run is under way: its log, and TensorBoard's scalars and histograms."""
+"""Observation of a run under way: its log, and TensorBoard's scalars and histograms."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def codebooks(broadcast: Any) -> list[np.ndarray]:
     """Returns the centroids in use of each palettized kernel of a broadcast; none where it has no palettes.
 
     Args:
-        broadcast: What a method's server holds for the next round.
+        broadcast: The server's broadcast for the next round.
 
     Returns:
         float32 arrays (clusters,).
@@ -39,7 +39,7 @@ class RunObserver:
     """Writes run.log and tensorboard/ of one run; a context manager."""
 
     def __init__(self, folder: Path, rounds: int, method: str, versions: Mapping[str, str]) -> None:
-        """Observes a run whose folder is there.
+        """Observes a run whose folder exists.
 
         Args:
             folder: The run's folder.
@@ -71,7 +71,7 @@ class RunObserver:
 
         Args:
             metrics: Its row.
-            broadcast: What the server holds for the next round.
+            broadcast: The server's broadcast for the next round.
         """
         _LOG.info(
             "round %d of %d: accuracy %.4f, loss %.4f, %s clusters, %.3f MB up, %.3f MB down, %d clients, %d failed, "

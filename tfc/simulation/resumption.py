@@ -1,4 +1,4 @@
-"""What is at the place where a run is to be: nothing, a run to go on with, or something that has to stay."""
+"""Inspection of a run's folder before the run: it may be new, hold a run to resume, or hold files to keep."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tfc.simulation.lock import LOCK
 
 
 def differences(old: ExperimentConfig, new: ExperimentConfig) -> list[str]:
-    """Returns what differs between two configurations and changes results, `key = OLD, now NEW` each.
+    """Returns the differences between two configurations that change results, each as `key = OLD, now NEW`.
 
     Args:
-        old: Of a run that was started.
-        new: Of the run that is asked for.
+        old: Configuration of the run that was started.
+        new: Configuration of the requested run.
     """
     before, after = (
         configuration.flat(configuration.to_dict(configuration.for_comparison(each))) for each in (old, new)
@@ -27,12 +27,12 @@ def differences(old: ExperimentConfig, new: ExperimentConfig) -> list[str]:
 
 
 def _is_empty(path: Path) -> bool:
-    """Whether a folder holds nothing, or only what a run left that was killed before its first file."""
+    """Whether a folder is empty, or has only the files of a run that was killed before it wrote its configuration."""
     return path.is_dir() and all(entry.name == LOCK or is_temporary(entry) for entry in path.iterdir())
 
 
 def _require_writable(path: Path) -> None:
-    """Refuses a place that can't be written before anything is computed."""
+    """Refuses a folder that can't be written, before anything is computed."""
     there = path
     while not there.exists() and there != there.parent:
         there = there.parent
@@ -41,7 +41,7 @@ def _require_writable(path: Path) -> None:
 
 
 def resumes(out: Path, config: ExperimentConfig, *, force: bool, record_payloads: bool) -> bool:
-    """Decides what becomes of a run's place; changes nothing.
+    """Decides whether a run starts or resumes in a folder; changes nothing.
 
     Args:
         out: The run's folder.
@@ -50,11 +50,11 @@ def resumes(out: Path, config: ExperimentConfig, *, force: bool, record_payloads
         record_payloads: Whether payloads are kept.
 
     Returns:
-        Whether an unfinished run there goes on; otherwise the run starts with its first round.
+        Whether an unfinished run there is resumed; otherwise the run starts with its first round.
 
     Raises:
-        RunError: If something is there that has to stay: no run, or without `force` a finished run, or an unfinished
-            one of other settings, named with both values; or if nothing can be written there.
+        RunError: If the folder has other files than a run's, or without `force` a finished run or an unfinished one
+            with other settings (named with both values); or if it can't be written.
     """
     _require_writable(out)
     if not out.exists() or _is_empty(out):
@@ -70,7 +70,7 @@ def resumes(out: Path, config: ExperimentConfig, *, force: bool, record_payloads
     try:
         started = configuration.load(str(out / CONFIG))
     except ConfigError as error:
-        raise RunError(f"{out} can't go on: {error}; start anew with --force") from error
+        raise RunError(f"{out} can't be resumed: {error}; start anew with --force") from error
     changed = differences(started, config)
     recorded = (out / PAYLOADS).is_dir()
     if recorded != record_payloads and (out / CHECKPOINTS).is_dir():
@@ -79,7 +79,7 @@ def resumes(out: Path, config: ExperimentConfig, *, force: bool, record_payloads
         )
     if changed:
         raise RunError(
-            f"{out} was started with other settings: {'; '.join(changed)}: go on with its own, choose another --out, "
-            "or start anew with --force"
+            f"{out} was started with other settings: {'; '.join(changed)}: resume it with its own, choose another "
+            "--out, or start anew with --force"
         )
     return True

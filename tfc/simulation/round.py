@@ -1,4 +1,4 @@
-"""One round of a run: who takes part, what goes wrong, and another attempt where too few answers are sound."""
+"""One round of a run: client sampling, faults, and further attempts if too few answers are valid."""
 
 from __future__ import annotations
 
@@ -142,17 +142,17 @@ def play_round(
     tracker: BroadcastTracker,
     round_number: int,
 ) -> PlayedRound:
-    """Plays a round; repeats it with other clients while fewer than `faults.min_clients` answers are sound.
+    """Runs a round; repeats it with other clients while fewer than `faults.min_clients` answers are valid.
 
-    An attempt that does not count changes nothing but what was sent: model, finalizer and clients' memories stay as
-    they were, and clients that hold the round's broadcast are not sent it again.
+    A failed attempt changes the counted bytes only: model, finalizer and clients' residuals stay as they were, and
+    clients that hold the round's broadcast are not sent it again.
 
     Args:
         config: The experiment.
         process: The learning process.
         state: Its state before the round.
-        clients: What each client holds.
-        tracker: Who holds which broadcast; changed.
+        clients: Each client's examples.
+        tracker: The broadcast tracker; changed.
         round_number: From 1.
 
     Raises:

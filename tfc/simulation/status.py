@@ -1,4 +1,4 @@
-"""How far a run is, from its files alone: config.toml, metrics.csv, run.log."""
+"""Progress of a run, from its files alone: config.toml, metrics.csv, run.log."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ROUND = re.compile(r"^(\S+) INFO round (\d+) of \d+: ")
 
 @dataclass(frozen=True)
 class RunStatus:
-    """How far a run is.
+    """Progress of a run.
 
     Attributes:
         path: Its folder.
@@ -34,7 +34,7 @@ class RunStatus:
         uplink_bytes: Bytes from clients so far.
         downlink_bytes: Bytes to clients so far.
         round_seconds: Seconds from one round to the next, median of the last ten; None before the first.
-        seconds_left: Estimate for the rest; None where nobody knows or nothing runs.
+        seconds_left: Estimate for the remaining rounds; None before the first round and where no process runs.
         last_line: Last line of the log.
     """
 
@@ -64,7 +64,7 @@ def _state(path: Path, lines: list[str]) -> str:
 
 
 def read_status(path: Path, now: float | None = None) -> RunStatus:
-    """Reads how far a run is; it may be under way.
+    """Reads a run's progress while it runs or afterwards.
 
     Args:
         path: The run's folder.
@@ -109,10 +109,10 @@ def read_status(path: Path, now: float | None = None) -> RunStatus:
 
 
 def describe_status(status: RunStatus) -> str:
-    """Returns a few lines of text.
+    """Returns a run's progress as a few lines of text.
 
     Args:
-        status: How far a run is.
+        status: Progress of the run.
     """
     words = {
         "state": status.state,

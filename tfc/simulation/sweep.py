@@ -1,4 +1,4 @@
-"""Several runs, one at a time: every combination of some keys' values. What was begun goes on."""
+"""Several runs, one at a time: every combination of some keys' values. Unfinished runs are resumed."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def plan(source: str, overrides: Sequence[str], axes: Sequence[tuple[str, Sequen
 
 
 def run_all(runs: Sequence[PlannedRun], out: Path, *, progress: bool = True) -> list[FinishedRun]:
-    """Runs what is not finished, one at a time; what was begun goes on.
+    """Runs all unfinished runs, one at a time; those already started are resumed.
 
     Args:
         runs: From `plan`.

@@ -37,7 +37,7 @@ _SAFE = re.compile(r"[^\w.+-]")
 
 
 def is_sweep_file(source: str) -> bool:
-    """Whether a name is that of a file with arms; one that can't be read is left for others to complain of.
+    """Whether a file has arms; False for one that can't be read, which the loader of configurations then reports.
 
     Args:
         source: What the user typed.

@@ -144,7 +144,7 @@ def test_every_key_is_described():
             ["training.plain_epochs=0", "training.clustered_epochs=2"],
             "training.plain_epochs must be at least 1 where communication.uplink = 'update'",
         ),
-        (["clients_per_round=2", "communication.target_ratio=9"], "target_ratio needs every client in every round"),
+        (["clients_per_round=2", "communication.target_ratio=9"], "target_ratio needs full participation"),
         (
             ["server.compression=false"],
             r"needs communication.uplink = 'weights', clustering.start = 'kmeans\+\+', server.master = false: its",

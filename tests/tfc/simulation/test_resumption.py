@@ -68,7 +68,9 @@ def test_changed_settings_are_named_with_both_values(tmp_path):
     assert differences(EXPERIMENT, other) == ["rounds = 12, now 99", "data.alpha = 0.5, now 0.25"]
     # What changes no result may change: a run that ran out of memory goes on with fewer clients at a time.
     assert differences(EXPERIMENT, dataclasses.replace(EXPERIMENT, max_concurrent_clients=2)) == []
-    with pytest.raises(RunError, match=r"other settings: rounds = 12, now 99; data\.alpha = 0\.5, now 0\.25: go on"):
+    with pytest.raises(
+        RunError, match=r"other settings: rounds = 12, now 99; data\.alpha = 0\.5, now 0\.25: resume it"
+    ):
         decide(out, other)
     with pytest.raises(RunError, match="without --record-payloads, now with"):
         decide(out, record_payloads=True)
@@ -76,7 +78,7 @@ def test_changed_settings_are_named_with_both_values(tmp_path):
     (out / "config.toml").write_text("rounds = 12\n")
     assert decide(out)
     (out / "config.toml").write_text("round = 12\n")
-    with pytest.raises(RunError, match="can't go on: unknown key round"):
+    with pytest.raises(RunError, match="can't be resumed: unknown key round"):
         decide(out)
 
 

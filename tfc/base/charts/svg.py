@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from html import escape
 
 WIDTH = 720
-"""Units across a figure, where it says nothing else."""
+"""Default width of a figure, in its units."""
 LETTER = 7.5
-"""About how wide a letter of the font is, in the same units."""
+"""Approximate width of a letter, in the same units."""
 GRID, AXIS = "#ddd", "#555"
 COLOURS = ("#0b61a4", "#b4501e", "#16826e", "#1a1a1a", "#c2185b", "#3d1a8f", "#5a3d00")
-"""Contrast above 4.5 to 1 on white, and apart also for readers who lack one kind of cone (a test simulates them)."""
+"""Colours with a contrast above 4.5 to 1 on white, distinguishable also with protanopia or deuteranopia (a test
+simulates them)."""
 
 
 def _polygon(corners: int, radius: float, turn: float) -> str:
@@ -36,7 +37,7 @@ def colour_of(group: int) -> str:
 
 
 def dashes_of(group: int) -> str:
-    """Returns the attribute of a group's lines that tells groups of one colour apart: none for the first of them.
+    """Returns the dash attribute that distinguishes groups of one colour: empty for the first of them.
 
     Args:
         group: Its number.
