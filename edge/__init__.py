@@ -22,7 +22,7 @@ _PUBLIC = {
     "VerifySettings": "edge.running.verification",
     "bench_files": "edge.measuring.bench",
     "BenchSettings": "edge.measuring.interleaving",
-    "read_bench": "edge.measuring.bench",
+    "read_bench": "edge.measuring.bench_result",
     "format_bench": "edge.measuring.bench_table",
     "format_comparison": "edge.measuring.bench_table",
     "pack": "edge.formats.packing",
@@ -49,7 +49,7 @@ if TYPE_CHECKING:  # what a type checker and an editor see
     from edge.formats.patch import make_patch as make_patch
     from edge.formats.tflite_reader import TfliteView as TfliteView
     from edge.measuring.bench import bench_files as bench_files
-    from edge.measuring.bench import read_bench as read_bench
+    from edge.measuring.bench_result import read_bench as read_bench
     from edge.measuring.bench_table import format_bench as format_bench
     from edge.measuring.bench_table import format_comparison as format_comparison
     from edge.measuring.interleaving import BenchSettings as BenchSettings

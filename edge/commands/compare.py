@@ -9,7 +9,7 @@ from tfc.base.command_line import Commands
 
 
 def _run(options: argparse.Namespace) -> int:
-    from edge.measuring.bench import read_bench
+    from edge.measuring.bench_result import read_bench
     from edge.measuring.bench_table import format_comparison
 
     print(format_comparison([read_bench(path) for path in options.files]))

@@ -19,7 +19,7 @@ def _run(options: argparse.Namespace) -> int:
         raise EdgeError(
             f"export needs TensorFlow ({error}): run 'pip install --no-deps -r requirements.txt' on a workstation"
         ) from error
-    from edge.running.data_files import read_examples
+    from edge.formats.data_files import read_examples
 
     settings = ClusterSettings(options.clusters, options.cqat, options.epochs, options.learning_rate)
     train: Path | None = options.train
