@@ -13,11 +13,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from tfc.base.atomic_write import atomic_write
-from tfc.base.charts.svg import COLOURS
+from tfc.base.charts.groups import SHAPES, colour_of, shape_of
 from tfc.report.seed_groups import SeedGroup, pareto_front, seed_groups, target_accuracy
 from tfc.run.folder import FinishedRun
 
-MARKERS = "osD^vPX*"
+_MARKERS = dict(zip(SHAPES, "os^DvPp", strict=True))
+"""Matplotlib's letters for the shapes."""
+
 _PANELS = 4
 
 
@@ -34,8 +36,8 @@ def _axes(title: str, x_label: str, y_label: str) -> tuple[Figure, Axes]:
 
 
 def _styles() -> Iterable[dict[str, Any]]:
-    for colour, marker in zip(itertools.cycle(COLOURS), itertools.cycle(MARKERS), strict=False):
-        yield {"color": colour, "marker": marker, "markersize": 4}
+    for group in itertools.count():
+        yield {"color": colour_of(group), "marker": _MARKERS[shape_of(group)], "markersize": 4}
 
 
 def _rounds(group: SeedGroup) -> range:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from tfc.base.charts.svg import LETTER, WIDTH, colour_of, document, text_at
+from tfc.base.charts.groups import colour_of
+from tfc.base.charts.svg import LETTER, WIDTH, document, text_at
 
 _BAR, _GAP, _TOP = 20, 14, 14
 
