@@ -39,8 +39,9 @@ def build_update_coding_finalizer(
     """Builds the finalizer of methods whose updates a codec writes.
 
     Type signature of `next`: `(<state=UpdateCodingState@SERVER, broadcast=Broadcast@SERVER,
-    update=ClientPayloads@SERVER> -> <state=UpdateCodingState@SERVER, result=Broadcast@SERVER, measurements=<num_clusters=int32,clients_ok=int32,
-    validation_accuracy=float32,quality_score=float32,distillation_loss=float32,rate_weight=float32>@SERVER>)`.
+    update=ClientPayloads@SERVER> -> <state=UpdateCodingState@SERVER, result=Broadcast@SERVER,
+    measurements=<num_clusters=int32,clients_ok=int32,validation_accuracy=float32,quality_score=float32,
+    distillation_loss=float32,rate_weight=float32>@SERVER>)`.
 
     The mean of the clients' changes, weighted by examples, is added to the server's float weights; the broadcast's
     change is the codec's version of what they are ahead of the model that the clients hold. So what one broadcast
