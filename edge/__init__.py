@@ -26,7 +26,7 @@ _PUBLIC = {
     "make_patch": "edge.formats.patch",
     "apply_patch": "edge.formats.patch",
     "bench_files": "edge.measuring.bench",
-    "read_bench": "edge.measuring.bench",
+    "read_bench": "edge.measuring.bench_result",
     "BenchSettings": "edge.measuring.interleaving",
     "Progress": "edge.measuring.interleaving",
     "format_bench": "edge.measuring.bench_table",
@@ -66,7 +66,7 @@ if TYPE_CHECKING:  # what a type checker and an editor see
     from edge.formats.tflite_reader import TensorView as TensorView
     from edge.formats.tflite_reader import TfliteView as TfliteView
     from edge.measuring.bench import bench_files as bench_files
-    from edge.measuring.bench import read_bench as read_bench
+    from edge.measuring.bench_result import read_bench as read_bench
     from edge.measuring.bench_table import format_bench as format_bench
     from edge.measuring.bench_table import format_comparison as format_comparison
     from edge.measuring.interleaving import BenchSettings as BenchSettings

@@ -19,6 +19,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from edge.formats.kernel_operators import KERNEL_OPERATORS
+from edge.formats.tflite_reader import IDENTIFIER
 from tfc.base.errors import ModelFileError
 
 TENSOR_TYPES: dict[int, type[np.generic]] = {
@@ -33,7 +34,6 @@ TENSOR_TYPES: dict[int, type[np.generic]] = {
 
 _NUMBERS = {np.dtype(type_): number for number, type_ in TENSOR_TYPES.items()}
 _OPERATOR_NAMES = {number: name for name, number in vars(schema.BuiltinOperator).items() if isinstance(number, int)}
-_IDENTIFIER = b"TFL3"
 _CONSTANT_ALIGNMENT = 16
 
 
@@ -97,7 +97,7 @@ class FlatbufferModel:
         Raises:
             ModelFileError: If it is none, or has several subgraphs.
         """
-        if content[4:8] != _IDENTIFIER:
+        if content[4:8] != IDENTIFIER:
             raise ModelFileError("not a TFLite model (bytes 4 to 7 are not TFL3)")
         self._model = schema.ModelT.InitFromPackedBuf(bytearray(content), 0)
         if len(self._model.subgraphs) != 1:
@@ -332,7 +332,7 @@ class FlatbufferModel:
         packed.subgraphs = [graph]
         packed.buffers = [self._model.buffers[number] for number in kept]
         builder = _SharingBuilder(1024)
-        builder.Finish(packed.Pack(builder), _IDENTIFIER)
+        builder.Finish(packed.Pack(builder), IDENTIFIER)
         return bytes(builder.Output())
 
     def _name(self, number: int) -> str:

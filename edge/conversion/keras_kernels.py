@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
+from edge.conversion.channels import channels_last
 from edge.conversion.flatbuffer import FlatbufferModel, KernelUse
 
 MAX_PALETTE = 128
@@ -81,29 +82,6 @@ class FoldedKernel:
     use: KernelUse
     kernel: KerasKernel
     factors: np.ndarray
-
-
-def channels_last(values: np.ndarray, channel_axis: int) -> np.ndarray:
-    """Returns a kernel as (weights of a channel, channels).
-
-    Args:
-        values: A kernel in a .tflite file's shape.
-        channel_axis: Axis of the output channels.
-    """
-    return np.moveaxis(values, channel_axis, -1).reshape(-1, values.shape[channel_axis])
-
-
-def per_channel(values: np.ndarray, ndim: int, channel_axis: int) -> np.ndarray:
-    """Returns one value per channel in a shape that broadcasts against a kernel.
-
-    Args:
-        values: Shape (channels,).
-        ndim: Number of the kernel's dimensions.
-        channel_axis: Axis of the output channels.
-    """
-    shape = [1] * ndim
-    shape[channel_axis] = -1
-    return values.reshape(shape)
 
 
 def _factors(folded: np.ndarray, kernel: np.ndarray, channel_axis: int) -> np.ndarray | None:

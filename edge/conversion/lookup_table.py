@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from edge.conversion.channels import channels_last
 from edge.conversion.flatbuffer import FlatbufferModel
-from edge.conversion.keras_kernels import channels_last
 from edge.formats.lookup_table import DECODE_OPERATOR, LookUpTables, pack_indices
 
 _OVERHEAD_BYTES = 320

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from edge.conversion.keras_kernels import FoldedKernel, channels_last, per_channel
+from edge.conversion.channels import channels_last, per_channel
+from edge.conversion.keras_kernels import FoldedKernel
 
 LARGEST_CODE = 127
 _LARGEST_CODES = np.arange(80.0, LARGEST_CODE + 0.125, 0.25)

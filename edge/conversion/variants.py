@@ -17,9 +17,9 @@ from edge.conversion.integer import to_palettized_int8
 from edge.conversion.keras_kernels import FoldedKernel, kernels_of, match
 from edge.conversion.lookup_table import to_look_up_tables
 from edge.conversion.weight_only import to_weight_only
+from edge.formats.data_files import read_inputs
 from edge.formats.packing import SUFFIX as PACKED_SUFFIX
 from edge.formats.packing import pack
-from edge.running.data_files import read_inputs
 from tfc.base.atomic_write import atomic_write
 from tfc.base.errors import EdgeError, ModelFileError
 

@@ -14,6 +14,7 @@ from edge.formats.packing import pack, read_model_content
 from edge.formats.table_expansion import expanded_kernel
 from edge.formats.tflite_reader import TfliteView
 from tfc.base.errors import ModelFileError
+from tfc.base.table import aligned
 
 
 @dataclass(frozen=True)
@@ -168,16 +169,8 @@ def format_inspection(found: dict[str, Any]) -> str:
     total = found["total"]
     sums = [count(total[name]) for name in ("num_bytes", "table_bytes", "coded_bytes")]
     lines.append(("all kernels", "", f"{total['weights']:,} weights", "", "", "", "", *sums))
-    widths = [max(len(line[place]) for line in (titles, *lines)) for place in range(len(titles))]
-    text = [
-        "  ".join(
-            value.ljust(width) if place < 4 else value.rjust(width)
-            for place, (value, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in (titles, *lines)
-    ]
-    text.append(
+    summary = (
         f"{found['file']}: {found['file_bytes']:,} bytes; as a model {found['model_bytes']:,}, packed "
         f"{found['packed_bytes']:,}"
     )
-    return "\n".join(text)
+    return f"{aligned(titles, lines, left=4)}\n{summary}"

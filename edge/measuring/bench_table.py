@@ -1,4 +1,4 @@
-"""Measurements as rows: for a terminal, for CSV, several machines side by side. The standard library alone."""
+"""Measurements as rows: for a terminal, for CSV, several machines side by side. NumPy alone."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from edge.running.interpreters import KERNELS
+from edge.running.runtime import RUNTIMES
+from tfc.base.table import aligned
 
 BENCH_HEADER = (
     "file",
@@ -23,7 +25,7 @@ BENCH_HEADER = (
     "MB",
     "speed-up (95 %)",
 )
-MICROCONTROLLER_RUNTIME = "tflite-micro"
+_MICROCONTROLLERS = RUNTIMES["tflm"].package
 
 
 def _share(value: float | None) -> str:
@@ -96,9 +98,9 @@ def bench_notes(result: dict[str, Any]) -> list[str]:
     arenas = [f"{item['name']} {item['arena_bytes']:,}" for item in files if item["arena_bytes"] is not None]
     if arenas:
         notes.append(f"Arena bytes that a microcontroller must reserve: {', '.join(arenas)}.")
-    if any(item["runtime"] == MICROCONTROLLER_RUNTIME for item in files):
+    if any(item["runtime"] == _MICROCONTROLLERS for item in files):
         notes.append(
-            f"{MICROCONTROLLER_RUNTIME} computes with its reference kernels on this machine (a host figure): its times "
+            f"{_MICROCONTROLLERS} computes with its reference kernels on this machine (a host figure): its times "
             "compare files with one another and do not predict a microcontroller's."
         )
     notes += [f"not measured in {each['runtime']}: {each['reason']}" for each in result["refused"]]
@@ -136,26 +138,6 @@ def _state(result: dict[str, Any]) -> str:
         if parts
         else "The system reports no governor, frequency or temperature."
     )
-
-
-def aligned(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 2) -> str:
-    """Returns rows in columns, the first ones to the left, the others to the right.
-
-    Args:
-        header: Names of the columns.
-        rows: Texts, as many per row.
-        left: How many columns are texts.
-    """
-    widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
-
-    def line(cells: Sequence[str]) -> str:
-        padded = (
-            cell.ljust(width) if column < left else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
-        )
-        return "  ".join(padded).rstrip()
-
-    return "\n".join(line(row) for row in (header, *rows))
 
 
 def format_bench(result: dict[str, Any]) -> str:

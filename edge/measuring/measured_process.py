@@ -20,7 +20,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from edge.running.data_files import read_examples
+from edge.formats.data_files import read_examples
 from edge.running.interpreters import InterpreterOptions
 from edge.running.runtime import TfliteModel, find_runtime
 from tfc.base.errors import DataFileError, EdgeError, ModelFileError, RuntimeMissingError

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from edge.formats.packing import read_model_content
 from edge.formats.table_expansion import expand_tables
-from edge.measuring.bench_table import aligned
 from edge.measuring.interleaving import BenchSettings
 from tfc.base.errors import EdgeError
+from tfc.base.table import aligned
 
 _SECTION = "Operator-wise Profiling Info for Regular Benchmark Runs:"
 _TABLE = "Run Order"

@@ -144,6 +144,36 @@ def remote_names(paths: Sequence[Path]) -> dict[Path, str]:
     return {path: f"models/{folders.index(path.resolve().parent)}/{path.name}" for path in paths}
 
 
+def _check_files(paths: Sequence[Path]) -> None:
+    for path in paths:
+        if not path.is_file():
+            raise EdgeError(f"{path}: no such file")
+
+
+def _install(connection: _Connection, folder: str, python: str, wheel: str) -> None:
+    """Makes an environment in the folder there and installs this package in it."""
+    there = shlex.quote(folder)
+    connection.run(
+        f"{shlex.quote(python)} -m venv {there}/venv",
+        f"'{python} -m venv' failed (on Debian: apt install python3-venv)",
+    )
+    wanted = shlex.quote(f"{folder}/{wheel}")
+    connection.run(
+        f"{there}/venv/bin/python -m pip install --quiet --disable-pip-version-check {wanted}", "pip install failed"
+    )
+
+
+def _measure(connection: _Connection, folder: str, words: Sequence[str]) -> dict[str, Any]:
+    """Runs `edge` with these words in the folder there; returns the content of bench.json."""
+    there = shlex.quote(folder)
+    # The process' number is there while it runs, for whoever cleans up after a connection that was lost.
+    measure = f"venv/bin/edge {shlex.join(words)} & echo $! >pid; wait $!; code=$?; rm pid; exit $code"
+    command = f"cd {there} && {{ {measure}; }}"
+    connection.run(f"sh -c {shlex.quote(command)}", "edge bench failed")
+    result: dict[str, Any] = json.loads(connection.run(f"cat {there}/bench.json", "no result"))
+    return result
+
+
 def bench_on(
     host: str,
     files: Sequence[Path],
@@ -176,38 +206,23 @@ def bench_on(
     if runtime not in EXTRAS:
         raise EdgeError(f"--host measures with {', '.join(EXTRAS)}; found --runtime {runtime}")
     paths = list(dict.fromkeys([*([baseline] if baseline else []), *files]))
-    for path in (*paths, *([data] if data else []), *([settings.wheel] if settings.wheel else [])):
-        if not path.is_file():
-            raise EdgeError(f"{path}: no such file")
+    _check_files((*paths, *([data] if data else []), *([settings.wheel] if settings.wheel else [])))
     connection = _Connection(host, settings)
     names = remote_names(paths)
     with tempfile.TemporaryDirectory() as here:
         wheel = settings.wheel or build_wheel(Path(here))
         members = {wheel.name: wheel, **{names[path]: path for path in paths}, **({"data.npz": data} if data else {})}
         archive = _archive(members)
+    words = ["bench", *(names[path] for path in paths), "--runtime", runtime, "--json", "bench.json", *options]
+    words += ["--baseline", names[baseline]] if baseline else []
+    words += ["--data", "data.npz"] if data else []
     say(f"{host}: copying {len(archive) / 1e6:.1f} MB")
     with _temporary_folder(connection) as folder:
-        there = shlex.quote(folder)
-        connection.run(f"tar -xf - -C {there}", "can't unpack", archive)
+        connection.run(f"tar -xf - -C {shlex.quote(folder)}", "can't unpack", archive)
         say(f"{host}: installing")
-        python = shlex.quote(settings.python)
-        connection.run(
-            f"{python} -m venv {there}/venv",
-            f"'{settings.python} -m venv' failed (on Debian: apt install python3-venv)",
-        )
-        wanted = shlex.quote(f"{folder}/{wheel.name}[{EXTRAS[runtime]}]")
-        connection.run(
-            f"{there}/venv/bin/python -m pip install --quiet --disable-pip-version-check {wanted}", "pip install failed"
-        )
+        _install(connection, folder, settings.python, f"{wheel.name}[{EXTRAS[runtime]}]")
         say(f"{host}: measuring")
-        words = ["bench", *(names[path] for path in paths), "--runtime", runtime, "--json", "bench.json", *options]
-        words += ["--baseline", names[baseline]] if baseline else []
-        words += ["--data", "data.npz"] if data else []
-        # The file `pid` exists while the process runs, for the clean-up after a lost connection.
-        measure = f"venv/bin/edge {shlex.join(words)} & echo $! >pid; wait $!; code=$?; rm pid; exit $code"
-        command = f"cd {there} && {{ {measure}; }}"
-        connection.run(f"sh -c {shlex.quote(command)}", "edge bench failed")
-        result: dict[str, Any] = json.loads(connection.run(f"cat {there}/bench.json", "no result"))
+        result = _measure(connection, folder, words)
     local = {name: str(path) for path, name in names.items()}
     for item in result["files"]:
         item["path"] = local[item["path"]]

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from edge.formats.data_files import read_examples
 from edge.formats.packing import is_packed, read_bytes, read_model_content
 from edge.formats.table_expansion import has_look_up_tables
 from edge.formats.tflite_reader import TfliteView
-from edge.running.data_files import read_examples
 from edge.running.interpreters import InterpreterOptions
 from edge.running.runtime import RUNTIMES, Runtime, TfliteModel, find_runtime
 from tfc.base.errors import EdgeError, ModelFileError
@@ -123,6 +124,61 @@ def _compare(models: tuple[TfliteModel, TfliteModel], x: np.ndarray, y: np.ndarr
     )
 
 
+def _check(settings: VerifySettings) -> None:
+    if not 0 <= settings.min_agreement <= 1 or settings.random_inputs < 1 or settings.seed < 0:
+        raise EdgeError("--min-agreement must be between 0 and 1, --random-inputs at least 1, --seed not negative")
+
+
+class _Pair(NamedTuple):
+    """What the files alone tell: whether they are the same model, whether one is packed, and their kinds of variant."""
+
+    identical: bool
+    packed: bool
+    forms: tuple[str, str]
+
+    @classmethod
+    def read(cls, reference: Path, candidate: Path) -> _Pair:
+        contents = read_model_content(reference), read_model_content(candidate)
+        packed = any(is_packed(read_bytes(path)) for path in (reference, candidate))
+        forms = _form(contents[0], reference), _form(contents[1], candidate)
+        return cls(contents[0] == contents[1], packed, forms)
+
+
+def _comparisons(
+    paths: tuple[Path, Path], data: Path | None, runtime: Runtime, settings: VerifySettings
+) -> list[Comparison]:
+    """What random inputs show, and what the data show where there are some."""
+    options = InterpreterOptions(kernels=settings.kernels)
+    models = (TfliteModel(paths[0], runtime, options), TfliteModel(paths[1], runtime, options))
+    if models[0].input_shape != models[1].input_shape:
+        raise EdgeError(f"inputs differ in shape: {models[0].input_shape} and {models[1].input_shape}")
+    low, high = models[0].input_range
+    _LOG.info("%d random inputs through both in %s %s", settings.random_inputs, runtime.package, runtime.version)
+    rng = np.random.default_rng(settings.seed)
+    noise = rng.uniform(low, high, (settings.random_inputs, *models[0].input_shape)).astype(np.float32)
+    comparisons = [_compare(models, noise, None, "random inputs")]
+    if data is not None:
+        x, y = read_examples(data, models[0].input_shape)
+        _LOG.info("%d examples of %s through both", len(x), data)
+        comparisons.append(_compare(models, x, y, f"examples of {data.name}"))
+    return comparisons
+
+
+def _verdict(comparisons: Sequence[Comparison], min_agreement: float, *, exact: bool) -> tuple[bool, str]:
+    """Whether the candidate passes, and why."""
+    if exact:
+        passed = all(each.equal == 1.0 for each in comparisons)
+        return (
+            passed,
+            "all outputs are equal, bit for bit" if passed else "outputs must be equal bit for bit, and are not",
+        )
+    # Real inputs decide where there are some: on noise, classes are close to each other.
+    decisive = comparisons[-1]
+    passed = decisive.agreement >= min_agreement
+    relation = "at least" if passed else "below"
+    return passed, f"agreement {decisive.agreement:.4f} is {relation} {min_agreement:g} ({decisive.inputs})"
+
+
 def verify(
     reference: str | Path,
     candidate: str | Path,
@@ -152,54 +208,25 @@ def verify(
     """
     reference, candidate = Path(reference), Path(candidate)
     settings = settings or VerifySettings()
-    if not 0 <= settings.min_agreement <= 1 or settings.random_inputs < 1 or settings.seed < 0:
-        raise EdgeError("--min-agreement must be between 0 and 1, --random-inputs at least 1, --seed not negative")
-    contents = [read_model_content(path) for path in (reference, candidate)]
-    packed = any(is_packed(read_bytes(path)) for path in (reference, candidate))
-    identical = contents[0] == contents[1]
-    forms = [_form(content, path) for content, path in zip(contents, (reference, candidate), strict=True)]
-    # A packed file of the reference's own variant is compared by its bytes, all other pairs by their outputs.
-    restored = packed and settings.exact is None and forms[0] == forms[1]
+    _check(settings)
+    data = None if data is None else Path(data)
+    pair = _Pair.read(reference, candidate)
+    # A packed file of the reference's own variant is its original or it is not; all else is for the outputs to say.
+    restored = pair.packed and settings.exact is None and pair.forms[0] == pair.forms[1]
     exact = settings.exact
     if exact is None:
-        exact = restored or ("lut" in forms and set(forms) <= {"int8", "lut"})
-    if identical or restored:
-        reason = "the models are the same, byte for byte" if identical else "the packed file restores another model"
-        return {
-            "passed": identical, "reason": reason, "exact": exact, "identical": identical, "runtime": None,
-            "comparisons": [],
-        }  # fmt: skip
-    runtime = _chosen_runtime(settings.runtime, tables=exact and "lut" in forms)
-    options = InterpreterOptions(kernels=settings.kernels)
-    models = (TfliteModel(reference, runtime, options), TfliteModel(candidate, runtime, options))
-    if models[0].input_shape != models[1].input_shape:
-        raise EdgeError(f"inputs differ in shape: {models[0].input_shape} and {models[1].input_shape}")
-    low, high = models[0].input_range
-    _LOG.info(
-        "running %d random inputs through both files in %s %s", settings.random_inputs, runtime.package, runtime.version
-    )
-    rng = np.random.default_rng(settings.seed)
-    noise = rng.uniform(low, high, (settings.random_inputs, *models[0].input_shape)).astype(np.float32)
-    comparisons = [_compare(models, noise, None, "random inputs")]
-    if data is not None:
-        data = Path(data)
-        x, y = read_examples(data, models[0].input_shape)
-        _LOG.info("running %d examples of %s through both files", len(x), data)
-        comparisons.append(_compare(models, x, y, f"examples of {data.name}"))
-    if exact:
-        passed = all(each.equal == 1.0 for each in comparisons)
-        reason = "all outputs are equal, bit for bit" if passed else "outputs must be equal bit for bit, but differ"
-    else:
-        # Real inputs decide if there are any: on noise, the outputs of classes are close to each other.
-        passed = comparisons[-1].agreement >= settings.min_agreement
+        exact = restored or ("lut" in pair.forms and set(pair.forms) <= {"int8", "lut"})
+    found = {"exact": exact, "identical": pair.identical}
+    if pair.identical or restored:
         reason = (
-            f"agreement {comparisons[-1].agreement:.4f} is {'at least' if passed else 'below'} "
-            f"{settings.min_agreement:g} ({comparisons[-1].inputs})"
+            "the models are the same, byte for byte" if pair.identical else "the packed file restores another model"
         )
-    return {
-        "passed": passed, "reason": reason, "exact": exact, "identical": identical,
-        "runtime": f"{runtime.package} {runtime.version}", "comparisons": comparisons,
-    }  # fmt: skip
+        return {"passed": pair.identical, "reason": reason, **found, "runtime": None, "comparisons": []}
+    runtime = _chosen_runtime(settings.runtime, tables=exact and "lut" in pair.forms)
+    comparisons = _comparisons((reference, candidate), data, runtime, settings)
+    passed, reason = _verdict(comparisons, settings.min_agreement, exact=exact)
+    version = f"{runtime.package} {runtime.version}"
+    return {"passed": passed, "reason": reason, **found, "runtime": version, "comparisons": comparisons}
 
 
 def format_verification(found: dict[str, Any]) -> str:

@@ -61,6 +61,26 @@ class Table:
         )
 
 
+def aligned(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 2) -> str:
+    """Returns rows in columns, the first ones to the left, the others to the right.
+
+    Args:
+        header: Names of the columns.
+        rows: Texts, as many per row.
+        left: How many columns are texts.
+    """
+    widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
+
+    def line(cells: Sequence[str]) -> str:
+        padded = (
+            cell.ljust(width) if column < left else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
+        )
+        return "  ".join(padded).rstrip()
+
+    return "\n".join(line(row) for row in (header, *rows))
+
+
 _LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$"}
 _LATEX |= {character: f"\\{character}" for character in "&%$#_{}"}
 

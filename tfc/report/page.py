@@ -9,7 +9,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from edge.measuring.bench_report import latency_figure
+from edge.measuring.bench_figures import latency_figure
 from edge.measuring.bench_table import bench_notes
 from tfc.base.atomic_write import atomic_write
 from tfc.base.charts import page as pieces
@@ -38,11 +38,11 @@ def read_bench(path: Path) -> dict[str, Any]:
     Raises:
         RunError: If it is missing or not a file of `edge bench --json`.
     """
-    from edge.measuring import bench
+    from edge.measuring import bench_result
     from tfc.base.errors import DataFileError
 
     try:
-        return bench.read_bench(path)
+        return bench_result.read_bench(path)
     except DataFileError as error:
         raise RunError(str(error)) from error
 

@@ -18,11 +18,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from tfc.base.atomic_write import atomic_write
-from tfc.base.charts.svg import COLOURS
+from tfc.base.charts.groups import SHAPES, colour_of, shape_of
 from tfc.simulation.folder import FinishedRun
 from tfc.simulation.progress import POINTS_BELOW, Progress
 
-_MARKERS = "osD^vPX*"
+_MARKERS = dict(zip(SHAPES, "os^DvPp", strict=True))
+"""Matplotlib's letters for the shapes."""
+
 _PANELS = 4
 
 
@@ -58,8 +60,8 @@ def _legend(figure: Figure) -> None:
 
 
 def _styles() -> Iterable[dict[str, Any]]:
-    for colour, marker in zip(itertools.cycle(COLOURS), itertools.cycle(_MARKERS), strict=False):
-        yield {"color": colour, "marker": marker, "markersize": 4}
+    for group in itertools.count():
+        yield {"color": colour_of(group), "marker": _MARKERS[shape_of(group)], "markersize": 4}
 
 
 def _rounds(curve: Progress) -> range:

@@ -12,13 +12,13 @@ from report_pages import assert_as_wide_as_the_window, assert_well_formed
 
 from edge.cli import main
 from edge.measuring.bench import bench_files as bench
-from edge.measuring.bench import read_bench
 from edge.measuring.bench_report import to_html
+from edge.measuring.bench_result import read_bench
 from edge.measuring.bench_table import format_bench, format_comparison, milliseconds, to_csv
 from edge.measuring.interleaving import BenchSettings
 from edge.running.interpreters import InterpreterOptions
 from edge.running.runtime import TfliteModel, find_runtime
-from tfc.base.charts.bars import Point, scatter
+from tfc.base.charts.scatter import Point, scatter
 from tfc.base.errors import DataFileError, EdgeError
 
 QUICK = BenchSettings(min_runs=20, min_seconds=0.0, slices=5)

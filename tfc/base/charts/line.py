@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tfc.base.charts.axes import Scale, framed
+from tfc.base.charts.groups import colour_of
 from tfc.base.charts.labels import Box, Spot, along, placed
-from tfc.base.charts.svg import AXIS, LETTER, colour_of, dashes_of, document, marker, text_at
+from tfc.base.charts.svg import AXIS, LETTER, dashes_of, document, marker, text_at
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 66, 16, 14, 52
 _ROW, _SWATCH, _GAP = 20, 30, 22

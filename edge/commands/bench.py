@@ -1,4 +1,4 @@
-"""The commands that measure: `edge bench` and `edge compare`."""
+"""`edge bench`: latency and accuracy of .tflite files, here or on other machines."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from edge.running.interpreters import KERNELS
 from edge.running.runtime import RUNTIMES
 from tfc.base.atomic_write import atomic_write
-from tfc.base.command_line import INTERRUPTED, add_loudness, shows_progress
+from tfc.base.command_line import INTERRUPTED, Commands, add_loudness, shows_progress
 from tfc.base.errors import EdgeError
 
 if TYPE_CHECKING:  # a report is not always wanted
@@ -97,7 +97,7 @@ def _write(result: dict[str, Any], options: argparse.Namespace, host: str, profi
                 temporary.write_text(text(), encoding="utf-8")
 
 
-def _bench(options: argparse.Namespace) -> int:
+def _run(options: argparse.Namespace) -> int:
     from edge.measuring.bench_table import format_bench, format_comparison
     from edge.measuring.operator_profile import format_profile, profile
 
@@ -121,21 +121,13 @@ def _bench(options: argparse.Namespace) -> int:
     return 0 if all(result["complete"] for result in results) else INTERRUPTED
 
 
-def _compare(options: argparse.Namespace) -> int:
-    from edge.measuring.bench import read_bench
-    from edge.measuring.bench_table import format_comparison
-
-    print(format_comparison([read_bench(path) for path in options.files]))
-    return 0
-
-
-def add_to(add: Callable[..., argparse.ArgumentParser]) -> None:
-    """Adds the commands.
+def add_to(commands: Commands) -> None:
+    """Adds the command.
 
     Args:
-        add: Adds a command: (name, help, example) -> its parser.
+        commands: Those of the program.
     """
-    bench = add(
+    parser = commands.add(
         "bench",
         "measure latency and accuracy of .tflite files, alternating between them (needs NumPy and an interpreter)",
         "edge bench model-int8.tflite --baseline model-f32.tflite --data test.npz --json bench.json --html bench.html\n"
@@ -143,55 +135,61 @@ def add_to(add: Callable[..., argparse.ArgumentParser]) -> None:
         "edge bench model-int8.tflite model-lut.tflite --runtime tflm\n"
         "edge bench out/*.tflite --data test.npz --host pi@raspberrypi --json pi.json",
     )
-    bench.add_argument("files", nargs="+", type=Path, metavar="FILE", help=".tflite files, packed or not")
-    bench.add_argument(
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help=".tflite files, packed or not")
+    parser.add_argument(
         "--baseline", type=Path, metavar="FILE", help="what speed-up refers to (default: the first file)"
     )
-    bench.add_argument(
+    parser.add_argument(
         "--data", type=Path, metavar="NPZ", help="x and y, or x_test and y_test; adds accuracy and agreement"
     )
-    how = bench.add_argument_group("how is measured")
-    how.add_argument("--threads", type=int, default=1, metavar="N", help="threads of the interpreter (default: 1)")
-    how.add_argument("--batch", type=int, default=1, metavar="N", help="inputs per run (default: 1)")
-    how.add_argument(
+    _add_conditions(parser)
+    _add_results(parser)
+    add_loudness(parser, "say what is being done, a line per step")
+    _add_other_machine(parser)
+    parser.set_defaults(function=_run)
+
+
+def _add_conditions(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("how is measured")
+    group.add_argument("--threads", type=int, default=1, metavar="N", help="threads of the interpreter (default: 1)")
+    group.add_argument("--batch", type=int, default=1, metavar="N", help="inputs per run (default: 1)")
+    group.add_argument(
         "--kernels",
         default="xnnpack",
         choices=list(KERNELS),
         help="what computes: xnnpack where it can (default), the interpreter's own optimised ones, or its plain ones",
     )
-    how.add_argument(
+    group.add_argument(
         "--runtime", default="auto", choices=["auto", *RUNTIMES, "all"], help="interpreter (default: auto)"
     )
-    how.add_argument(
+    group.add_argument(
         "--all-runtimes",
         dest="runtime",
         action="store_const",
         const="all",
         help="all interpreters that are installed, alternating too",
     )
-    how.add_argument("--min-runs", type=int, default=100, metavar="N", help="runs of each file at least (default: 100)")
-    how.add_argument("--min-seconds", type=float, default=1.0, metavar="S", help="seconds of each file (default: 1)")
-    how.add_argument(
+    group.add_argument(
+        "--min-runs", type=int, default=100, metavar="N", help="runs of each file at least (default: 100)"
+    )
+    group.add_argument("--min-seconds", type=float, default=1.0, metavar="S", help="seconds of each file (default: 1)")
+    group.add_argument(
         "--benchmark-model", type=Path, metavar="TOOL", help="TensorFlow's C++ benchmark tool: adds times per operator"
     )
-    out = bench.add_argument_group("what is written")
-    out.add_argument("--json", type=Path, metavar="FILE", help="everything measured, every sample")
-    out.add_argument("--csv", type=Path, metavar="FILE", help="a row per file")
-    out.add_argument("--html", type=Path, metavar="FILE", help="a report with figures, one file")
-    add_loudness(bench, "say what is being done, a line per step")
-    remote = bench.add_argument_group("on another machine (its own environment there, removed afterwards)")
-    remote.add_argument(
+
+
+def _add_results(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("what is written")
+    group.add_argument("--json", type=Path, metavar="FILE", help="everything measured, every sample")
+    group.add_argument("--csv", type=Path, metavar="FILE", help="a row per file")
+    group.add_argument("--html", type=Path, metavar="FILE", help="a report with figures, one file")
+
+
+def _add_other_machine(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("on another machine (its own environment there, removed afterwards)")
+    group.add_argument(
         "--host", action="append", default=[], metavar="USER@HOST", help="measure there, over ssh; may be repeated"
     )
-    remote.add_argument("--ssh", default="ssh", metavar="COMMAND", help="how to connect, such as 'ssh -p 2222'")
-    remote.add_argument("--remote-python", default="python3", metavar="NAME", help="Python there (default: python3)")
-    remote.add_argument("--wheel", type=Path, metavar="FILE", help="this package's wheel (default: built from source)")
-    bench.set_defaults(function=_bench)
-
-    compare = add(
-        "compare",
-        "put measurements of several machines side by side",
-        "edge compare laptop.json pi.json",
-    )
-    compare.add_argument("files", nargs="+", type=Path, metavar="JSON", help="what 'edge bench --json' wrote")
-    compare.set_defaults(function=_compare)
+    group.add_argument("--ssh", default="ssh", metavar="COMMAND", help="how to connect, such as 'ssh -p 2222'")
+    group.add_argument("--remote-python", default="python3", metavar="NAME", help="Python there (default: python3)")
+    group.add_argument("--wheel", type=Path, metavar="FILE", help="this package's wheel (default: built from source)")
