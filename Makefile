@@ -41,10 +41,11 @@ demo: $(INSTALLED)  ## the main job: FedAvg and FedCompress on real digits, expo
 	@echo
 	@$(BIN)/tfc compare $(DEMO)/fedavg $(DEMO)/fedcompress --bench $(DEMO)/edge/bench.json --html $(DEMO)/report.html
 
-lint: $(INSTALLED)  ## ruff (lint and format) and mypy
+lint: $(INSTALLED)  ## ruff (lint and format), mypy and the import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache --no-logo
 
 format: $(INSTALLED)  ## let ruff mend what it can
 	$(BIN)/ruff check --fix .

@@ -21,8 +21,8 @@ from tfc import config
 from tfc.config import ExperimentConfig
 from tfc.report.seed_groups import seed_groups, target_accuracy
 from tfc.report.tables import mean_table
-from tfc.run.folder import FinishedRun, read_run
-from tfc.run.sweep_file import plan_file
+from tfc.simulation.folder import FinishedRun, read_run
+from tfc.simulation.sweep_file import plan_file
 
 
 def essential(experiment: ExperimentConfig) -> ExperimentConfig:

@@ -11,7 +11,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from tfc import config
-from tfc.run.experiment import load_dataset
+from tfc.simulation.experiment import load_dataset
 
 
 def main() -> None:

@@ -40,7 +40,7 @@ from edge.running.verification import VerifySettings, verify
 from tfc import config
 from tfc.replay.files import rounds_in
 from tfc.replay.round_model import write_round_model
-from tfc.run.device_data import write_device_data
+from tfc.simulation.device_data import write_device_data
 
 VARIANTS = ("f32", "wo8", "int8", "lut", "packed")
 

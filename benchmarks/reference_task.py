@@ -20,8 +20,8 @@ from record import save
 
 from tfc import config
 from tfc.replay.replay import replay
-from tfc.run.folder import FinishedRun, read_run
-from tfc.run.loop import run
+from tfc.simulation.folder import FinishedRun, read_run
+from tfc.simulation.loop import run
 
 ARMS: dict[str, list[str]] = {"fedavg": ["method=fedavg"], "fedcompress": []}
 ABLATIONS: dict[str, dict[str, tuple[str, list[str]]]] = {

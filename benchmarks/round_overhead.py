@@ -23,7 +23,7 @@ from tfc.data.pixels import to_float
 from tfc.federated.client_data import client_data, client_data_type
 from tfc.federated.training_loop import shuffled_order
 from tfc.methods.fedavg import build_fedavg
-from tfc.run.experiment import expected_data, load_clients, load_dataset, model_builder
+from tfc.simulation.experiment import expected_data, load_clients, load_dataset, model_builder
 from tfc.workers.local import local_worker
 
 

@@ -63,8 +63,8 @@ def measure(clients: int, per_round: int, model: str, method: str, rounds: int, 
     from tfc.federated.client_data import client_data, client_data_type
     from tfc.models.model_contract import ExpectedData
     from tfc.registries import METHODS
-    from tfc.run.experiment import build_ood, model_builder
-    from tfc.run.round import sampled_clients
+    from tfc.simulation.experiment import build_ood, model_builder
+    from tfc.simulation.round import sampled_clients
     from tfc.workers.local import local_worker
 
     size, channels = (96, 3) if model == "mobilenet" else (32, 3)

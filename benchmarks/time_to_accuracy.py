@@ -2,9 +2,10 @@
 
     python benchmarks/time_to_accuracy.py runs/methods-iid/*
 
-Takes the bytes and accuracies that finished runs measured, and works out with `tfc.run.network` how long each round
-would take: clients are alike in bytes (a round's bytes by its clients), differ in speed as `[network]` draws them, and
-work side by side; the server waits for the slowest. Nothing is trained. The means are over seeds, as in `tfc compare`.
+Takes the bytes and accuracies that finished runs measured, and works out with `tfc.simulation.network` how long each
+round would take: clients are alike in bytes (a round's bytes by its clients), differ in speed as `[network]` draws
+them, and work side by side; the server waits for the slowest. Nothing is trained. The means are over seeds, as in
+`tfc compare`.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from record import save
 from tfc import config
 from tfc.config import NetworkConfig
 from tfc.report.seed_groups import SeedGroup, seed_groups, target_accuracy
-from tfc.run.folder import FinishedRun, read_runs
-from tfc.run.network import client_seconds, client_speed
+from tfc.simulation.folder import FinishedRun, read_runs
+from tfc.simulation.network import client_seconds, client_speed
 
 LINKS = {"NB-IoT": (0.06, 0.03), "LTE-M": (1.0, 1.0), "broadband": (5.0, 20.0)}
 """Uplink and downlink in 10^6 bits per second: what the first two can carry at best (3GPP release 13), our default."""

@@ -12,26 +12,39 @@ from tfc.base.lazy_exports import lazy_names
 
 _PUBLIC = {
     "export": "edge.conversion.variants",
+    "Exported": "edge.conversion.variants",
     "prepare": "edge.conversion.clustering",
     "ClusterSettings": "edge.conversion.clustering",
     "inspect": "edge.formats.inspection",
     "format_inspection": "edge.formats.inspection",
     "TfliteView": "edge.formats.tflite_reader",
-    "verify": "edge.running.verification",
-    "format_verification": "edge.running.verification",
-    "VerifySettings": "edge.running.verification",
-    "bench_files": "edge.measuring.bench",
-    "BenchSettings": "edge.measuring.interleaving",
-    "read_bench": "edge.measuring.bench",
-    "format_bench": "edge.measuring.bench_table",
-    "format_comparison": "edge.measuring.bench_table",
+    "TensorView": "edge.formats.tflite_reader",
+    "OperatorView": "edge.formats.tflite_reader",
+    "KernelView": "edge.formats.tflite_reader",
     "pack": "edge.formats.packing",
     "unpack": "edge.formats.packing",
     "make_patch": "edge.formats.patch",
     "apply_patch": "edge.formats.patch",
-    "TfliteModel": "edge.running.runtime",
+    "bench_files": "edge.measuring.bench",
+    "read_bench": "edge.measuring.bench_result",
+    "BenchSettings": "edge.measuring.interleaving",
+    "Progress": "edge.measuring.interleaving",
+    "format_bench": "edge.measuring.bench_table",
+    "format_comparison": "edge.measuring.bench_table",
+    "verify": "edge.running.verification",
+    "VerifySettings": "edge.running.verification",
+    "Comparison": "edge.running.verification",
+    "format_verification": "edge.running.verification",
     "find_runtime": "edge.running.runtime",
+    "Runtime": "edge.running.runtime",
+    "TfliteModel": "edge.running.runtime",
+    "InterpreterOptions": "edge.running.interpreters",
+    "Interpreter": "edge.running.interpreters",
+    "Boundary": "edge.running.interpreters",
     "EdgeError": "tfc.base.errors",
+    "ModelFileError": "tfc.base.errors",
+    "DataFileError": "tfc.base.errors",
+    "RuntimeMissingError": "tfc.base.errors",
 }
 """Public names, and the modules that have them: docs/api.md."""
 
@@ -40,6 +53,7 @@ __all__ = [*_PUBLIC]
 if TYPE_CHECKING:  # what a type checker and an editor see
     from edge.conversion.clustering import ClusterSettings as ClusterSettings
     from edge.conversion.clustering import prepare as prepare
+    from edge.conversion.variants import Exported as Exported
     from edge.conversion.variants import export as export
     from edge.formats.inspection import format_inspection as format_inspection
     from edge.formats.inspection import inspect as inspect
@@ -47,17 +61,29 @@ if TYPE_CHECKING:  # what a type checker and an editor see
     from edge.formats.packing import unpack as unpack
     from edge.formats.patch import apply_patch as apply_patch
     from edge.formats.patch import make_patch as make_patch
+    from edge.formats.tflite_reader import KernelView as KernelView
+    from edge.formats.tflite_reader import OperatorView as OperatorView
+    from edge.formats.tflite_reader import TensorView as TensorView
     from edge.formats.tflite_reader import TfliteView as TfliteView
     from edge.measuring.bench import bench_files as bench_files
-    from edge.measuring.bench import read_bench as read_bench
+    from edge.measuring.bench_result import read_bench as read_bench
     from edge.measuring.bench_table import format_bench as format_bench
     from edge.measuring.bench_table import format_comparison as format_comparison
     from edge.measuring.interleaving import BenchSettings as BenchSettings
+    from edge.measuring.interleaving import Progress as Progress
+    from edge.running.interpreters import Boundary as Boundary
+    from edge.running.interpreters import Interpreter as Interpreter
+    from edge.running.interpreters import InterpreterOptions as InterpreterOptions
+    from edge.running.runtime import Runtime as Runtime
     from edge.running.runtime import TfliteModel as TfliteModel
     from edge.running.runtime import find_runtime as find_runtime
+    from edge.running.verification import Comparison as Comparison
     from edge.running.verification import VerifySettings as VerifySettings
     from edge.running.verification import format_verification as format_verification
     from edge.running.verification import verify as verify
+    from tfc.base.errors import DataFileError as DataFileError
     from tfc.base.errors import EdgeError as EdgeError
+    from tfc.base.errors import ModelFileError as ModelFileError
+    from tfc.base.errors import RuntimeMissingError as RuntimeMissingError
 else:
     __getattr__, __dir__ = lazy_names(__name__, _PUBLIC)

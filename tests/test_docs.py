@@ -39,7 +39,7 @@ def steps(path):
 def template(worker, tiny_settings, tmp_path_factory):
     """A tiny recorded run."""
     from tfc import config
-    from tfc.run.loop import run
+    from tfc.simulation.loop import run
 
     folder = tmp_path_factory.mktemp("template") / "run"
     run(config.load("demo", [*tiny_settings, "rounds=2"]), folder, progress=False, record_payloads=True)
@@ -77,12 +77,13 @@ def files(template, tmp_path_factory):
 
 def type_command(command, template, monkeypatch):
     """Runs one command as its program would; returns the exit code."""
+    from tfc.run import loop as simulation
+
     from edge.cli import build_parser as edge_parser
     from edge.cli import main as edge
     from tfc.cli import build_parser as tfc_parser
     from tfc.cli import main as tfc
-    from tfc.run import loop as simulation
-    from tfc.run.folder import read_run
+    from tfc.simulation.folder import read_run
 
     program, *words = (
         name

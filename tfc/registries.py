@@ -20,9 +20,12 @@ METHODS = LazyRegistry(
 )
 """`method`: federated methods, `tfc.federated.method.Method`: (model_fn, data_type, config, ood_fn) -> LearningProcess.
 
-Example:
-    >>> sorted(METHODS)
+Examples:
+    >>> import tfc
+    >>> sorted(tfc.METHODS)
     ['eden', 'fedavg', 'fedcompress', 'fedzip', 'stc', 'tff8bit']
+    >>> tfc.METHODS["stc"].uplink_form
+    'sparse ternary'
 """
 
 AGGREGATORS = LazyRegistry(

@@ -1,4 +1,4 @@
-"""Palettes for Keras models that have none, and training that keeps them: both are tfmot's, on a copy."""
+"""Clusters Keras models with tfmot, and trains them with their palettes kept; both on a copy."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from edge.conversion.keras_kernels import MAX_PALETTE
 from tfc.base.errors import EdgeError
 
 CLUSTERED_LAYERS = (tf.keras.layers.Conv2D, tf.keras.layers.Dense)
-"""Layers whose kernels are clustered; depthwise kernels are small and suffer most."""
+"""Layers whose kernels are clustered; depthwise kernels are left out: they are small and lose most accuracy."""
 
 _MERGING_STEPS = 3
 
 
 @dataclass(frozen=True)
 class ClusterSettings:
-    """What is done to a model before it is exported.
+    """Preparation of a model before its export.
 
     Attributes:
         clusters: Clusters per kernel; 0 leaves the palettes as they are.
@@ -32,6 +32,10 @@ class ClusterSettings:
         epochs: Epochs of fine-tuning, where there is data.
         learning_rate: Adam's.
         batch_size: Examples per step.
+
+    Examples:
+        >>> import edge
+        >>> settings = edge.ClusterSettings(clusters=16, epochs=2)
     """
 
     clusters: int = 0
@@ -43,7 +47,7 @@ class ClusterSettings:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Swallows tfmot's remarks about gradients of kernels that it has replaced by centroids."""
+    """Suppresses warnings about missing gradients of kernels that tfmot has replaced by centroids."""
     loggers = (tf.get_logger(), logging.getLogger())
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -101,7 +105,7 @@ def cluster(
 
     def clustered(layer: tf.keras.layers.Layer) -> tf.keras.layers.Layer:
         if isinstance(layer, tf.keras.Model):
-            raise EdgeError(f"--clusters: {layer.name} is a model inside of the model, which tfmot does not enter")
+            raise EdgeError(f"--clusters: {layer.name} is a nested model, whose layers tfmot can't cluster")
         if isinstance(layer, CLUSTERED_LAYERS) and layer.kernel.shape.num_elements() >= 2 * settings.clusters:
             return wrap(layer, number_of_clusters=settings.clusters, cluster_centroids_init=start)
         return layer
@@ -116,7 +120,8 @@ def cluster(
 def _merged(kernel: np.ndarray, palette: np.ndarray) -> np.ndarray:
     """A kernel with no more values than its palette had: each is taken to the mean of those around its centroid.
 
-    tfmot trains centroids channel by channel where every channel has all of them; one kernel has one palette again.
+    tfmot's training moves the centroids of channels apart where every channel has all of them; this merges them into
+    one palette per kernel.
     """
     if len(palette) > MAX_PALETTE or len(np.unique(kernel)) <= len(palette):
         return kernel
@@ -137,9 +142,9 @@ def train_preserving_clusters(
     *,
     progress: bool = False,
 ) -> tf.keras.Model:
-    """Trains a palettized model with quantisation in the loop, its palettes kept (tfmot's CQAT).
+    """Quantisation-aware training of a palettized model that preserves its palettes (tfmot's CQAT).
 
-    Ranges of activations are measured anew by the export; what comes back are weights that are used to int8.
+    The export measures activation ranges anew; the returned model has weights that are adapted to int8.
 
     Args:
         model: A functional Keras model whose kernels have palettes; it stays as it is.
@@ -185,17 +190,25 @@ def prepare(
     *,
     progress: bool = False,
 ) -> tf.keras.Model:
-    """Does what the settings say.
+    """Clusters and trains a model as configured.
 
     Args:
         model: A Keras model; it stays as it is.
-        settings: What to do.
+        settings: The preparation.
         data: Inputs and classes to train on; None for none.
         seed: Of the shuffling.
         progress: Whether a bar is shown on standard error.
 
     Raises:
         EdgeError: If the settings are not possible, need data and there are none, or the model is not functional.
+
+    Examples:
+        >>> import edge
+        >>> import tensorflow as tf
+        >>> model = tf.keras.Sequential([tf.keras.layers.Dense(8, input_shape=(16,)), tf.keras.layers.Dense(4)])
+        >>> palettized = edge.prepare(model, edge.ClusterSettings(clusters=4))
+        >>> len(set(palettized.layers[0].kernel.numpy().ravel())) <= 4
+        True
     """
     if not settings.clusters and not settings.cqat:
         return model

@@ -1,4 +1,4 @@
-"""TensorFlow's converter, quietly: a Keras model in, a .tflite file's content out."""
+"""TensorFlow's converter from a Keras model to a .tflite file's content, with its output suppressed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tfc.base.errors import ModelFileError
 
 @contextlib.contextmanager
 def quiet_converter() -> Iterator[None]:
-    """Swallows what the converter writes to standard error past Python; its errors come as exceptions."""
+    """Suppresses what the converter's C++ code writes to standard error; its errors are raised as exceptions."""
     logger = tf.get_logger()
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -38,7 +38,7 @@ def quiet_converter() -> Iterator[None]:
 
 
 def first_line(error: Exception) -> str:
-    """Returns the first line of what an error says, or its class."""
+    """Returns the first line of an error's message, or its class."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
@@ -92,12 +92,12 @@ def _load(path: Path) -> tf.keras.Model:
     except (TypeError, ValueError) as error:
         if zipfile.is_zipfile(path) and _WRAPPER in zipfile.ZipFile(path).read("config.json").decode():
             raise ValueError(
-                "it has tfmot's wrappers for clustering, which nothing can load from this format; save it after "
+                "it has tfmot's wrappers for clustering, which can't be loaded from this format; save it after "
                 "tfmot.clustering.keras.strip_clustering, or as .h5"
             ) from error
         if _WRAPPER not in str(error):
             raise
-    # Saved while tfmot's wrappers were still around its layers.
+    # The model was saved with tfmot's wrappers around its layers.
     import tensorflow_model_optimization as tfmot
 
     with tfmot.clustering.keras.cluster_scope():
@@ -108,7 +108,8 @@ def load_keras_model(path: Path) -> tf.keras.Model:
     """Loads a Keras model file.
 
     Args:
-        path: `.keras` or `.h5` file of a model with one input and one output; tfmot's wrappers for clustering come off.
+        path: `.keras` or `.h5` file of a model with one input and one output; tfmot's wrappers for clustering are
+            removed.
 
     Raises:
         ModelFileError: If it is missing, damaged, or not such a model.
@@ -117,7 +118,7 @@ def load_keras_model(path: Path) -> tf.keras.Model:
         raise ModelFileError(f"{path}: no such file; a run leaves its model as runs/NAME/model.keras")
     try:
         model = _load(path)
-    except Exception as error:  # Keras raises whatever the damaged part raises
+    except Exception as error:  # Keras passes on any error of the damaged part
         raise ModelFileError(f"{path}: not a Keras model that loads: {first_line(error)}") from error
     if not getattr(model, "inputs", None):
         raise ModelFileError(f"{path}: the model was never built; call it once, then save it")

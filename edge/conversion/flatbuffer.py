@@ -1,10 +1,10 @@
-"""A door to the content of .tflite files: tensors by name, operators in order, read and written.
+"""Reads and writes the content of .tflite files: tensors by name, operators in order.
 
-The schema's classes come with `ai-edge-litert`; nothing here knows an offset. What Python's FlatBuffers leaves out is
-added: constants start at multiples of 16 bytes, as TFLite's schema demands, and equal zero points of channels, shapes
-and lists of tensors are stored once. What training decides (scales, constants, an activation's zero point) is not,
-even where it happens to be equal: two exports of one architecture have to have everything at the same places, so that
-one can be patched into the other.
+The schema's classes come with `ai-edge-litert`; this module handles no offsets. It adds what Python's FlatBuffers
+lacks: constants start at multiples of 16 bytes, as TFLite's schema demands, and equal zero points of channels, shapes
+and lists of tensors are stored once. Values that depend on training (scales, constants, an activation's zero point) are
+never shared, even if equal: two exports of one architecture must have everything at the same places, so that a patch
+can update one to the other.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from edge.formats.kernel_operators import KERNEL_OPERATORS
+from edge.formats.tflite_reader import IDENTIFIER
 from tfc.base.errors import ModelFileError
 
 TENSOR_TYPES: dict[int, type[np.generic]] = {
@@ -33,7 +34,6 @@ TENSOR_TYPES: dict[int, type[np.generic]] = {
 
 _NUMBERS = {np.dtype(type_): number for number, type_ in TENSOR_TYPES.items()}
 _OPERATOR_NAMES = {number: name for name, number in vars(schema.BuiltinOperator).items() if isinstance(number, int)}
-_IDENTIFIER = b"TFL3"
 _CONSTANT_ALIGNMENT = 16
 
 
@@ -97,7 +97,7 @@ class FlatbufferModel:
         Raises:
             ModelFileError: If it is none, or has several subgraphs.
         """
-        if content[4:8] != _IDENTIFIER:
+        if content[4:8] != IDENTIFIER:
             raise ModelFileError("not a TFLite model (bytes 4 to 7 are not TFL3)")
         self._model = schema.ModelT.InitFromPackedBuf(bytearray(content), 0)
         if len(self._model.subgraphs) != 1:
@@ -220,7 +220,7 @@ class FlatbufferModel:
 
         Args:
             name: The tensor's name.
-            values: What it becomes; the shape stays, the type may change.
+            values: Its new values; the shape must be the same, the type may change.
             scales: float32, one or one per channel; None leaves the quantisation as it is.
             channel_axis: Axis that the scales are counted along.
         """
@@ -231,7 +231,7 @@ class FlatbufferModel:
             tensor.quantization = _quantization(scales, channel_axis)
 
     def make_computed(self, name: str) -> None:
-        """Takes a constant's values away, but not its place for them: an operator will compute it.
+        """Removes a constant's values but keeps its buffer: an operator will compute it.
 
         Args:
             name: The tensor's name.
@@ -301,7 +301,7 @@ class FlatbufferModel:
         operator.inputs = inputs
 
     def drop_descriptions(self) -> None:
-        """Takes out what no interpreter needs: names of tensors inside, descriptions, metadata, signatures."""
+        """Removes what no interpreter needs: names of inner tensors, descriptions, metadata, signatures."""
         self._model.metadata, self._model.metadataBuffer, self._model.signatureDefs = [], None, []
         self._model.description = None
         self._graph.name = None
@@ -332,7 +332,7 @@ class FlatbufferModel:
         packed.subgraphs = [graph]
         packed.buffers = [self._model.buffers[number] for number in kept]
         builder = _SharingBuilder(1024)
-        builder.Finish(packed.Pack(builder), _IDENTIFIER)
+        builder.Finish(packed.Pack(builder), IDENTIFIER)
         return bytes(builder.Output())
 
     def _name(self, number: int) -> str:

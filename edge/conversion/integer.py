@@ -1,4 +1,4 @@
-"""`int8`: the converter's full-integer model with its kernels brought back into their palettes."""
+"""`int8`: the converter's full-integer model with its kernels restored to their palettes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tfc.base.errors import ModelFileError
 
 _VANISHING = 1e-4
 _SAME_FACTOR = 1e-3
-"""Relative difference up to which channels count as scaled alike, a tenth of an int8 step."""
+"""Relative difference up to which channels' scales count as equal, a tenth of an int8 step."""
 
 
 def _pairs(reference: FlatbufferModel, quantized: FlatbufferModel) -> dict[int, KernelUse]:
@@ -24,14 +24,14 @@ def _pairs(reference: FlatbufferModel, quantized: FlatbufferModel) -> dict[int, 
         for a, b in zip(ours, theirs, strict=True)
     )
     if not same:
-        raise ModelFileError("the converter's int8 model has other operators than its float32 model")
+        raise ModelFileError("the converter's int8 and float32 models have different operators")
     return {ours_.position: theirs_ for ours_, theirs_ in zip(ours, theirs, strict=True)}
 
 
 def _for_one_scale(coded: CodedKernel) -> CodedKernel | None:
-    """The same with one scale for all channels, as dense kernels have it; None where channels differ."""
+    """A kernel's codes with one scale for all channels, as dense kernels need; None where channels' scales differ."""
     highest = float(coded.scales.max())
-    # A unit whose weights are all zero has no factor of its own; under the common scale it stays next to nothing.
+    # A unit whose weights are all zero has no factor of its own; under the common scale it stays almost zero.
     told = coded.scales[coded.scales > _VANISHING * highest]
     if highest - float(told.min()) > _SAME_FACTOR * highest:
         return None
@@ -41,7 +41,7 @@ def _for_one_scale(coded: CodedKernel) -> CodedKernel | None:
 def to_palettized_int8(
     reference: FlatbufferModel, quantized: FlatbufferModel, folded: Sequence[FoldedKernel]
 ) -> tuple[FlatbufferModel, list[str]]:
-    """Replaces the kernels of an int8 model by codes of their palettes, and requantises the biases with them.
+    """Replaces the kernels of an int8 model by codes of their palettes, and requantises the biases accordingly.
 
     Source: TensorFlow Lite 8-bit quantization specification (a bias has scale input x weight and zero point 0).
 

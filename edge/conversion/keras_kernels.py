@@ -1,4 +1,4 @@
-"""The kernels of a Keras model with the palettes found in them, and where they went in a converted file."""
+"""The kernels of a Keras model with their palettes, and their matches in a converted file."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
+from edge.conversion.channels import channels_last
 from edge.conversion.flatbuffer import FlatbufferModel, KernelUse
 
 MAX_PALETTE = 128
@@ -28,7 +29,7 @@ TO_TFLITE: dict[type[tf.keras.layers.Layer], Callable[[np.ndarray], np.ndarray]]
     tf.keras.layers.Conv1D: lambda kernel: kernel.transpose(2, 0, 1)[:, None],
     tf.keras.layers.Dense: lambda kernel: kernel.T,
 }
-"""How a layer's kernel lies in a .tflite file; the first class that a layer is one of counts."""
+"""Layout of a layer's kernel in a .tflite file; the first matching class counts."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def kernels_of(model: tf.keras.Model) -> list[KerasKernel]:
         kernel = layer.kernel if kernel is None else kernel
         values = to_tflite(kernel.numpy().astype(np.float32))
         palette = np.unique(values)
-        # A kernel hardly larger than its palette saves nothing.
+        # A kernel that is hardly larger than its palette would save nothing.
         palettized = len(palette) <= MAX_PALETTE and 2 * len(palette) <= values.size
         found.append(KerasKernel(layer.name, values, palette if palettized else None))
     return found
@@ -75,35 +76,12 @@ class FoldedKernel:
     Attributes:
         use: The operator and its tensors.
         kernel: The kernel before folding.
-        factors: float32 (channels,), what the converter multiplied each output channel with.
+        factors: float32 (channels,), the converter's factor of each output channel.
     """
 
     use: KernelUse
     kernel: KerasKernel
     factors: np.ndarray
-
-
-def channels_last(values: np.ndarray, channel_axis: int) -> np.ndarray:
-    """Returns a kernel as (weights of a channel, channels).
-
-    Args:
-        values: A kernel in a .tflite file's shape.
-        channel_axis: Axis of the output channels.
-    """
-    return np.moveaxis(values, channel_axis, -1).reshape(-1, values.shape[channel_axis])
-
-
-def per_channel(values: np.ndarray, ndim: int, channel_axis: int) -> np.ndarray:
-    """Returns one value per channel in a shape that broadcasts against a kernel.
-
-    Args:
-        values: Shape (channels,).
-        ndim: Number of the kernel's dimensions.
-        channel_axis: Axis of the output channels.
-    """
-    shape = [1] * ndim
-    shape[channel_axis] = -1
-    return values.reshape(shape)
 
 
 def _factors(folded: np.ndarray, kernel: np.ndarray, channel_axis: int) -> np.ndarray | None:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from edge.conversion.channels import channels_last
 from edge.conversion.flatbuffer import FlatbufferModel
-from edge.conversion.keras_kernels import channels_last
 from edge.formats.lookup_table import DECODE_OPERATOR, LookUpTables, pack_indices
 
 _OVERHEAD_BYTES = 320
-"""What two more tensors, their buffers and an operator cost in a .tflite file."""
+"""Bytes of two more tensors, their buffers and an operator in a .tflite file."""
 
 
 def tables_of(codes: np.ndarray, channel_axis: int | None) -> LookUpTables | None:
@@ -43,7 +43,7 @@ def tables_of(codes: np.ndarray, channel_axis: int | None) -> LookUpTables | Non
 
 
 def to_look_up_tables(integer: FlatbufferModel) -> FlatbufferModel:
-    """Replaces kernels by look-up tables where that saves bytes, and takes out what no interpreter needs.
+    """Replaces kernels by look-up tables where that saves bytes, and removes what no interpreter needs.
 
     A table's mode follows the tensor's quantisation: one table per channel where there is a scale per channel (TFLM
     gives wrong results for the other combination, without an error), else one.

@@ -1,9 +1,8 @@
 """A palettized kernel as int8 codes: one set of codes for all output channels, whatever BatchNorm made of them.
 
 Folding multiplies each output channel by a factor. With scale[channel] = |factor[channel]| x step, and one step for the
-kernel, the codes are those of the palette itself, mirrored where the factor is negative: no code is spent on a
-channel's own range. The largest centroid need not have code 127: a few centroids are met better by another step, which
-is searched for.
+kernel, the codes are those of the palette itself, mirrored where the factor is negative: channels have no ranges of
+their own. The largest centroid need not have code 127: the step is searched for the smallest error at the centroids.
 """
 
 from __future__ import annotations
@@ -12,14 +11,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from edge.conversion.keras_kernels import FoldedKernel, channels_last, per_channel
+from edge.conversion.channels import channels_last, per_channel
+from edge.conversion.keras_kernels import FoldedKernel
 
 LARGEST_CODE = 127
 _LARGEST_CODES = np.arange(80.0, LARGEST_CODE + 0.125, 0.25)
-"""What the largest centroid's code may be, before rounding."""
+"""Candidates for the largest centroid's code, before rounding."""
 _LARGEST_BIAS = 2.0**30
 _LEAST_SCALE = 2.0**-20
-"""Of the kernel's largest scale: what a channel with a factor of (almost) zero gets."""
+"""Scale of a channel with a factor of (almost) zero, as a share of the kernel's largest scale."""
 
 
 class CodedKernel(NamedTuple):
@@ -63,11 +63,11 @@ def palette_codes(folded: FoldedKernel, least_scales: np.ndarray | None = None) 
 
     Args:
         folded: The kernel.
-        least_scales: float32 (channels,), what a scale must not fall below; None for no limit but that of channels
-            whose factor is almost zero.
+        least_scales: float32 (channels,), lower limits of the scales; None for no limit but that of channels whose
+            factor is almost zero.
 
     Returns:
-        The codes; where a scale had to be raised, the channel's weights are next to nothing, and all of them get the
+        The codes; where a scale had to be raised, the channel's weights are almost zero, and all of them get the
         code of the centroid that is nearest to zero.
     """
     palette, axis = folded.kernel.palette, folded.use.channel_axis

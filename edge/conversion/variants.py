@@ -1,4 +1,4 @@
-"""The variants of a model, by name: how each is made from a Keras model."""
+"""The variants of a model by name, and their conversion from a Keras model."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from edge.conversion.integer import to_palettized_int8
 from edge.conversion.keras_kernels import FoldedKernel, kernels_of, match
 from edge.conversion.lookup_table import to_look_up_tables
 from edge.conversion.weight_only import to_weight_only
+from edge.formats.data_files import read_inputs
 from edge.formats.packing import SUFFIX as PACKED_SUFFIX
 from edge.formats.packing import pack
-from edge.running.data_files import read_inputs
 from tfc.base.atomic_write import atomic_write
 from tfc.base.errors import EdgeError, ModelFileError
 
 _LOG = logging.getLogger(__name__)
 
 PACKED = "packed"
-"""Not a variant of its own: the others once more, entropy-coded."""
+"""Not a variant of its own: entropy-coded copies of the others."""
 
 
 INTEGER = {"int8", "lut"}
@@ -36,7 +36,7 @@ _NO_DATA = "int8 needs a representative data set: --calibration FILE.npz (see 't
 
 
 class Conversion:
-    """One Keras model on its way into variants; what several of them need is made once."""
+    """The conversion of one Keras model to variants; intermediate results are made once and shared."""
 
     def __init__(self, model: tf.keras.Model, calibration: np.ndarray | None = None) -> None:
         """Takes a model.
@@ -80,7 +80,7 @@ class Conversion:
 
     @property
     def lost_palettes(self) -> dict[str, str]:
-        """Layers that come with a palette and leave without, and why; complete once the variants are made."""
+        """Layers whose palette an integer variant loses, and why; complete once the variants are made."""
         unmatched = "the converter changed its kernel beyond a factor per channel"
         one_scale = "BatchNorm is folded into a dense kernel, which has one scale in int8"
         return {**dict.fromkeys(self._matched[1], unmatched), **dict.fromkeys(self._lost, one_scale)}
@@ -92,7 +92,7 @@ VARIANTS: dict[str, Callable[[Conversion], bytes]] = {
     "int8": lambda conversion: conversion.integer.to_bytes(),
     "lut": lambda conversion: to_look_up_tables(conversion.integer).to_bytes(),
 }
-"""Variants by name: what makes the content of a .tflite file."""
+"""Variants by name: functions that make the content of a .tflite file."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,12 @@ class Exported:
     Attributes:
         paths: Path of each variant; `VARIANT.packed` for those packed.
         lost_palettes: Layers whose palette an integer variant does not keep, and why.
+
+    Examples:
+        >>> import edge
+        >>> done = edge.export("runs/tiny/model.keras", "out", name="tiny")
+        >>> done
+        Exported(paths={'f32': PosixPath('out/tiny-f32.tflite')}, lost_palettes={})
     """
 
     paths: dict[str, Path]
@@ -117,11 +123,11 @@ def _checked(variants: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(variant for variant in variants if variant != PACKED) or ("int8",)
 
 
-def _representative(source: Path, model: tf.keras.Model, calibration: Path | None) -> np.ndarray:
+def _representative(source: Path, model: tf.keras.Model, calibration: str | Path | None) -> np.ndarray:
     beside = source.with_name("calibration.npz")
     if calibration is None and not beside.is_file():
         raise EdgeError(_NO_DATA)
-    return read_inputs(calibration or beside, tuple(model.input_shape[1:]))
+    return read_inputs(Path(calibration or beside), tuple(model.input_shape[1:]))
 
 
 def convert(conversion: Conversion, variants: tuple[str, ...], source: Path) -> dict[str, bytes]:
@@ -130,7 +136,7 @@ def convert(conversion: Conversion, variants: tuple[str, ...], source: Path) -> 
     Args:
         conversion: Of the model.
         variants: Keys of `VARIANTS`.
-        source: What errors call the model.
+        source: The model's name in errors.
 
     Returns:
         Content of each variant's file.
@@ -153,10 +159,10 @@ def convert(conversion: Conversion, variants: tuple[str, ...], source: Path) -> 
 
 
 def export(
-    source: Path,
-    out: Path,
+    source: str | Path,
+    out: str | Path,
     variants: tuple[str, ...] = ("f32",),
-    calibration: Path | None = None,
+    calibration: str | Path | None = None,
     name: str | None = None,
     prepare: Callable[[tf.keras.Model], tf.keras.Model] = lambda model: model,
 ) -> Exported:
@@ -169,11 +175,18 @@ def export(
         calibration: NPZ with x, the representative data set for int8 and lut; `calibration.npz` beside the model where
             None and there is one (runs leave it there).
         name: NAME; the source's name without suffix where None.
-        prepare: What to do to the model first, such as clustering it.
+        prepare: Applied to the model first, such as clustering it.
 
     Raises:
         EdgeError: If a variant is unknown, or the model or the data don't allow it; nothing is written then.
+
+    Examples:
+        >>> import edge
+        >>> done = edge.export("runs/tiny/model.keras", "out", ("f32", "int8"), name="tiny")
+        >>> [str(path) for path in done.paths.values()]
+        ['out/tiny-f32.tflite', 'out/tiny-int8.tflite']
     """
+    source, out = Path(source), Path(out)
     plain = _checked(variants)
     model = load_keras_model(source)
     inputs = _representative(source, model, calibration) if set(plain) & INTEGER else None

@@ -1,4 +1,4 @@
-"""`wo8`: int8 weights that the interpreter turns into floats once, when it loads the file; computation stays float."""
+"""`wo8`: int8 weights that the interpreter dequantises once, when it loads the file; computation stays float."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Kernels of one-byte codes, entropy-coded: the part of packed files that knows of palettes. NumPy alone.
+"""Entropy coding of kernels of one-byte codes, the stream of packed files. NumPy alone.
 
-A code's symbol is its place among the kernel's distinct codes, in ascending order. Each kernel has a table of
+A code's symbol is its rank among the kernel's distinct codes, in ascending order. Each kernel has a table of
 frequencies of its own, sent beside the stream; the coder is that of the messages (`tfc.codec.rans`).
 """
 
@@ -16,14 +16,15 @@ from tfc.codec import rans
 from tfc.codec.rans import FREQUENCY_TOTAL
 
 _SYMBOLS_PER_LANE = 400
-"""A lane costs 4 bytes, and a step of the decoder about as long as 300 symbols in one lane more."""
+"""Symbols per lane: a lane costs 4 bytes, and a step of the decoder takes about as long as 300 more symbols in a
+lane."""
 
 
 class CodeStream(NamedTuple):
     """Coded kernels.
 
     Attributes:
-        side: What the decoder needs besides: distinct codes and frequencies of each kernel.
+        side: The decoder's tables: distinct codes and frequencies of each kernel.
         stream: States and words of the coder.
     """
 
@@ -36,7 +37,7 @@ def _frequencies(counts: np.ndarray) -> np.ndarray:
     share = counts * (FREQUENCY_TOTAL / counts.sum())
     frequencies = np.maximum(np.floor(share).astype(np.int64), 1)
     while (surplus := int(frequencies.sum()) - FREQUENCY_TOTAL) != 0:
-        # The symbol for which a 4096th more or less costs least per weight.
+        # The symbol whose frequency can change by one at the least cost in bits.
         if surplus > 0:
             loss = np.where(frequencies > 1, counts * np.log2(frequencies / np.maximum(frequencies - 1, 1)), np.inf)
             frequencies[loss.argmin()] -= 1
@@ -76,12 +77,12 @@ def decode(side: bytes, stream: bytes, sizes: Sequence[int]) -> tuple[list[np.nd
     """Decodes kernels.
 
     Args:
-        side: What `encode` said of them, and possibly more.
+        side: `CodeStream.side`, possibly followed by other bytes.
         stream: States and words.
         sizes: Number of codes of each kernel.
 
     Returns:
-        The kernels, uint8 (codes,), and the number of bytes of `side` that were theirs.
+        The kernels, uint8 (codes,), and the number of bytes read from `side`.
 
     Raises:
         ModelFileError: If the bytes are damaged.
@@ -103,7 +104,7 @@ def decode(side: bytes, stream: bytes, sizes: Sequence[int]) -> tuple[list[np.nd
     lanes = _lanes(sum(sizes))
     bad_tables = (table.sum(axis=1) != FREQUENCY_TOTAL).any()
     if bad_tables or len(stream) < 4 * lanes or len(stream) % 2:
-        raise ModelFileError("damaged: tables of frequencies or the stream are not sound")
+        raise ModelFileError("damaged: the tables of frequencies or the stream are invalid")
     states = np.frombuffer(stream, "<u4", lanes)
     words = np.frombuffer(stream, "<u2", offset=4 * lanes)
     contexts = np.repeat(np.arange(len(sizes)), sizes)

@@ -1,4 +1,4 @@
-"""Packed files and patches as containers: a head, and a body whose checksum the head knows. NumPy alone.
+"""The container of packed files and patches: a header with checksums, and a body. NumPy alone.
 
 Layout, little endian (`docs/model-files.md`):
 
@@ -30,13 +30,13 @@ VERSION = 1
 _HEAD = struct.Struct("<4sB3xIIIIIII")
 _LARGEST_FILE = 1 << 30
 SMALLEST_KERNEL = 128
-"""Bytes from which a table of frequencies pays."""
+"""Smallest kernel, in bytes, for which a table of frequencies saves space."""
 
 _FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "lc": 0, "lp": 0, "pb": 0}]
 
 
 class FileName(NamedTuple):
-    """What tells a file from others.
+    """A file's identity.
 
     Attributes:
         length: Bytes.
@@ -115,7 +115,7 @@ class Container(NamedTuple):
         return cls(magic, FileName(length, checksum), FileName(base_length, base_checksum), kernels, rest, stream)
 
     def checked(self, result: bytes) -> bytes:
-        """Returns what came out, if it is what went in.
+        """Returns a restored file after checking its length and checksum.
 
         Args:
             result: What came out.
@@ -175,7 +175,7 @@ def without(content: bytes, places: np.ndarray) -> bytes:
 
 
 def planes(words: bytes) -> bytes:
-    """Returns bytes grouped by their place in four: the high bytes of floats are alike, the low ones are not.
+    """Returns bytes grouped by their position modulo four: high bytes of floats are similar, low ones are not.
 
     Args:
         words: Any number of bytes; a remainder stays at the end.

@@ -1,4 +1,4 @@
-"""What a model file's kernels are made of, and what each form of them takes. NumPy alone."""
+"""Inspection of a model file's kernels: their values, and their size in each form. NumPy alone."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from edge.formats.packing import pack, read_model_content
 from edge.formats.table_expansion import expanded_kernel
 from edge.formats.tflite_reader import TfliteView
 from tfc.base.errors import ModelFileError
+from tfc.base.table import aligned
 
 
 @dataclass(frozen=True)
@@ -21,17 +22,17 @@ class KernelRow:
     """One kernel.
 
     Attributes:
-        name: Of its tensor, or its number where names were taken out.
-        operator: What uses it.
+        name: Its tensor's name, or its number in a file without names.
+        operator: The operator that uses it.
         shape: Its shape in the file.
         type: NumPy's name of its type; `lut` for a look-up table.
         distinct: Distinct values in the whole kernel.
         distinct_per_channel: In the output channel that has most of them.
         index_bits: Bits of an index into the kernel's distinct values.
-        num_bytes: Bytes it takes in the file.
-        table_bytes: Bytes it would take as a look-up table of TFLM (packed indices, and a table per channel where there
-            is a scale per channel); None where one can't have so many values.
-        coded_bytes: Bytes it takes entropy-coded, as in a packed file; None for floats.
+        num_bytes: Its size in the file, in bytes.
+        table_bytes: Its size in bytes as a look-up table of TFLM (packed indices, and a table per channel where there
+            is a scale per channel); None where it has too many values for one.
+        coded_bytes: Its entropy-coded size in bytes, as in a packed file; None for floats.
     """
 
     name: str
@@ -59,7 +60,7 @@ def _row(view: TfliteView, number: int, operator: str, axis: int) -> KernelRow:
         maker = next(each for each in view.operators if number in each.outputs)
         num_bytes = sum(view.tensors[source].num_bytes for source in maker.inputs)
     if values is None:
-        raise ModelFileError(f"kernel {tensor.name or number} is computed in a way that is not known")
+        raise ModelFileError(f"kernel {tensor.name or number} is computed by unknown operators")
     distinct, per_channel = len(np.unique(values)), _distinct_per_channel(values, axis)
     by_channel = len(tensor.scales) > 1
     most = max(per_channel) if by_channel else distinct
@@ -85,7 +86,7 @@ def _row(view: TfliteView, number: int, operator: str, axis: int) -> KernelRow:
     )
 
 
-def inspect(path: Path) -> dict[str, Any]:
+def inspect(path: str | Path) -> dict[str, Any]:
     """Looks into a model file.
 
     Args:
@@ -97,7 +98,16 @@ def inspect(path: Path) -> dict[str, Any]:
 
     Raises:
         ModelFileError: If the file is missing, no TFLite model, or damaged.
+
+    Examples:
+        >>> import edge
+        >>> found = edge.inspect("out/tiny-int8.tflite")
+        >>> found["packed_bytes"] < found["model_bytes"]
+        True
+        >>> max(row["distinct"] for row in found["kernels"]) <= 255
+        True
     """
+    path = Path(path)
     content = read_model_content(path)
     try:
         view = TfliteView(content)
@@ -130,6 +140,11 @@ def format_inspection(found: dict[str, Any]) -> str:
 
     Args:
         found: What `inspect` returned.
+
+    Examples:
+        >>> import edge
+        >>> print(edge.format_inspection(edge.inspect("out/tiny-int8.tflite")))
+        kernel ... operator ... shape ... type ... distinct ...
     """
 
     def count(value: int | None) -> str:
@@ -154,16 +169,8 @@ def format_inspection(found: dict[str, Any]) -> str:
     total = found["total"]
     sums = [count(total[name]) for name in ("num_bytes", "table_bytes", "coded_bytes")]
     lines.append(("all kernels", "", f"{total['weights']:,} weights", "", "", "", "", *sums))
-    widths = [max(len(line[place]) for line in (titles, *lines)) for place in range(len(titles))]
-    text = [
-        "  ".join(
-            value.ljust(width) if place < 4 else value.rjust(width)
-            for place, (value, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in (titles, *lines)
-    ]
-    text.append(
+    summary = (
         f"{found['file']}: {found['file_bytes']:,} bytes; as a model {found['model_bytes']:,}, packed "
         f"{found['packed_bytes']:,}"
     )
-    return "\n".join(text)
+    return f"{aligned(titles, lines, left=4)}\n{summary}"

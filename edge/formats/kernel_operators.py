@@ -1,4 +1,4 @@
-"""Which operators of a .tflite file have kernels, and where. Nothing is imported."""
+"""The operators of a .tflite file that have kernels, and the positions of these. Imports nothing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ class KernelOperator(NamedTuple):
     """Where an operator keeps its weights.
 
     Attributes:
-        data_input: Position of what it is applied to among its inputs.
+        data_input: Position of the data among its inputs.
         kernel_input: Position of the kernel among its inputs.
         bias_input: Position of the bias among its inputs; it may be missing.
         channel_axis: Axis of the kernel that output channels are counted along.

@@ -1,7 +1,7 @@
-"""Packed model files: any .tflite file, smaller, restored bit for bit. NumPy alone.
+"""Packed model files: entropy-coded .tflite files, restored bit for bit. NumPy alone.
 
-Constants of one byte per value (kernels, indices of look-up tables) are entropy-coded in their palettes; the rest of
-the file, with zeros in their places, is compressed by LZMA.
+Constants of one byte per value (kernels, indices of look-up tables) are entropy-coded as palette indices; the rest of
+the file, with zeros in their place, is compressed by LZMA.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SUFFIX = ".packed"
 
 
 def code_places(view: TfliteView) -> np.ndarray:
-    """Returns where constants of one byte per value lie, int64 (constants, 2): first byte and number of bytes.
+    """Returns the places of constants of one byte per value, int64 (constants, 2): first byte and number of bytes.
 
     Args:
         view: The model.
@@ -57,6 +57,13 @@ def pack(content: bytes) -> bytes:
 
     Raises:
         ModelFileError: If it is no TFLite model.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> import edge
+        >>> content = Path("out/tiny-int8.tflite").read_bytes()
+        >>> len(edge.pack(content)) < len(content)
+        True
     """
     places = code_places(TfliteView(content))
     kernels = [np.frombuffer(content, np.uint8, int(count), int(start)) for start, count in places]
@@ -82,6 +89,13 @@ def unpack(packed: bytes) -> bytes:
 
     Raises:
         ModelFileError: If the bytes are no packed model file, of another version, or damaged.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> import edge
+        >>> content = Path("out/tiny-int8.tflite").read_bytes()
+        >>> edge.unpack(edge.pack(content)) == content
+        True
     """
     container = Container.read(packed, MAGIC)
     length = container.result.length

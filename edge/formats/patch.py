@@ -1,7 +1,7 @@
-"""Over-the-air updates: what turns one export of a model into a later one of the same architecture. NumPy alone.
+"""Over-the-air updates: patches from one export of a model to a later one of the same architecture. NumPy alone.
 
-Kernels are sent as messages of `tfc.codec`, kind difference: the place of each code among the kernel's codes, given the
-place of the old code. The codes themselves, and everything else, travel as differences from the old file.
+Kernels are difference messages of `tfc.codec`: each code's rank among the kernel's codes is coded relative to the rank
+of the old code. The lists of codes are sent as they are, and all other bytes as the XOR with the old file.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def _kernels(content: bytes, places: np.ndarray) -> list[np.ndarray]:
 
 
 def _ranks(codes: list[np.ndarray]) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Distinct codes of each kernel, and each code's place among them."""
+    """Distinct codes of each kernel, and each code's rank among them."""
     pairs = [np.unique(kernel, return_inverse=True) for kernel in codes]
     return [values for values, _ in pairs], [places.astype(np.uint8) for _, places in pairs]
 
@@ -34,7 +34,7 @@ def _specification(sizes: tuple[int, ...], num_codes: int) -> MessageSpec:
 
 
 def _held(ranks: list[np.ndarray], num_codes: int) -> ReferenceModel:
-    # Codes stand for themselves by their place, so a message's codebooks never change.
+    # The centroids are the ranks themselves, so a message's codebooks never change.
     codebook = np.arange(num_codes, dtype=np.float32)
     palettes = tuple(Palette(codebook, places) for places in ranks)
     return ReferenceModel(num_codes, palettes, tuple(np.zeros_like(places) for places in ranks), ())
@@ -44,16 +44,25 @@ def make_patch(old: bytes, new: bytes) -> bytes:
     """Makes a patch.
 
     Args:
-        old: Content of the .tflite file that devices have.
-        new: Content of the one they are to have.
+        old: Content of the .tflite file on the devices.
+        new: Content of the file after the update.
 
     Raises:
         ModelFileError: If one is no TFLite model, or they are of different architectures.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> import edge
+        >>> old, new = Path("old-int8.tflite").read_bytes(), Path("new-int8.tflite").read_bytes()
+        >>> len(edge.make_patch(old, new)) < len(new)
+        True
     """
     views = [TfliteView(content) for content in (old, new)]
     places, others = (code_places(view) for view in views)
     if len(old) != len(new) or not np.array_equal(places, others):
-        raise ModelFileError("the two files are of different architectures or variants: their kernels lie elsewhere")
+        raise ModelFileError(
+            "the two files are of different architectures or variants: their kernels are at different places"
+        )
     (_, held), (codes, ranks) = (_ranks(_kernels(content, places)) for content in (old, new))
     num_codes = max((int(place.max()) + 1 for place in (*held, *ranks)), default=1)
     stream = b""
@@ -83,6 +92,13 @@ def apply_patch(old: bytes, patch: bytes) -> bytes:
 
     Raises:
         ModelFileError: If the patch is damaged, or made for another file.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> import edge
+        >>> old, new = Path("old-int8.tflite").read_bytes(), Path("new-int8.tflite").read_bytes()
+        >>> edge.apply_patch(old, edge.make_patch(old, new)) == new
+        True
     """
     container = Container.read(patch, MAGIC)
     if FileName.of(old) != container.base:

@@ -1,7 +1,7 @@
-"""Look-up tables as plain int8 kernels, in memory: what TFLM does while it runs, for the interpreters of Linux.
+"""Expands look-up tables to plain int8 kernels in memory, for interpreters on Linux; TFLM does so at run time.
 
 The file is changed as little as possible: expanded kernels are appended, the buffers of their tensors are pointed at
-them, and the operators that would have expanded them leave the list of operators. NumPy alone.
+them, and the operators that would expand them are removed from the list of operators. NumPy alone.
 """
 
 from __future__ import annotations
@@ -74,8 +74,8 @@ def expand_tables(content: bytes) -> bytes:
             kernel = expanded_kernel(view, number)
             offset = view.data_offset(view.tensors[number].buffer_table)
             if kernel is None or not offset:
-                raise ModelFileError("a look-up table has no room to be expanded; export it with 'edge export'")
-            # The length stands before the bytes, which start at a multiple of 16.
+                raise ModelFileError("a look-up table can't be expanded in this file; export it with 'edge export'")
+            # The length precedes the bytes, which start at a multiple of 16.
             changed += bytes(-(len(changed) + 4) % _ALIGNMENT)
             struct.pack_into("<I", changed, offset, len(changed) - offset)
             changed += struct.pack("<I", kernel.size) + kernel.tobytes()

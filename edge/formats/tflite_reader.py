@@ -1,4 +1,4 @@
-"""What is in a .tflite file: tensors, operators, and where constants lie. NumPy alone, so that devices can read it.
+"""Reads a .tflite file: tensors, operators, and the places of constants. NumPy alone, for devices.
 
 Source: FlatBuffers internals (tables, vtables, vectors) and TensorFlow Lite's schema, version 3. A table's fields are
 found through its vtable; every position is checked against the length of the file. Writing goes through
@@ -27,7 +27,7 @@ TENSOR_TYPES: dict[int, str] = {
 
 _CUSTOM = 32
 _OPERATORS = {3: "CONV_2D", 4: "DEPTHWISE_CONV_2D", 6: "DEQUANTIZE", 9: "FULLY_CONNECTED", 67: "TRANSPOSE_CONV"}
-"""Names of the operators that matter here; others are called `operator N`."""
+"""Names of the operators used here; others are called `operator N`."""
 
 _MOST_DIMENSIONS, _LONGEST_NAME = 8, 10_000
 
@@ -53,7 +53,7 @@ class _Bytes:
         return int(struct.unpack_from("<" + format_, self.content, position)[0])
 
     def follow(self, position: int) -> int:
-        """Where an offset leads."""
+        """The position that an offset points to."""
         target = position + self.number("I", position)
         if target + 4 > len(self.content):
             raise ModelFileError("damaged: an offset leads beyond the end of the file")
@@ -104,9 +104,16 @@ class TensorView:
         shape: Its shape.
         type: NumPy's name of its type.
         scales: float32, one, one per channel, or none.
-        start: Where its constant bytes begin in the file.
+        start: Position of its constant bytes in the file.
         num_bytes: Their number; 0 for a tensor that is computed.
         buffer_table: Where the table of its buffer lies.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> import edge
+        >>> tensor = edge.TfliteView(Path("out/tiny-int8.tflite").read_bytes()).tensors[0]
+        >>> tensor.shape, tensor.type
+        ((1, 28, 28, 1), 'int8')
     """
 
     name: str
@@ -126,6 +133,13 @@ class OperatorView:
         name: Of a custom operator its own; else the schema's.
         inputs: Numbers of tensors; -1 for one left out.
         outputs: Numbers of tensors.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> import edge
+        >>> first = edge.TfliteView(Path("out/tiny-int8.tflite").read_bytes()).operators[0]
+        >>> first.inputs[0]
+        0
     """
 
     name: str
@@ -141,6 +155,13 @@ class KernelView:
         operator: Name of the operator that uses it.
         tensor: Number of its tensor.
         channel_axis: Axis of the output channels.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> import edge
+        >>> first = edge.TfliteView(Path("out/tiny-int8.tflite").read_bytes()).kernels[0]
+        >>> first.operator, first.channel_axis
+        ('CONV_2D', 0)
     """
 
     operator: str
@@ -149,7 +170,16 @@ class KernelView:
 
 
 class TfliteView:
-    """A .tflite file, read where it is asked for."""
+    """A .tflite file, read where it is asked for.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> import edge
+        >>> view = edge.TfliteView(Path("out/tiny-int8.tflite").read_bytes())
+        >>> kernel = view.kernels[0]
+        >>> view.values(kernel.tensor).dtype
+        dtype('int8')
+    """
 
     def __init__(self, content: bytes) -> None:
         """Opens a file's content.
@@ -268,12 +298,12 @@ class TfliteView:
     # What follows lets `edge.formats.table_expansion` change a copy of the file in place.
 
     def operators_vector(self) -> tuple[int, list[int]]:
-        """Returns where the list of operators lies (its first element), and where each operator's table does."""
+        """Returns the position of the list of operators (its first element), and that of each operator's table."""
         start, _ = self._bytes.vector(self._graph, _GRAPH_OPERATORS)
         return start, self._bytes.tables(self._graph, _GRAPH_OPERATORS)
 
     def data_offset(self, buffer_table: int) -> int:
-        """Returns where a buffer's offset to its bytes lies; 0 where the buffer has none.
+        """Returns the position of a buffer's offset to its bytes; 0 where the buffer has none.
 
         Args:
             buffer_table: Where the buffer's table lies.

@@ -1,1 +1,1 @@
-"""What times model files on a device, here or over ssh, and the reports of it. NumPy and an interpreter."""
+"""Measures model files on a device, here or over ssh, and reports the results. NumPy and an interpreter alone."""

@@ -4,35 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import hashlib
-import json
 import logging
-import zlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from edge.measuring.interleaving import (
-    BenchSettings,
-    Progress,
-    interleaved_latencies,
-    latency_summary,
-    paired_speedup,
-    speedup_interval,
-)
+from edge.measuring.bench_result import MeasuredFile, file_results
+from edge.measuring.interleaving import BenchSettings, Progress, interleaved_latencies
 from edge.measuring.measured_process import MeasuredProcess
 from edge.running.runtime import Runtime, find_runtimes
-from tfc.base.errors import DataFileError, EdgeError, ModelFileError, RuntimeMissingError
+from tfc.base.errors import EdgeError, ModelFileError, RuntimeMissingError
 from tfc.base.machine import describe_machine, machine_state, was_throttled
 
 _LOG = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class _Entry:
+class _Entry(NamedTuple):
     """A file in an interpreter: what one process measures."""
 
     path: Path
@@ -40,27 +30,12 @@ class _Entry:
     process: MeasuredProcess
 
 
-def float_reference(path: Path, measured: Sequence[Path]) -> int:
-    """Returns the position of the file that a file's predictions are compared with.
-
-    Args:
-        path: NAME-VARIANT.tflite.
-        measured: All files, the baseline first.
-
-    Returns:
-        The position of NAME-f32.tflite in the same folder where it is measured too, else that of the baseline, 0.
-    """
-    name, _, _ = path.stem.rpartition("-")
-    exact = path.with_name(f"{name}-f32.tflite")
-    return list(measured).index(exact) if exact in measured else 0
-
-
 def _opened(
     stack: contextlib.ExitStack, paths: Sequence[Path], runtimes: Sequence[Runtime], settings: BenchSettings
 ) -> tuple[list[_Entry], list[dict[str, str]]]:
-    """Opens every file in every interpreter; says which of several would not have it.
+    """Opens every file in every interpreter; lists refused pairs.
 
-    With one interpreter, its refusal is an error; with several, that of all of them.
+    A refusal is an error if there is one interpreter, or if all of several refuse a file.
     """
     entries, refused = [], []
     for path in paths:
@@ -78,11 +53,52 @@ def _opened(
     return entries, refused
 
 
+def _check_input_shapes(entries: Sequence[_Entry]) -> None:
+    shapes = {entry.process.input_shape for entry in entries}
+    if len(shapes) > 1:
+        raise EdgeError(f"the files take inputs of different shapes: {', '.join(map(str, sorted(shapes)))}")
+
+
+def _predictions(
+    entries: Sequence[_Entry], data: Path, progress: Progress
+) -> tuple[list[np.ndarray | None], np.ndarray | None]:
+    """Predicted classes of each file, and the examples' own classes."""
+    predicted: list[np.ndarray | None] = []
+    classes = None
+    for number, entry in enumerate(entries):
+        progress("accuracy", number / len(entries))
+        _LOG.info("%s: accuracy", entry.path)
+        answer = entry.process.call("predict", data=str(data))
+        predicted.append(np.array(answer["predicted"]))
+        classes = np.array(answer["classes"])
+    return predicted, classes
+
+
+def _measured(
+    entries: Sequence[_Entry], data: Path | None, settings: BenchSettings, progress: Progress
+) -> tuple[list[MeasuredFile], np.ndarray | None, bool]:
+    """What every file shows, the classes of the data, and whether all slices were finished."""
+    processes = [entry.process for entry in entries]
+    first_ms = [process.call("first") for process in processes]
+    for process in processes:
+        process.run(max(settings.warm_up_runs, 1))
+    memory = [process.call("peak_memory_mb") for process in processes]  # before any data set is in it
+    predicted, classes = ([None] * len(entries), None) if data is None else _predictions(entries, data, progress)
+    slices, complete = interleaved_latencies(processes, settings, progress)
+    files = [
+        MeasuredFile(path, runtime, process.load_ms, first, peak, process.arena_bytes, classes_, values)
+        for (path, runtime, process), first, peak, classes_, values in zip(
+            entries, first_ms, memory, predicted, slices, strict=True
+        )
+    ]
+    return files, classes, complete
+
+
 def bench_files(
-    files: Sequence[Path],
+    files: Sequence[str | Path],
     *,
-    baseline: Path | None = None,
-    data: Path | None = None,
+    baseline: str | Path | None = None,
+    data: str | Path | None = None,
     runtime: str = "auto",
     settings: BenchSettings | None = None,
     progress: Progress = lambda what, share: None,
@@ -101,71 +117,36 @@ def bench_files(
     Returns:
         The content of bench.json: date, machine, state (before, after, throttled), threads, settings, complete, data,
         baseline, baseline_runtime, refused (name, runtime, reason) and, per file and runtime, name, path, runtime,
-        runtime_version, sha256, bytes, bytes_deflated, accuracy, agreement and agreement_with (see `float_reference`),
-        load_ms, first_ms, peak_memory_mb, arena_bytes, latency_ms {median, p10, p90, p99, runs, raw}, speedup,
-        speedup_interval.
+        runtime_version, sha256, bytes, bytes_deflated, accuracy, agreement and agreement_with (see
+        `edge.measuring.bench_result.float_reference`), load_ms, first_ms, peak_memory_mb, arena_bytes, latency_ms
+        {median, p10, p90, p99, runs, raw}, speedup, speedup_interval.
 
     Raises:
         EdgeError: If a file, the data or the runtime do not allow it.
+
+    Examples:
+        >>> import json
+        >>> from pathlib import Path
+        >>> import edge
+        >>> quick = edge.BenchSettings(min_runs=5, min_seconds=0, slices=2)
+        >>> result = edge.bench_files(["out/tiny-f32.tflite", "out/tiny-int8.tflite"], settings=quick)
+        >>> result["baseline"], [measured["name"] for measured in result["files"]]
+        ('tiny-f32.tflite', ['tiny-f32.tflite', 'tiny-int8.tflite'])
+        >>> _ = Path("bench.json").write_text(json.dumps(result))
     """
     settings = settings or BenchSettings()
-    baseline = baseline or files[0]
-    paths = list(dict.fromkeys([baseline, *files]))
+    if not files:
+        raise EdgeError("no file to measure")
+    baseline = Path(baseline or files[0])
+    paths = list(dict.fromkeys([baseline, *map(Path, files)]))
     chosen = find_runtimes(runtime)
     before = machine_state()
     with contextlib.ExitStack() as stack:
         entries, refused = _opened(stack, paths, chosen, settings)
-        processes = [entry.process for entry in entries]
-        shapes = {process.input_shape for process in processes}
-        if len(shapes) > 1:
-            raise EdgeError(f"the files take inputs of different shapes: {', '.join(map(str, sorted(shapes)))}")
-        source = None if data is None else str(data)
-        first_ms = [process.call("first") for process in processes]
-        for process in processes:
-            process.run(max(settings.warm_up_runs, 1))
-        memory = [process.call("peak_memory_mb") for process in processes]  # before any data set is in it
-        predictions, classes = [], np.zeros(0, np.int64)
-        for number, process in enumerate(processes if source else []):
-            progress("accuracy", number / len(processes))
-            _LOG.info("%s: accuracy", entries[number].path)
-            answer = process.call("predict", data=source)
-            predictions.append(np.array(answer["predicted"]))
-            classes = np.array(answer["classes"])
-        samples, complete = interleaved_latencies(processes, settings, progress)
+        _check_input_shapes(entries)
+        source = None if data is None else Path(data)
+        measured, classes, complete = _measured(entries, source, settings, progress)
     after = machine_state()
-
-    results = []
-    for number, entry in enumerate(entries):
-        content = entry.path.read_bytes()
-        # Its own float file in the same interpreter; the baseline where that is not there.
-        beside = [other.path if other.runtime == entry.runtime else Path() for other in entries]
-        reference = float_reference(entry.path, beside)
-        accuracy = agreement = None
-        if predictions:
-            accuracy = round(float((predictions[number] == classes).mean()), 6)
-            agreement = round(float((predictions[number] == predictions[reference]).mean()), 6)
-        low, high = speedup_interval(samples[0], samples[number]) if number else (1.0, 1.0)
-        results.append(
-            {
-                "name": entry.path.name,
-                "path": str(entry.path),
-                "runtime": entry.runtime.package,
-                "runtime_version": entry.runtime.version,
-                "sha256": hashlib.sha256(content).hexdigest(),
-                "bytes": len(content),
-                "bytes_deflated": len(zlib.compress(content, 9)),
-                "accuracy": accuracy,
-                "agreement": agreement,
-                "agreement_with": entries[reference].path.name,
-                "load_ms": round(entry.process.load_ms, 3),
-                "first_ms": round(first_ms[number], 3),
-                "peak_memory_mb": None if memory[number] is None else round(memory[number], 1),
-                "arena_bytes": entry.process.arena_bytes,
-                "latency_ms": latency_summary(samples[number]),
-                "speedup": round(paired_speedup(samples[0], samples[number]), 4) if number else 1.0,
-                "speedup_interval": [round(low, 4), round(high, 4)],
-            }
-        )
     return {
         "date": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
         "machine": describe_machine(),
@@ -173,27 +154,9 @@ def bench_files(
         "threads": settings.threads,
         "settings": asdict(settings),
         "complete": complete,
-        "data": source,
+        "data": None if data is None else str(data),
         "baseline": baseline.name,
         "baseline_runtime": entries[0].runtime.package,
         "refused": refused,
-        "files": results,
+        "files": file_results(measured, classes),
     }
-
-
-def read_bench(path: Path) -> dict[str, Any]:
-    """Reads what `edge bench --json` wrote.
-
-    Args:
-        path: The file.
-
-    Raises:
-        DataFileError: If it is missing or something else.
-    """
-    try:
-        result = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataFileError(f"{path}: not a readable file of 'edge bench --json': {error}") from error
-    if not isinstance(result, dict) or not {"machine", "settings", "files", "refused"} <= result.keys():
-        raise DataFileError(f"{path}: not what this version's 'edge bench --json' writes; measure again")
-    return result

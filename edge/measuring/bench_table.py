@@ -1,4 +1,4 @@
-"""Measurements as rows: for a terminal, for CSV, several machines side by side. The standard library alone."""
+"""Measurements as rows: for a terminal, for CSV, several machines side by side. NumPy alone."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from edge.running.interpreters import KERNELS
+from edge.running.runtime import RUNTIMES
+from tfc.base.table import aligned
 
 BENCH_HEADER = (
     "file",
@@ -23,7 +25,7 @@ BENCH_HEADER = (
     "MB",
     "speed-up (95 %)",
 )
-MICROCONTROLLER_RUNTIME = "tflite-micro"
+_MICROCONTROLLERS = RUNTIMES["tflm"].package
 
 
 def _share(value: float | None) -> str:
@@ -40,7 +42,7 @@ def milliseconds(value: float) -> str:
 
 
 def _ratio(value: float) -> str:
-    """Two decimals, more where a value would vanish in them."""
+    """Two decimals, four for small values."""
     return f"{value:.2f}" if value >= 0.1 else f"{value:.4f}"
 
 
@@ -74,7 +76,7 @@ def bench_rows(result: dict[str, Any]) -> list[tuple[str, ...]]:
 
 
 def bench_notes(result: dict[str, Any]) -> list[str]:
-    """Returns what a reader has to know to read the rows, a sentence or two each.
+    """Returns notes that explain the rows, a sentence or two each.
 
     Args:
         result: What `edge.bench_files` returned.
@@ -86,31 +88,33 @@ def bench_notes(result: dict[str, Any]) -> list[str]:
     in_runtime = f" in {result['baseline_runtime']}" if len(versions) > 1 else ""
     notes = [
         f"{', '.join(versions)}; {result['threads']} thread(s){kernels}{batch}; {device_name(result)}. "
-        f"Speed-up against {result['baseline']}{in_runtime}: median of the ratios of neighbouring slices, and its 95 % "
-        "interval. Agreement: same class as the file's own f32 where it is measured, else as the baseline. MB: peak "
-        "memory of the file's process, the interpreter included."
+        f"Speed-up against {result['baseline']}{in_runtime}: median over slices of the ratio of medians, and its 95 % "
+        "interval. Agreement: share of inputs with the same class as in the file's own f32 if measured, else in the "
+        "baseline. MB: peak memory of the file's process, the interpreter included."
     ]
     state = _state(result)
     if state:
         notes.append(state)
     arenas = [f"{item['name']} {item['arena_bytes']:,}" for item in files if item["arena_bytes"] is not None]
     if arenas:
-        notes.append(f"Arena that a microcontroller reserves, bytes: {', '.join(arenas)}.")
-    if any(item["runtime"] == MICROCONTROLLER_RUNTIME for item in files):
+        notes.append(f"Arena bytes that a microcontroller must reserve: {', '.join(arenas)}.")
+    if any(item["runtime"] == _MICROCONTROLLERS for item in files):
         notes.append(
-            f"{MICROCONTROLLER_RUNTIME} computes with its reference kernels on this machine (a host figure): its times "
-            "compare files with one another and say nothing of a microcontroller's."
+            f"{_MICROCONTROLLERS} computes with its reference kernels on this machine (a host figure): its times "
+            "compare files with one another and do not predict a microcontroller's."
         )
     notes += [f"not measured in {each['runtime']}: {each['reason']}" for each in result["refused"]]
     if result["state"]["throttled"]:
-        notes.append("warning: the processor was throttled meanwhile; ratios hold, milliseconds do not.")
+        notes.append(
+            "warning: the processor was throttled during the measurement; ratios are valid, milliseconds are not."
+        )
     if not result["complete"]:
-        notes.append("incomplete: interrupted; figures are of the slices that were finished.")
+        notes.append("incomplete: interrupted; figures are for the finished slices only.")
     return notes
 
 
 def device_name(result: dict[str, Any]) -> str:
-    """Returns what to call the machine of a measurement: the host it was reached by, else its processor.
+    """Returns the name of a measurement's machine: its host if measured over ssh, else its processor.
 
     Args:
         result: What `edge.bench_files` returned.
@@ -130,28 +134,10 @@ def _state(result: dict[str, Any]) -> str:
         label = name.partition("_")[0]
         parts.append(f"{label} {first}{unit}" + ("" if first == last else f", then {last}{unit}"))
     return (
-        f"Before and after: {'; '.join(parts)}." if parts else "The system tells no governor, frequency, temperature."
+        f"Before and after: {'; '.join(parts)}."
+        if parts
+        else "The system reports no governor, frequency or temperature."
     )
-
-
-def aligned(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 2) -> str:
-    """Returns rows in columns, the first ones to the left, the others to the right.
-
-    Args:
-        header: Names of the columns.
-        rows: Texts, as many per row.
-        left: How many columns are texts.
-    """
-    widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
-
-    def line(cells: Sequence[str]) -> str:
-        padded = (
-            cell.ljust(width) if column < left else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
-        )
-        return "  ".join(padded).rstrip()
-
-    return "\n".join(line(row) for row in (header, *rows))
 
 
 def format_bench(result: dict[str, Any]) -> str:
@@ -159,6 +145,12 @@ def format_bench(result: dict[str, Any]) -> str:
 
     Args:
         result: What `edge.bench_files` returned.
+
+    Examples:
+        >>> import edge
+        >>> print(edge.format_bench(edge.read_bench("bench.json")))
+        file ... runtime ... bytes ... median ms ... speed-up (95 %)
+        ...
     """
     return "\n".join([aligned(BENCH_HEADER, bench_rows(result)), *bench_notes(result)])
 
@@ -185,10 +177,17 @@ def to_csv(result: dict[str, Any]) -> str:
 def format_comparison(results: Sequence[dict[str, Any]]) -> str:
     """Returns several measurements side by side: one row per file, one column per machine and runtime.
 
-    A file is the same where its SHA-256 is; where it was not measured, there is `-`.
+    Files are matched by their SHA-256; `-` marks a machine without a measurement.
 
     Args:
         results: What `edge.bench_files` returned.
+
+    Examples:
+        >>> import edge
+        >>> here = edge.read_bench("bench.json")
+        >>> print(edge.format_comparison([here, here]))
+        file ... bytes ... [1] median ms ... [2] median ms
+        ...
     """
     places = [
         (number, runtime)

@@ -1,4 +1,4 @@
-"""What is installed here, what will work, and what to install for the rest. The standard library and NumPy alone."""
+"""Checks the environment: what is installed, what works, what to install. The standard library and NumPy alone."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _WORKSTATION = "pip install --no-deps -r requirements.txt, on x86-64 Linux with 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that a user may want to do.
+    """Whether one purpose works in this environment.
 
     Attributes:
-        purpose: What for.
-        works: Whether it will work here.
-        detail: What it works with, or what to do.
+        purpose: The commands concerned.
+        works: Whether they work here.
+        detail: The packages that they use, or what to install.
     """
 
     purpose: str
@@ -42,10 +42,10 @@ def _package(purpose: str, module: str, package: str, install: str) -> Finding:
 
 
 def examine() -> list[Finding]:
-    """Looks at this environment.
+    """Checks this environment.
 
     Returns:
-        One finding per purpose, in the order in which users get to them.
+        One finding per purpose, in the order of a typical workflow.
     """
     version = ".".join(map(str, sys.version_info[:3]))
     numpy = distribution_version("numpy")

@@ -1,4 +1,4 @@
-"""Latencies of several things that alternate in slices, and what they say of each other. NumPy alone."""
+"""Latencies of files that alternate in slices, and their speed-ups. NumPy alone."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from edge.running.interpreters import KERNELS, InterpreterOptions
 from tfc.base.errors import EdgeError
 
 Progress = Callable[[str, float], None]
-"""Called with what is being done and the share that is done, 0 to 1."""
+"""Called with a step's description and the share that is done, 0 to 1."""
 
 _LOG = logging.getLogger(__name__)
 _BOOTSTRAP_DRAWS = 1000
@@ -22,7 +22,7 @@ _BOOTSTRAP_DRAWS = 1000
 
 @dataclass(frozen=True)
 class BenchSettings:
-    """How long is measured, and how.
+    """Settings of a measurement.
 
     Attributes:
         threads: Threads of the interpreter.
@@ -32,6 +32,10 @@ class BenchSettings:
         min_runs: Counted runs of each file at least.
         min_seconds: Seconds of counted runs of each file at least.
         slices: Number of slices; in each slice every file runs in turn.
+
+    Examples:
+        >>> import edge
+        >>> settings = edge.BenchSettings(threads=4, min_seconds=5.0)
     """
 
     threads: int = 1
@@ -44,7 +48,7 @@ class BenchSettings:
 
     @property
     def interpreter_options(self) -> InterpreterOptions:
-        """What concerns the interpreter.
+        """The interpreter's part of the settings.
 
         Raises:
             EdgeError: If a setting is impossible; names it.
@@ -52,14 +56,14 @@ class BenchSettings:
         if self.threads < 1 or self.batch < 1:
             raise EdgeError(f"--threads and --batch must be at least 1; found {self.threads} and {self.batch}")
         if self.slices < 1 or self.min_runs < 1 or not 0 <= self.min_seconds < 1e6:
-            raise EdgeError("at least one slice, one run and a time of 0 to 1,000,000 seconds are needed")
+            raise EdgeError("slices and --min-runs must be at least 1, --min-seconds from 0 to 1,000,000")
         if self.kernels not in KERNELS:
             raise EdgeError(f"--kernels must be one of {', '.join(KERNELS)}; found {self.kernels!r}")
         return InterpreterOptions(self.threads, self.kernels, self.batch)
 
 
 class Runner(Protocol):
-    """What can be measured."""
+    """Anything whose runs can be timed."""
 
     def run(self, count: int) -> list[float]:
         """Returns the milliseconds of each of some runs."""
@@ -68,12 +72,12 @@ class Runner(Protocol):
 def interleaved_latencies(
     runners: Sequence[Runner], settings: BenchSettings, progress: Progress
 ) -> tuple[list[list[list[float]]], bool]:
-    """Measures every file in every slice, so that a machine's drift meets all of them alike.
+    """Measures every file in every slice, so that a machine's drift affects all files alike.
 
     Args:
         runners: The files' processes, their input set.
         settings: How long.
-        progress: Told how far it is.
+        progress: Called with the share that is done.
 
     Returns:
         Milliseconds per run, one list per file, of one list per finished slice; and whether all slices were finished
@@ -89,7 +93,7 @@ def interleaved_latencies(
         # Every other slice goes backwards, so that no file always follows the same one.
         order = range(len(runners)) if number % 2 == 0 else range(len(runners) - 1, -1, -1)
         try:
-            # The first run of a turn is not counted: the caches still hold the file before.
+            # The first run of a turn is not counted: the caches still hold the previous file.
             found = {position: runners[position].run(1 + runs_per_slice[position])[1:] for position in order}
             for position, values in found.items():
                 samples[position].append(values)
@@ -104,7 +108,7 @@ def interleaved_latencies(
 
 
 def paired_ratios(baseline: Sequence[Sequence[float]], candidate: Sequence[Sequence[float]]) -> list[float]:
-    """Returns, per slice, the median of the baseline by the median of the candidate.
+    """Returns, per slice, the median of the baseline divided by the median of the candidate.
 
     Args:
         baseline: Milliseconds per run, one list per slice.

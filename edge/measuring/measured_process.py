@@ -1,8 +1,8 @@
 """One model file in a process of its own: the parent alternates between several, and each has its own memory.
 
 The child reads one JSON object per line and answers with one: `{"id": number, "call": name, ...arguments}` gives
-`{"id": number, "result": ...}` or `{"id": number, "error": message, "kind": class}`. What libraries print goes to
-standard error, which the parent keeps to itself. The child ends when its standard input does.
+`{"id": number, "result": ...}` or `{"id": number, "error": message, "kind": class}`. Output of libraries goes to
+standard error, which the parent does not show. The child ends when its standard input does.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from edge.running.data_files import read_examples
+from edge.formats.data_files import read_examples
 from edge.running.interpreters import InterpreterOptions
 from edge.running.runtime import TfliteModel, find_runtime
 from tfc.base.errors import DataFileError, EdgeError, ModelFileError, RuntimeMissingError
@@ -29,7 +29,7 @@ _KIB_PER_MB = 1e6 / 1024
 
 
 class _Calls:
-    """What a parent can ask for."""
+    """The calls that a parent can make."""
 
     def __init__(self) -> None:
         self._model: TfliteModel | None = None
@@ -76,9 +76,9 @@ class _Calls:
         return {"classes": y.tolist(), "predicted": self._opened.predict(x).argmax(axis=1).tolist()}
 
     def peak_memory_mb(self) -> float | None:
-        """Returns the process' largest resident memory so far; None where the system does not tell.
+        """Returns the process' largest resident memory so far; None where the system does not report it.
 
-        Not from getrusage: on Linux that starts at what the parent had.
+        Not from getrusage, which on Linux starts at the parent's value.
         """
         try:
             lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
@@ -108,7 +108,7 @@ class MeasuredProcess:
     """The parent's end; a context manager."""
 
     def __init__(self, path: Path, runtime: str, options: InterpreterOptions) -> None:
-        """Starts a process and lets it open a file.
+        """Starts a process that opens a file.
 
         Args:
             path: A model file.
@@ -128,7 +128,7 @@ class MeasuredProcess:
             stdout=subprocess.PIPE,
             stderr=self._messages,
             text=True,
-            start_new_session=True,  # Ctrl-C is for the parent, which still wants to know a few things
+            start_new_session=True,  # Ctrl-C interrupts the parent only, which still needs results of the child
         )
         try:
             opened = self.call("open", path=str(path), runtime=runtime, options=asdict(options))
@@ -147,12 +147,12 @@ class MeasuredProcess:
             **arguments: Its arguments.
 
         Raises:
-            EdgeError: What the child raised, or that it ended.
+            EdgeError: If the child raised an error, or ended.
         """
         assert self._process.stdin is not None and self._process.stdout is not None
         self._calls += 1
         answer: dict[str, Any] = {"id": 0}
-        while answer["id"] != self._calls:  # an interrupted call's answer may still be on its way
+        while answer["id"] != self._calls:  # the answer of an interrupted call may still arrive
             try:
                 if not answer["id"]:
                     self._process.stdin.write(json.dumps({"id": self._calls, "call": name, **arguments}) + "\n")

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from edge.formats.packing import read_model_content
 from edge.formats.table_expansion import expand_tables
-from edge.measuring.bench_table import aligned
 from edge.measuring.interleaving import BenchSettings
 from tfc.base.errors import EdgeError
+from tfc.base.table import aligned
 
 _SECTION = "Operator-wise Profiling Info for Regular Benchmark Runs:"
 _TABLE = "Run Order"
@@ -22,7 +22,7 @@ _TIMEOUT_SECONDS = 600
 
 @dataclass(frozen=True)
 class OperatorTime:
-    """What one operator took.
+    """The time of one operator.
 
     Attributes:
         kind: Its type, such as CONV_2D.
@@ -51,7 +51,7 @@ def parse_profile(text: str) -> list[OperatorTime]:
         The operators in the order in which they run.
 
     Raises:
-        EdgeError: If it holds no table of operators.
+        EdgeError: If it has no table of operators.
     """
     lines = iter(text.splitlines())
     for line in lines:
@@ -83,7 +83,7 @@ def profile(tool: Path, file: Path, settings: BenchSettings) -> list[OperatorTim
 
     Args:
         tool: TensorFlow's `benchmark_model`, built for this machine.
-        file: The model, packed or not; look-up tables are expanded first, since the tool has none.
+        file: The model, packed or not; look-up tables are expanded first, since the tool does not support them.
         settings: Threads, kernels, runs and seconds.
 
     Raises:

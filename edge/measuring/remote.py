@@ -1,6 +1,7 @@
-"""`edge bench` on another machine over ssh: copies wheel and files, installs, measures, brings the result, cleans up.
+"""`edge bench` on another machine over ssh: copies wheel and files, installs, measures, fetches the result, cleans up.
 
-Everything goes into one temporary folder there, with an environment of its own; nothing else there is touched.
+Everything goes into one temporary folder there, with an environment of its own; nothing else on that machine is
+changed.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ Say = Callable[[str], None]
 """Told what is being done."""
 
 EXTRAS = {"auto": "litert", "litert": "litert", "tflite": "tflite", "all": "litert,tflite"}
-"""What of this package's extras is installed for a runtime."""
+"""The extra of this package to install for a runtime."""
 
 MAKE_FOLDER = "mktemp -d"
-"""The shell command that makes the folder there and prints its name."""
+"""The shell command that makes the temporary folder there and prints its name."""
 
 _SOURCES = ("pyproject.toml", "README.md", "LICENSE", "tfc", "edge")
 _CONNECTION_FAILED = 255
@@ -60,8 +61,10 @@ def build_wheel(folder: Path) -> Path:
     """
     root = Path(__file__).parents[2]
     if not (root / "pyproject.toml").is_file():
-        raise EdgeError("--host needs this package as a wheel, and this is no source tree: name one with --wheel FILE")
-    # In a copy: setuptools leaves a folder behind, and what lies in there gets into the next wheel.
+        raise EdgeError(
+            "--host needs this package as a wheel, and this is not a source tree: give one with --wheel FILE"
+        )
+    # In a copy: setuptools leaves a build folder, whose files would get into the next wheel.
     with tempfile.TemporaryDirectory() as copy:
         for name in _SOURCES:
             source, target = root / name, Path(copy, name)
@@ -73,13 +76,13 @@ def build_wheel(folder: Path) -> Path:
         done = subprocess.run([*words, "--wheel-dir", str(folder), copy], capture_output=True, text=True)
     wheels = sorted(folder.glob("*.whl"))
     if done.returncode or not wheels:
-        raise EdgeError(f"building this package's wheel failed: {_last_line(done.stderr)}; name one with --wheel FILE")
+        raise EdgeError(f"building this package's wheel failed: {_last_line(done.stderr)}; give one with --wheel FILE")
     return wheels[0]
 
 
 def _last_line(text: str) -> str:
     lines = [line for line in text.strip().splitlines() if line.strip() and not line.startswith("[notice]")]
-    return lines[-1].strip() if lines else "it said nothing"
+    return lines[-1].strip() if lines else "no output"
 
 
 class _Connection:
@@ -118,7 +121,7 @@ def _archive(members: dict[str, Path]) -> bytes:
 
 @contextlib.contextmanager
 def _temporary_folder(connection: _Connection) -> Iterator[str]:
-    """A folder there; what still runs in it is ended, and it is removed, whatever happens."""
+    """A temporary folder there; on leaving, its measurement is ended and the folder is removed, also after an error."""
     folder = connection.run(MAKE_FOLDER, "no temporary folder").strip()
     quoted = shlex.quote(folder)
     clean = f"test -f {quoted}/pid && kill $(cat {quoted}/pid); rm -rf {quoted}"
@@ -132,13 +135,43 @@ def _temporary_folder(connection: _Connection) -> Iterator[str]:
 
 
 def remote_names(paths: Sequence[Path]) -> dict[Path, str]:
-    """Returns names for files on another machine: files of one folder stay together, all others stay apart.
+    """Returns names for files on another machine: one folder there for each folder here.
 
     Args:
         paths: The files here.
     """
     folders = list(dict.fromkeys(path.resolve().parent for path in paths))
     return {path: f"models/{folders.index(path.resolve().parent)}/{path.name}" for path in paths}
+
+
+def _check_files(paths: Sequence[Path]) -> None:
+    for path in paths:
+        if not path.is_file():
+            raise EdgeError(f"{path}: no such file")
+
+
+def _install(connection: _Connection, folder: str, python: str, wheel: str) -> None:
+    """Makes an environment in the folder there and installs this package in it."""
+    there = shlex.quote(folder)
+    connection.run(
+        f"{shlex.quote(python)} -m venv {there}/venv",
+        f"'{python} -m venv' failed (on Debian: apt install python3-venv)",
+    )
+    wanted = shlex.quote(f"{folder}/{wheel}")
+    connection.run(
+        f"{there}/venv/bin/python -m pip install --quiet --disable-pip-version-check {wanted}", "pip install failed"
+    )
+
+
+def _measure(connection: _Connection, folder: str, words: Sequence[str]) -> dict[str, Any]:
+    """Runs `edge` with these words in the folder there; returns the content of bench.json."""
+    there = shlex.quote(folder)
+    # The process' number is there while it runs, for whoever cleans up after a connection that was lost.
+    measure = f"venv/bin/edge {shlex.join(words)} & echo $! >pid; wait $!; code=$?; rm pid; exit $code"
+    command = f"cd {there} && {{ {measure}; }}"
+    connection.run(f"sh -c {shlex.quote(command)}", "edge bench failed")
+    result: dict[str, Any] = json.loads(connection.run(f"cat {there}/bench.json", "no result"))
+    return result
 
 
 def bench_on(
@@ -165,7 +198,7 @@ def bench_on(
         say: Told what is being done.
 
     Returns:
-        What `edge.bench_files` returns, with the paths of here and the machine's name as `host`.
+        What `edge.bench_files` returns, with local paths and the machine's name as `host`.
 
     Raises:
         EdgeError: If a file is missing here, the machine can't be reached, or something fails there.
@@ -173,38 +206,23 @@ def bench_on(
     if runtime not in EXTRAS:
         raise EdgeError(f"--host measures with {', '.join(EXTRAS)}; found --runtime {runtime}")
     paths = list(dict.fromkeys([*([baseline] if baseline else []), *files]))
-    for path in (*paths, *([data] if data else []), *([settings.wheel] if settings.wheel else [])):
-        if not path.is_file():
-            raise EdgeError(f"{path}: no such file")
+    _check_files((*paths, *([data] if data else []), *([settings.wheel] if settings.wheel else [])))
     connection = _Connection(host, settings)
     names = remote_names(paths)
     with tempfile.TemporaryDirectory() as here:
         wheel = settings.wheel or build_wheel(Path(here))
         members = {wheel.name: wheel, **{names[path]: path for path in paths}, **({"data.npz": data} if data else {})}
         archive = _archive(members)
+    words = ["bench", *(names[path] for path in paths), "--runtime", runtime, "--json", "bench.json", *options]
+    words += ["--baseline", names[baseline]] if baseline else []
+    words += ["--data", "data.npz"] if data else []
     say(f"{host}: copying {len(archive) / 1e6:.1f} MB")
     with _temporary_folder(connection) as folder:
-        there = shlex.quote(folder)
-        connection.run(f"tar -xf - -C {there}", "can't unpack", archive)
+        connection.run(f"tar -xf - -C {shlex.quote(folder)}", "can't unpack", archive)
         say(f"{host}: installing")
-        python = shlex.quote(settings.python)
-        connection.run(
-            f"{python} -m venv {there}/venv",
-            f"'{settings.python} -m venv' failed (on Debian: apt install python3-venv)",
-        )
-        wanted = shlex.quote(f"{folder}/{wheel.name}[{EXTRAS[runtime]}]")
-        connection.run(
-            f"{there}/venv/bin/python -m pip install --quiet --disable-pip-version-check {wanted}", "pip install failed"
-        )
+        _install(connection, folder, settings.python, f"{wheel.name}[{EXTRAS[runtime]}]")
         say(f"{host}: measuring")
-        words = ["bench", *(names[path] for path in paths), "--runtime", runtime, "--json", "bench.json", *options]
-        words += ["--baseline", names[baseline]] if baseline else []
-        words += ["--data", "data.npz"] if data else []
-        # The process' number is there while it runs, for whoever cleans up after a connection that was lost.
-        measure = f"venv/bin/edge {shlex.join(words)} & echo $! >pid; wait $!; code=$?; rm pid; exit $code"
-        command = f"cd {there} && {{ {measure}; }}"
-        connection.run(f"sh -c {shlex.quote(command)}", "edge bench failed")
-        result: dict[str, Any] = json.loads(connection.run(f"cat {there}/bench.json", "no result"))
+        result = _measure(connection, folder, words)
     local = {name: str(path) for path, name in names.items()}
     for item in result["files"]:
         item["path"] = local[item["path"]]

@@ -1,1 +1,1 @@
-"""What runs a model file: interpreters, and the verification of one file against another. NumPy and an interpreter."""
+"""Runs model files in interpreters, and verifies one file against another. NumPy and an interpreter alone."""

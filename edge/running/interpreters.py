@@ -1,4 +1,4 @@
-"""The interpreters of TFLite models behind one face. Each imports its package when it opens a model, not before."""
+"""The interpreters of TFLite models behind one interface. Each imports its package only when it opens a model."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ KERNELS = {
     "builtin": "BUILTIN_WITHOUT_DEFAULT_DELEGATES",
     "reference": "BUILTIN_REF",
 }
-"""What computes, and the interpreters' name for it: the default delegate (XNNPACK) where it can and the optimised
-kernels elsewhere; these kernels alone; the plain C++ ones, whose integers are the same on every processor."""
+"""Kernels, and the interpreters' name for them: the default delegate (XNNPACK) with the optimised kernels for
+unsupported operators; the optimised kernels alone; the plain C++ kernels, whose integer results are the same on every
+processor."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,10 @@ class InterpreterOptions:
         threads: Threads of the interpreter.
         kernels: A key of `KERNELS`.
         batch: Inputs per run.
+
+    Examples:
+        >>> import edge
+        >>> model = edge.TfliteModel("out/tiny-int8.tflite", edge.find_runtime(), edge.InterpreterOptions(threads=2))
     """
 
     threads: int = 1
@@ -43,8 +48,13 @@ class Boundary(NamedTuple):
     Attributes:
         shape: Its shape, the batch included.
         dtype: NumPy type.
-        scale: What a step of an integer is worth; 0 for floats.
+        scale: Value of one quantisation step; 0 for floats.
         zero_point: The integer that stands for 0.
+
+    Examples:
+        >>> import edge
+        >>> edge.Boundary(shape=(1, 28, 28, 1), dtype="int8", scale=1 / 255, zero_point=-128).zero_point
+        -128
     """
 
     shape: tuple[int, ...]
@@ -54,7 +64,13 @@ class Boundary(NamedTuple):
 
 
 class Interpreter(Protocol):
-    """A model that is loaded."""
+    """A model that is loaded.
+
+    Examples:
+        >>> import edge
+        >>> def input_shape(interpreter: edge.Interpreter) -> tuple[int, ...]:
+        ...     return interpreter.inputs[0].shape
+    """
 
     @property
     def inputs(self) -> tuple[Boundary, ...]:
@@ -74,7 +90,7 @@ class Interpreter(Protocol):
         """Returns the first output, in its own type and shape."""
 
     def arena_bytes(self) -> int | None:
-        """Returns how much memory a microcontroller has to reserve for it; None where that has no meaning."""
+        """Returns the arena bytes that a microcontroller must reserve; None for other interpreters."""
 
 
 class LinuxInterpreter:
@@ -123,7 +139,7 @@ class LinuxInterpreter:
         return np.asarray(self._interpreter.get_tensor(self._output))
 
     def arena_bytes(self) -> None:
-        """Returns None: memory grows as needed here."""
+        """Returns None: these interpreters allocate memory as needed."""
 
 
 class MicroInterpreter:
@@ -135,7 +151,7 @@ class MicroInterpreter:
         Args:
             module: The package.
             content: Of a .tflite file.
-            options: One thread, one input at a time; whatever the kernels are to be, it has its own.
+            options: One thread, one input at a time; `kernels` is ignored.
 
         Raises:
             ModelFileError: If more threads or a larger batch are asked for.
@@ -143,7 +159,7 @@ class MicroInterpreter:
         """
         if options.threads != 1 or options.batch != 1:
             raise ModelFileError(
-                "the interpreter of microcontrollers has one thread and takes one input at a time; found "
+                "the microcontroller interpreter has one thread and takes one input at a time; found "
                 f"--threads {options.threads} --batch {options.batch}"
             )
         self._interpreter = importlib.import_module(module).runtime.Interpreter.from_bytes(content)
@@ -170,7 +186,7 @@ class MicroInterpreter:
         return np.array(self._interpreter.get_output(0))
 
     def arena_bytes(self) -> int | None:
-        """Returns the size of its arena in bytes, which it tells nobody but standard error."""
+        """Returns the size of its arena in bytes, which the interpreter prints to standard error only."""
         saved = os.dup(2)
         with tempfile.TemporaryFile() as messages:
             os.dup2(messages.fileno(), 2)

@@ -19,7 +19,9 @@ from tfc.base.errors import ModelFileError, RuntimeMissingError
 
 
 def distribution_version(package: str) -> str:
-    """Returns the version of an installed distribution; `of another distribution` where its module came otherwise.
+    """Returns the version of an installed distribution.
+
+    It is `of another distribution` where another one provides the module.
 
     Args:
         package: Its name.
@@ -40,8 +42,16 @@ class Runtime:
         package: Distribution that holds it.
         install: What to tell pip to install.
         open: Loads a model: (module, content, options) -> interpreter.
-        has_tables: Whether it runs look-up tables; for others they are expanded in memory.
+        has_tables: Whether it runs look-up tables; otherwise they are expanded in memory.
         automatic: Whether `auto` may choose it.
+
+    Examples:
+        >>> import edge
+        >>> runtime = edge.find_runtime()
+        >>> runtime.is_installed()
+        True
+        >>> print(runtime.package, runtime.version)
+        ai-edge-litert ...
     """
 
     name: str
@@ -60,7 +70,7 @@ class Runtime:
             return False
 
     def load_package(self) -> None:
-        """Imports it, so that opening a model no longer does."""
+        """Imports the module, so that opening a model does not include the import."""
         importlib.import_module(self.module)
 
     @property
@@ -92,8 +102,16 @@ def find_runtime(name: str = "auto") -> Runtime:
         name: A key of `RUNTIMES`, or `auto` for the first one installed.
 
     Raises:
-        RuntimeMissingError: If it is not installed, or is known to crash with the installed NumPy.
+        RuntimeMissingError: If there is none of this name, it is not installed, or it is known to crash with the
+            installed NumPy.
+
+    Examples:
+        >>> import edge
+        >>> edge.find_runtime().name
+        'litert'
     """
+    if name not in ("auto", *RUNTIMES):
+        raise RuntimeMissingError(f"no runtime is called {name!r}; known: auto, {', '.join(RUNTIMES)}")
     automatic = [runtime for runtime in RUNTIMES.values() if runtime.automatic]
     wanted = automatic if name == "auto" else [RUNTIMES[name]]
     found = next((runtime for runtime in wanted if runtime.is_installed()), None)
@@ -131,13 +149,13 @@ def find_runtimes(name: str = "auto") -> list[Runtime]:
 
 
 def _refuse_scales_per_channel(content: bytes) -> None:
-    """TFLM's DEQUANTIZE takes the first scale for all channels, and says nothing."""
+    """TFLM's DEQUANTIZE silently uses the first scale for all channels."""
     view = TfliteView(content)
     for operator in view.operators:
         if operator.name == "DEQUANTIZE" and len(view.tensors[operator.inputs[0]].scales) > 1:
             raise ModelFileError(
-                "int8 weights with a scale per channel and float computation give wrong results in the interpreter of "
-                "microcontrollers; use int8 or lut there"
+                "int8 weights with a scale per channel and float computation give wrong results in the "
+                "microcontroller interpreter; use int8 or lut there"
             )
 
 
@@ -147,9 +165,16 @@ class TfliteModel:
     Attributes:
         path: The file.
         input_shape: Shape of one input, without the batch.
+
+    Examples:
+        >>> import numpy as np
+        >>> import edge
+        >>> model = edge.TfliteModel("out/tiny-int8.tflite", edge.find_runtime())
+        >>> model.predict(np.zeros((2, *model.input_shape), np.float32)).shape
+        (2, 10)
     """
 
-    def __init__(self, path: Path, runtime: Runtime, options: InterpreterOptions | None = None) -> None:
+    def __init__(self, path: str | Path, runtime: Runtime, options: InterpreterOptions | None = None) -> None:
         """Loads the file, which must take one input at a time, and allocates its tensors.
 
         A packed file is unpacked, and look-up tables are expanded where the runtime has none, both in memory.
@@ -162,7 +187,7 @@ class TfliteModel:
         Raises:
             ModelFileError: If the file is missing, no TFLite model, or not one that this runtime runs.
         """
-        self.path = path
+        self.path = path = Path(path)
         options = options or InterpreterOptions()
         content = read_model_content(path)
         try:
@@ -191,7 +216,7 @@ class TfliteModel:
 
     @property
     def input_range(self) -> tuple[float, float]:
-        """Smallest and largest value of an input: what its integers stand for; 0 and 1 where it is float."""
+        """Smallest and largest value that a quantised input can represent; 0 and 1 for float inputs."""
         _, dtype, scale, zero_point = self._input
         if not scale:
             return 0.0, 1.0
@@ -205,7 +230,7 @@ class TfliteModel:
 
     @property
     def arena_bytes(self) -> int | None:
-        """Memory that a microcontroller has to reserve for it, in bytes; None for other interpreters."""
+        """Arena bytes that a microcontroller must reserve; None for other interpreters."""
         return self._interpreter.arena_bytes()
 
     def set_input(self, x: np.ndarray) -> None:
@@ -241,7 +266,7 @@ class TfliteModel:
         rows: list[np.ndarray] = []
         for start in range(0, len(x), self.batch):
             examples = x[start : start + self.batch]
-            # The last batch is filled up with its own last example.
+            # The last batch is padded with its last example.
             filled = np.concatenate([examples, np.repeat(examples[-1:], self.batch - len(examples), axis=0)])
             self.set_input(filled)
             self.invoke()

@@ -1,18 +1,19 @@
-"""Whether one model file does what another does: the same inputs through both. NumPy and an interpreter alone."""
+"""Verification of one model file against another with the same inputs. NumPy and an interpreter alone."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from edge.formats.data_files import read_examples
 from edge.formats.packing import is_packed, read_bytes, read_model_content
 from edge.formats.table_expansion import has_look_up_tables
 from edge.formats.tflite_reader import TfliteView
-from edge.running.data_files import read_examples
 from edge.running.interpreters import InterpreterOptions
 from edge.running.runtime import RUNTIMES, Runtime, TfliteModel, find_runtime
 from tfc.base.errors import EdgeError, ModelFileError
@@ -25,14 +26,18 @@ class VerifySettings:
     """What is asked for.
 
     Attributes:
-        runtime: A key of `RUNTIMES`, or `auto`: the interpreter of microcontrollers where look-up tables
-            must be exact, else the first one installed.
+        runtime: A key of `RUNTIMES`, or `auto`: the microcontroller interpreter where look-up tables must be exact,
+            else the first one installed.
         exact: Whether outputs must be equal bit for bit; None decides by the files: a packed file must restore a
             reference of its own variant, look-up tables must equal an int8 model, other pairs may differ.
-        min_agreement: Where outputs may differ: share of inputs whose largest output must be at the same place.
+        min_agreement: Where outputs may differ: smallest share of inputs whose largest output is at the same place.
         random_inputs: Seeded random inputs.
         seed: Their seed.
         kernels: A key of `edge.running.interpreters.KERNELS`.
+
+    Examples:
+        >>> import edge
+        >>> settings = edge.VerifySettings(min_agreement=0.98, random_inputs=1000)
     """
 
     runtime: str = "auto"
@@ -45,7 +50,7 @@ class VerifySettings:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What some inputs showed.
+    """The result for one set of inputs.
 
     Attributes:
         inputs: What they are, and how many.
@@ -53,6 +58,13 @@ class Comparison:
         agreement: Share of inputs whose largest output is at the same place.
         max_error: Largest difference of an output, in the model's own unit.
         accuracies: Of reference and candidate; None without classes.
+
+    Examples:
+        >>> import edge
+        >>> settings = edge.VerifySettings(min_agreement=0.0, random_inputs=5)
+        >>> found = edge.verify("out/tiny-f32.tflite", "out/tiny-int8.tflite", settings=settings)
+        >>> found["comparisons"][0].inputs
+        '5 random inputs'
     """
 
     inputs: str
@@ -79,8 +91,8 @@ def _chosen_runtime(name: str, *, tables: bool) -> Runtime:
         return find_runtime(name)
     if not RUNTIMES["tflm"].is_installed():
         raise EdgeError(
-            "look-up tables are verified in the interpreter of microcontrollers: pip install "
-            f"{RUNTIMES['tflm'].install}; or name another with --runtime, which then compares the expanded kernels"
+            "look-up tables are verified in the microcontroller interpreter: pip install "
+            f"{RUNTIMES['tflm'].install}; or choose another with --runtime to compare the expanded kernels"
         )
     return find_runtime("tflm")
 
@@ -112,45 +124,32 @@ def _compare(models: tuple[TfliteModel, TfliteModel], x: np.ndarray, y: np.ndarr
     )
 
 
-def verify(
-    reference: Path, candidate: Path, data: Path | None = None, settings: VerifySettings | None = None
-) -> dict[str, Any]:
-    """Compares two model files.
-
-    Args:
-        reference: The file that is right.
-        candidate: The file in question.
-        data: NPZ with x (examples, ...) and y (examples,); adds real inputs and accuracy.
-        settings: What is asked for.
-
-    Returns:
-        `passed`, `reason` (why not, or why), `exact`, `identical` (whether the models are the same bytes), `runtime`,
-        and `comparisons`, a list of `Comparison`; none where identical bytes already say it all.
-
-    Raises:
-        EdgeError: If a file, the data or the runtime do not allow it.
-    """
-    settings = settings or VerifySettings()
+def _check(settings: VerifySettings) -> None:
     if not 0 <= settings.min_agreement <= 1 or settings.random_inputs < 1 or settings.seed < 0:
         raise EdgeError("--min-agreement must be between 0 and 1, --random-inputs at least 1, --seed not negative")
-    contents = [read_model_content(path) for path in (reference, candidate)]
-    packed = any(is_packed(read_bytes(path)) for path in (reference, candidate))
-    identical = contents[0] == contents[1]
-    forms = [_form(content, path) for content, path in zip(contents, (reference, candidate), strict=True)]
-    # A packed file of the reference's own variant is its original or it is not; all else is for the outputs to say.
-    restored = packed and settings.exact is None and forms[0] == forms[1]
-    exact = settings.exact
-    if exact is None:
-        exact = restored or ("lut" in forms and set(forms) <= {"int8", "lut"})
-    if identical or restored:
-        reason = "the models are the same, byte for byte" if identical else "the packed file restores another model"
-        return {
-            "passed": identical, "reason": reason, "exact": exact, "identical": identical, "runtime": None,
-            "comparisons": [],
-        }  # fmt: skip
-    runtime = _chosen_runtime(settings.runtime, tables=exact and "lut" in forms)
+
+
+class _Pair(NamedTuple):
+    """What the files alone tell: whether they are the same model, whether one is packed, and their kinds of variant."""
+
+    identical: bool
+    packed: bool
+    forms: tuple[str, str]
+
+    @classmethod
+    def read(cls, reference: Path, candidate: Path) -> _Pair:
+        contents = read_model_content(reference), read_model_content(candidate)
+        packed = any(is_packed(read_bytes(path)) for path in (reference, candidate))
+        forms = _form(contents[0], reference), _form(contents[1], candidate)
+        return cls(contents[0] == contents[1], packed, forms)
+
+
+def _comparisons(
+    paths: tuple[Path, Path], data: Path | None, runtime: Runtime, settings: VerifySettings
+) -> list[Comparison]:
+    """What random inputs show, and what the data show where there are some."""
     options = InterpreterOptions(kernels=settings.kernels)
-    models = (TfliteModel(reference, runtime, options), TfliteModel(candidate, runtime, options))
+    models = (TfliteModel(paths[0], runtime, options), TfliteModel(paths[1], runtime, options))
     if models[0].input_shape != models[1].input_shape:
         raise EdgeError(f"inputs differ in shape: {models[0].input_shape} and {models[1].input_shape}")
     low, high = models[0].input_range
@@ -162,20 +161,72 @@ def verify(
         x, y = read_examples(data, models[0].input_shape)
         _LOG.info("%d examples of %s through both", len(x), data)
         comparisons.append(_compare(models, x, y, f"examples of {data.name}"))
+    return comparisons
+
+
+def _verdict(comparisons: Sequence[Comparison], min_agreement: float, *, exact: bool) -> tuple[bool, str]:
+    """Whether the candidate passes, and why."""
     if exact:
         passed = all(each.equal == 1.0 for each in comparisons)
-        reason = "all outputs are equal, bit for bit" if passed else "outputs must be equal bit for bit, and are not"
-    else:
-        # Real inputs decide where there are some: on noise, classes are close to each other.
-        passed = comparisons[-1].agreement >= settings.min_agreement
-        reason = (
-            f"agreement {comparisons[-1].agreement:.4f} is {'at least' if passed else 'below'} "
-            f"{settings.min_agreement:g} ({comparisons[-1].inputs})"
+        return (
+            passed,
+            "all outputs are equal, bit for bit" if passed else "outputs must be equal bit for bit, and are not",
         )
-    return {
-        "passed": passed, "reason": reason, "exact": exact, "identical": identical,
-        "runtime": f"{runtime.package} {runtime.version}", "comparisons": comparisons,
-    }  # fmt: skip
+    # Real inputs decide where there are some: on noise, classes are close to each other.
+    decisive = comparisons[-1]
+    passed = decisive.agreement >= min_agreement
+    relation = "at least" if passed else "below"
+    return passed, f"agreement {decisive.agreement:.4f} is {relation} {min_agreement:g} ({decisive.inputs})"
+
+
+def verify(
+    reference: str | Path,
+    candidate: str | Path,
+    data: str | Path | None = None,
+    settings: VerifySettings | None = None,
+) -> dict[str, Any]:
+    """Compares two model files.
+
+    Args:
+        reference: The file to compare with.
+        candidate: The file to verify.
+        data: NPZ with x (examples, ...) and y (examples,); adds real inputs and accuracy.
+        settings: What is asked for.
+
+    Returns:
+        `passed`, `reason` (why not, or why), `exact`, `identical` (whether the models are the same bytes), `runtime`,
+        and `comparisons`, a list of `Comparison`; empty where the bytes alone decide.
+
+    Raises:
+        EdgeError: If a file, the data or the runtime do not allow it.
+
+    Examples:
+        >>> import edge
+        >>> found = edge.verify("out/tiny-int8.tflite", "out/tiny-int8.tflite")
+        >>> found["passed"], found["reason"]
+        (True, 'the models are the same, byte for byte')
+    """
+    reference, candidate = Path(reference), Path(candidate)
+    settings = settings or VerifySettings()
+    _check(settings)
+    data = None if data is None else Path(data)
+    pair = _Pair.read(reference, candidate)
+    # A packed file of the reference's own variant is its original or it is not; all else is for the outputs to say.
+    restored = pair.packed and settings.exact is None and pair.forms[0] == pair.forms[1]
+    exact = settings.exact
+    if exact is None:
+        exact = restored or ("lut" in pair.forms and set(pair.forms) <= {"int8", "lut"})
+    found = {"exact": exact, "identical": pair.identical}
+    if pair.identical or restored:
+        reason = (
+            "the models are the same, byte for byte" if pair.identical else "the packed file restores another model"
+        )
+        return {"passed": pair.identical, "reason": reason, **found, "runtime": None, "comparisons": []}
+    runtime = _chosen_runtime(settings.runtime, tables=exact and "lut" in pair.forms)
+    comparisons = _comparisons((reference, candidate), data, runtime, settings)
+    passed, reason = _verdict(comparisons, settings.min_agreement, exact=exact)
+    version = f"{runtime.package} {runtime.version}"
+    return {"passed": passed, "reason": reason, **found, "runtime": version, "comparisons": comparisons}
 
 
 def format_verification(found: dict[str, Any]) -> str:
@@ -183,6 +234,12 @@ def format_verification(found: dict[str, Any]) -> str:
 
     Args:
         found: What `verify` returned.
+
+    Examples:
+        >>> import edge
+        >>> found = edge.verify("out/tiny-int8.tflite", "out/tiny-int8.tflite")
+        >>> print(edge.format_verification(found))
+        passed: the models are the same, byte for byte
     """
     lines = []
     for each in found["comparisons"]:

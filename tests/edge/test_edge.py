@@ -20,10 +20,11 @@ import tensorflow as tf
 from edge.cli import main
 from edge.conversion.flatbuffer import FlatbufferModel
 from edge.conversion.variants import export
-from edge.measuring.bench import bench_files, float_reference
+from edge.formats.data_files import read_examples
+from edge.measuring.bench import bench_files
+from edge.measuring.bench_result import float_reference
 from edge.measuring.interleaving import BenchSettings, interleaved_latencies, paired_speedup, speedup_interval
 from edge.measuring.measured_process import MeasuredProcess
-from edge.running.data_files import read_examples
 from edge.running.interpreters import InterpreterOptions
 from edge.running.runtime import RUNTIMES, TfliteModel, find_runtime
 from tfc.base.errors import DataFileError, EdgeError, ModelFileError, RuntimeMissingError

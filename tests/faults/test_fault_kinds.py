@@ -10,7 +10,7 @@ from tfc.base.errors import RunError
 from tfc.federated.broadcast_tracker import BroadcastTracker
 from tfc.federated.client_data import ClientFlags, client_data
 from tfc.registries import METHODS
-from tfc.run.round import play_round, sampled_clients
+from tfc.simulation.round import play_round, sampled_clients
 
 CLIENTS = [examples(seed, 16) for seed in range(4)]
 

@@ -12,8 +12,9 @@ from programs import needs_root, program
 
 from tfc.base.errors import RunError
 from tfc.federated.broadcast_tracker import BroadcastTracker
-from tfc.run.checkpoints import Checkpoint, latest_checkpoint, write_checkpoint
-from tfc.run.folder import RoundMetrics, RunFolder, writing
+from tfc.simulation.checkpoints import Checkpoint, latest_checkpoint, write_checkpoint
+from tfc.simulation.folder import RoundMetrics
+from tfc.simulation.folder_writer import RunFolder, writing
 
 ROW = RoundMetrics(1, 0.5, 1.0, 0, 0.0, 10, 20, 0, 0.0, 2, 0, 1.0)
 
@@ -82,7 +83,7 @@ def test_a_full_disk_ends_a_run_with_one_line_and_with_room_it_goes_on(tmp_path,
         done = subprocess.run(command(tiny_settings, disk / "run"), capture_output=True, text=True)
         assert done.returncode == 1
         (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-        assert "No space left on device; the same command goes on" in line and "Traceback" not in done.stderr
+        assert "No space left on device; the same command resumes the run" in line and "Traceback" not in done.stderr
         assert not list(disk.rglob(".*")) and not (disk / "run" / "summary.json").exists()
         subprocess.run(["mount", "-o", "remount,size=20m", disk], check=True)
         done = subprocess.run(command(tiny_settings, disk / "run"), capture_output=True, text=True)

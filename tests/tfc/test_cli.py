@@ -18,7 +18,7 @@ from report_pages import assert_well_formed
 
 from tfc.cli import main
 from tfc.config import load
-from tfc.run.folder import read_run
+from tfc.simulation.folder import read_run
 
 
 def tfc(*words, **options):

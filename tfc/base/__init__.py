@@ -1,1 +1,1 @@
-"""The ground floor: what both packages share. NumPy and the standard library alone."""
+"""The modules that both packages share; they need NumPy and the standard library alone."""

@@ -13,7 +13,7 @@ _TEMPORARY = re.compile(r"\..+-[a-z0-9_]{8}(\.\w+)?")
 
 
 def _flushed(path: Path) -> None:
-    """Waits until a file's content, or a folder's names, are on the disk."""
+    """Flushes a file's content, or a folder's entries, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -22,7 +22,7 @@ def _flushed(path: Path) -> None:
 
 
 def is_temporary(path: Path) -> bool:
-    """Whether a file's name is one that `atomic_write` gives to what is not complete.
+    """Whether a file's name is that of a temporary file of `atomic_write`.
 
     Args:
         path: The file.
@@ -32,11 +32,11 @@ def is_temporary(path: Path) -> bool:
 
 @contextlib.contextmanager
 def atomic_write(path: Path, *, durable: bool = False) -> Iterator[Path]:
-    """Lets a file appear under its name only once it is complete.
+    """Writes a file atomically: it appears under its name only once it is complete.
 
     Args:
         path: The file's final place; its folder is created.
-        durable: Whether to wait until it is on the disk: it then survives a loss of power, too.
+        durable: Whether to flush it to the disk, so that it survives a loss of power.
 
     Yields:
         A temporary path in the same folder, `.NAME-...`; it is renamed on success and removed on failure.
@@ -61,5 +61,5 @@ def atomic_write(path: Path, *, durable: bool = False) -> Iterator[Path]:
         if temporary:
             temporary.unlink(missing_ok=True)
         if isinstance(error, OSError) and (temporary is None or error.filename in (None, str(temporary))):
-            error.filename = str(path)  # the temporary name says nothing to anybody
+            error.filename = str(path)  # errors name the final file, not the temporary one
         raise

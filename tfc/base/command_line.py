@@ -1,4 +1,4 @@
-"""What the command lines `tfc` and `edge` share: parsers, loudness, completion, exit codes; no package is needed."""
+"""Shared by the command lines `tfc` and `edge`: parsers, verbosity, completion, exit codes. Needs no package."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import Any
 from tfc.base.errors import RunInterruptedError
 
 REFUSED = 1
-"""Exit code: refused, with one line on standard error."""
+"""Exit code of a refusal, which prints one line on standard error."""
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
 
 SHELLS = ("bash", "zsh", "tcsh", "fish")
-"""Shells that completion is written for."""
+"""Shells with a completion script."""
 
 
 class _PrintCompletion(argparse.Action):
@@ -59,7 +59,7 @@ class Commands:
 
         Args:
             program: Name of the program.
-            description: What it is for.
+            description: Its purpose.
             version: Of this package.
             examples: Lines that can be typed.
             exit_codes: What they mean.
@@ -118,12 +118,12 @@ def add_loudness(command: argparse.ArgumentParser, verbose: str) -> None:
         verbose: What --verbose shows.
     """
     loudness = command.add_mutually_exclusive_group()
-    loudness.add_argument("--quiet", action="store_true", help="no progress; warnings are shown all the same")
+    loudness.add_argument("--quiet", action="store_true", help="hide progress, but not warnings")
     loudness.add_argument("--verbose", action="store_true", help=verbose)
 
 
 def shows_progress(options: argparse.Namespace) -> bool:
-    """Whether a progress bar has a place: standard error is a terminal, and nobody asked for quiet.
+    """Whether to show a progress bar: standard error is a terminal, and --quiet is not given.
 
     Args:
         options: Of a command with `add_loudness`.
@@ -132,7 +132,7 @@ def shows_progress(options: argparse.Namespace) -> bool:
 
 
 def exit_code(work: Callable[[], int], errors: type[Exception], install: str) -> int:
-    """Does a command's work; what a user can mend becomes one line on standard error.
+    """Runs a command; errors that a user can fix become one line on standard error.
 
     Args:
         work: Returns an exit code.
@@ -147,7 +147,7 @@ def exit_code(work: Callable[[], int], errors: type[Exception], install: str) ->
     except (KeyboardInterrupt, RunInterruptedError) as interruption:
         print(f"interrupted: {interruption}" if str(interruption) else "interrupted", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:  # whoever read standard output, such as `head`, has seen enough
+    except BrokenPipeError:  # the reader of standard output, such as `head`, has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return REFUSED
     except errors as error:

@@ -13,7 +13,7 @@ class LazyRegistry(Mapping[str, Any]):
     Listing the names and asking whether a name is known import nothing, so a configuration can be checked without
     TensorFlow.
 
-    Example:
+    Examples:
         >>> shapes = LazyRegistry({"flat": "json:dumps"})
         >>> list(shapes), "round" in shapes
         (['flat'], False)

@@ -1,4 +1,4 @@
-"""The machine that measures: what it is, and the state it is in, as far as the system tells. NumPy alone."""
+"""The machine of a measurement: its hardware, versions and state, as far as the system reports them. NumPy alone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ _CPU = Path("/sys/devices/system/cpu/cpu0")
 _THERMAL = Path("/sys/class/thermal")
 _PI_THROTTLED = Path("/sys/devices/platform/soc/soc:firmware/get_throttled")
 _PI_FLAGS = {0: "under-voltage", 1: "frequency capped", 2: "throttled", 3: "soft temperature limit"}
-"""Bits of a Raspberry Pi's word for what is so now; 16 bits further up, what has been so since it started."""
+"""Bits of a Raspberry Pi's throttling word for the current state; the same bits shifted by 16 cover the time since
+boot."""
 
 
 def _text(path: Path) -> str | None:
@@ -51,9 +52,9 @@ def describe_machine() -> dict[str, Any]:
 
 
 def machine_state() -> dict[str, Any]:
-    """Returns governor, frequency_mhz, temperature_celsius, throttle_events and throttled, each None where not told.
+    """Returns governor, frequency_mhz, temperature_celsius, throttle_events and throttled; None for each not reported.
 
-    `throttle_events` counts an x86 core's; `throttled` lists what a Raspberry Pi says is so at this moment.
+    `throttle_events` counts an x86 core's events; `throttled` lists a Raspberry Pi's current flags.
     """
     frequency = _number(_CPU / "cpufreq" / "scaling_cur_freq")
     zones = [_number(zone / "temp") for zone in sorted(_THERMAL.glob("thermal_zone*"))]
@@ -70,7 +71,7 @@ def machine_state() -> dict[str, Any]:
 
 
 def was_throttled(before: dict[str, Any], after: dict[str, Any]) -> bool | None:
-    """Whether the processor was slowed down in between; None where the system does not tell.
+    """Whether the processor was throttled in between; None where the system does not report it.
 
     Args:
         before: What `machine_state` returned first.

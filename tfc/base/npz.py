@@ -1,4 +1,4 @@
-"""Reads arrays from NPZ archives, whatever state the file is in. NumPy alone."""
+"""Reads arrays from NPZ archives; damaged files give one clear error. NumPy alone."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ def read_arrays(path: Path, names: Sequence[str], otherwise: Sequence[str] = ())
 
     Args:
         path: The archive.
-        names: Arrays that it has to hold.
-        otherwise: Arrays that are read where it lacks some of those and holds all of these.
+        names: Required arrays.
+        otherwise: Arrays to read instead, if some of `names` are missing and all of these are present.
 
     Returns:
         The arrays by name.
 
     Raises:
-        NpzError: If the file is missing, no archive, damaged, or lacks an array.
+        NpzError: If the file is missing, not an archive, damaged, or lacks an array.
     """
     try:
         # Opened here: NumPy leaves a truncated archive open.

@@ -1,4 +1,4 @@
-"""Tables of texts, and the forms in which they are handed on."""
+"""Tables of texts, and their forms: Markdown, CSV, LaTeX."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Table:
         title: What it shows.
         header: Names of the columns.
         rows: One tuple of texts per row, as long as the header.
-        note: What a reader has to know to read the numbers.
+        note: Explanation of the columns.
     """
 
     title: str
@@ -59,6 +59,26 @@ class Table:
         return "\n".join(
             [rf"\begin{{tabular}}{{{columns}}}", r"  \toprule", *body, r"  \bottomrule", r"\end{tabular}", ""]
         )
+
+
+def aligned(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 2) -> str:
+    """Returns rows in columns, the first ones to the left, the others to the right.
+
+    Args:
+        header: Names of the columns.
+        rows: Texts, as many per row.
+        left: How many columns are texts.
+    """
+    widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
+
+    def line(cells: Sequence[str]) -> str:
+        padded = (
+            cell.ljust(width) if column < left else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
+        )
+        return "  ".join(padded).rstrip()
+
+    return "\n".join(line(row) for row in (header, *rows))
 
 
 _LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$"}

@@ -16,6 +16,7 @@ import numpy as np
 
 from tfc.base.errors import CodecError
 from tfc.codec import contexts, differences, rans, seed_model, tables
+from tfc.codec.message_checks import check_message, check_seed, kind_of
 from tfc.codec.message_spec import (
     FORMAT_VERSION,
     HEADER_BYTES,
@@ -75,23 +76,6 @@ def _reference_clusters(kind: Kind, held: ReferenceModel | None) -> int:
     return 1 if held is None or kind == Kind.KEY_FRAME else int(held.num_clusters)
 
 
-def _check_shapes(message: Message, spec: MessageSpec, held: ReferenceModel | None) -> None:
-    shapes = tuple(np.shape(palette.indices) for palette in message.palettes)
-    if shapes != spec.kernel_shapes or tuple(np.shape(other) for other in message.others) != spec.other_shapes:
-        raise CodecError("the message's shapes differ from the specification's")
-    if held is not None:
-        shapes = tuple(np.shape(palette.indices) for palette in held.palettes)
-        if shapes != spec.kernel_shapes or tuple(np.shape(other) for other in held.others) != spec.other_shapes:
-            raise CodecError("the held model's shapes differ from the specification's")
-    num_clusters = int(message.num_clusters)
-    if spec.kernel_shapes and not 1 <= num_clusters <= spec.max_clusters:
-        raise CodecError(f"num_clusters must be between 1 and {spec.max_clusters}, found {num_clusters}")
-    for palette in message.palettes:
-        highest = np.max(palette.indices, initial=0)
-        if highest >= num_clusters:
-            raise CodecError(f"cluster index {highest} is not below the number of clusters {num_clusters}")
-
-
 def _header(spec: MessageSpec, kind: Kind, held: ReferenceModel | None, num_clusters: int) -> bytes:
     held_name = reference_checksum(held) if held is not None and kind in (Kind.DELTA, Kind.UPDATE) else 0
     return b"".join(
@@ -110,38 +94,73 @@ def _with_checksum(payload: bytes) -> bytes:
 
 
 def encode_seed(seed: int, num_clusters: int, scalars: np.ndarray, spec: MessageSpec) -> bytes:
-    """Encodes an initial model as the seed that both ends expand.
+    """Encodes an initial model as the seed that both ends expand: a message of `Kind.SEED`.
 
     Args:
-        seed: Below 2^32.
+        seed: 0 to 2^32 - 1.
         num_clusters: Clusters in use.
-        scalars: float32 (num_scalars,).
-        spec: Shapes of the model; it has clustered kernels.
+        scalars: float32 (num_scalars,), finite.
+        spec: Shapes of the model, which has clustered kernels, and where each parameter starts.
 
     Returns:
-        The payload.
+        The payload; `decode` expands it to the model.
+
+    Raises:
+        CodecError: If the specification does not allow this kind or does not say where parameters start, or a number
+            is out of range.
+
+    Examples:
+        >>> import numpy as np
+        >>> import tfc
+        >>> spec = tfc.MessageSpec(
+        ...     kernel_shapes=((3, 3, 16, 32),),
+        ...     other_shapes=(),
+        ...     max_clusters=16,
+        ...     kinds=(tfc.Kind.SEED, tfc.Kind.DELTA),
+        ...     initial_kernels=(tfc.InitialValue(limit=0.2, tensor=0),),
+        ... )
+        >>> payload = tfc.encode_seed(7, 16, np.zeros(0), spec)
+        >>> len(payload)
+        20
+        >>> tfc.decode(payload, spec).message.palettes[0].indices.shape
+        (3, 3, 16, 32)
     """
+    check_seed(seed, num_clusters, scalars, spec)
     header = _header(spec, Kind.SEED, None, num_clusters)
     return _with_checksum(header + np.asarray(scalars, "<f4").tobytes() + seed.to_bytes(4, "little"))
 
 
 def encode(message: Message, spec: MessageSpec, held: ReferenceModel | None = None, *, update: bool = False) -> bytes:
-    """Encodes a message.
+    """Encodes a message; `decode` with the same specification and the same `held` reads it.
 
     Args:
         message: NumPy arrays with the shapes of `spec`, finite; every index below `num_clusters`.
-        spec: Shapes of the model.
-        held: What the receiver holds; None for a key frame.
+        spec: Shapes of the model, and the kinds that its messages may have.
+        held: What the receiver holds; None for a key frame. For the start that a seed stands for: `encode_seed`.
         update: Whether the palettes are those of a change of the kernels held.
 
     Returns:
         The payload.
 
     Raises:
-        CodecError: If the message or what is held does not fit the specification.
+        CodecError: If the message or what is held does not fit the specification, or the specification does not allow
+            this kind of message.
+
+    Examples:
+        >>> import numpy as np
+        >>> import tfc
+        >>> spec = tfc.MessageSpec(kernel_shapes=((2, 3),), other_shapes=((2,),), max_clusters=4)
+        >>> codebook = np.array([-1.0, 0.5, 2.0, 0.0], np.float32)
+        >>> palette = tfc.Palette(codebook, np.array([[0, 1, 2], [2, 1, 0]], np.uint8))
+        >>> message = tfc.Message(3, (palette,), (np.array([1.0, -2.0], np.float32),), np.zeros(0, np.float32))
+        >>> key_frame = tfc.encode(message, spec)
+        >>> held = tfc.decode(key_frame, spec).held
+        >>> difference = tfc.encode(message, spec, held)
+        >>> len(key_frame), len(difference)
+        (61, 41)
     """
-    _check_shapes(message, spec, held)
-    kind = Kind.KEY_FRAME if held is None else Kind.UPDATE if update else Kind.DELTA
+    kind = kind_of(spec, held, update=update)
+    check_message(message, spec, held, kind)
     if not spec.kernel_shapes:
         parts = [_header(spec, Kind.KEY_FRAME, None, 0), np.asarray(message.scalars, "<f4").tobytes()]
         return _with_checksum(b"".join([*parts, *(np.asarray(other, "<f4").tobytes() for other in message.others)]))
@@ -254,8 +273,8 @@ def decode(payload: bytes, spec: MessageSpec, held: ReferenceModel | None = None
     """Decodes a message.
 
     Args:
-        payload: What `encode` returned.
-        spec: Shapes of the model.
+        payload: What `encode` or `encode_seed` returned.
+        spec: Shapes of the model, and the kinds that its messages may have.
         held: What this end holds; None where it holds nothing.
 
     Returns:
@@ -264,6 +283,18 @@ def decode(payload: bytes, spec: MessageSpec, held: ReferenceModel | None = None
 
     Raises:
         CodecError: If the bytes are no message of this form, are damaged, or refer to something else than what is held.
+
+    Examples:
+        >>> import numpy as np
+        >>> import tfc
+        >>> spec = tfc.MessageSpec(kernel_shapes=(), other_shapes=((3,),), max_clusters=1)
+        >>> message = tfc.Message(0, (), (np.array([1.0, 2.0, 3.0], np.float32),), np.zeros(0, np.float32))
+        >>> payload = tfc.encode(message, spec)
+        >>> tfc.decode(payload, spec).message.others[0]
+        array([1., 2., 3.], dtype=float32)
+        >>> tfc.decode(payload[:-1], spec)
+        Traceback (most recent call last):
+        tfc.base.errors.CodecError: byte 23: the checksum does not match, the message is damaged
     """
     reader = PayloadReader(payload)
     kind, num_clusters = read_header(reader, spec, held)

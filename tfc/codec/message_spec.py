@@ -23,7 +23,13 @@ KERNEL_BITS = 3
 
 
 class Kind(enum.IntEnum):
-    """How a message tells a model."""
+    """How a message tells a model.
+
+    Examples:
+        >>> import tfc
+        >>> [kind.name for kind in tfc.Kind]
+        ['KEY_FRAME', 'DELTA', 'UPDATE', 'SEED']
+    """
 
     KEY_FRAME = 0
     """By itself."""
@@ -43,6 +49,11 @@ class InitialValue:
         constant: The value of all its elements, where `limit` is 0.
         limit: Otherwise its elements are uniform in (-limit, limit).
         tensor: Its number in the model, of which its random numbers are a function.
+
+    Examples:
+        >>> import tfc
+        >>> variances = tfc.InitialValue(constant=1.0)  # every element is 1
+        >>> kernel = tfc.InitialValue(limit=0.2, tensor=0)  # elements are uniform in (-0.2, 0.2)
     """
 
     constant: float = 0.0
@@ -66,6 +77,14 @@ class MessageSpec:
         relative_others: Whether a parameter's precision follows each value's own magnitude (variances do).
         other_bits: Precision of changes of other parameters: the largest change of a parameter takes this many bits.
         remembers_moves: Whether a receiver remembers what each index did; without, it may as well hold a key frame.
+
+    Examples:
+        >>> import tfc
+        >>> spec = tfc.MessageSpec(kernel_shapes=((3, 3, 16, 32),), other_shapes=((32,), (32,)), max_clusters=16)
+        >>> spec.num_indices
+        4608
+        >>> [kind.name for kind in spec.kinds]
+        ['KEY_FRAME', 'DELTA']
     """
 
     kernel_shapes: tuple[tuple[int, ...], ...]
@@ -146,6 +165,13 @@ class ReferenceModel(NamedTuple):
         palettes: One `Palette` per clustered kernel.
         moves: uint8 arrays of the kernels' shapes, what each index did in the last broadcast, below `MOVES`.
         others: float32 arrays, all other parameters.
+
+    Examples:
+        >>> import numpy as np
+        >>> import tfc
+        >>> indices = np.array([[0, 1], [1, 0]], np.uint8)
+        >>> palette = tfc.Palette(np.array([-0.5, 0.5], np.float32), indices)
+        >>> held = tfc.ReferenceModel(2, (palette,), moves=(np.zeros_like(indices),), others=())
     """
 
     num_clusters: Any
@@ -163,6 +189,12 @@ class Message(NamedTuple):
             an exact zero.
         others: float32 arrays, all other parameters.
         scalars: float32, shape (num_scalars,).
+
+    Examples:
+        >>> import numpy as np
+        >>> import tfc
+        >>> palette = tfc.Palette(np.array([-0.5, 0.5], np.float32), np.array([[0, 1], [1, 0]], np.uint8))
+        >>> message = tfc.Message(2, palettes=(palette,), others=(), scalars=np.zeros(0, np.float32))
     """
 
     num_clusters: Any
@@ -177,6 +209,15 @@ class Decoded(NamedTuple):
     Attributes:
         message: What the payload says.
         moves: uint8 arrays of the kernels' shapes: what each index did against the palettes held before.
+
+    Examples:
+        >>> import numpy as np
+        >>> import tfc
+        >>> spec = tfc.MessageSpec(kernel_shapes=(), other_shapes=((2,),), max_clusters=1)
+        >>> message = tfc.Message(0, (), (np.array([1.0, 2.0], np.float32),), np.zeros(0, np.float32))
+        >>> decoded = tfc.decode(tfc.encode(message, spec), spec)
+        >>> decoded.message.others[0], decoded.held.others[0]
+        (array([1., 2.], dtype=float32), array([1., 2.], dtype=float32))
     """
 
     message: Message

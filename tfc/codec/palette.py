@@ -21,6 +21,14 @@ class Palette(NamedTuple):
     Attributes:
         codebook: Centroids, float32, shape (max_clusters,); unused slots hold `UNUSED_CENTROID`.
         indices: Slot of each weight's centroid, uint8, shape of the kernel.
+
+    Examples:
+        >>> import numpy as np
+        >>> import tfc
+        >>> palette = tfc.Palette(np.array([-0.5, 0.5], np.float32), np.array([[0, 1], [1, 0]], np.uint8))
+        >>> palette.codebook[palette.indices]
+        array([[-0.5,  0.5],
+               [ 0.5, -0.5]], dtype=float32)
     """
 
     codebook: Any

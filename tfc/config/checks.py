@@ -1,4 +1,4 @@
-"""Settings that are allowed one by one and not together: each is refused with its reason."""
+"""Checks of keys against one another: values that are allowed one by one may contradict each other."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tfc.registries import AUDIO_SETS, MODELS
 
 
 def check(config: ExperimentConfig) -> None:
-    """Refuses what does not go together.
+    """Refuses keys that contradict each other.
 
     Args:
         config: Its keys are allowed one by one.
@@ -37,7 +37,7 @@ def _check_data(config: ExperimentConfig) -> None:
     if data.growth_start < 1 and data.growth_rounds < 2:
         raise ConfigError(
             f"data.growth_start = {data.growth_start:g} needs data.growth_rounds of at least 2, the first round in "
-            f"which clients have everything; found {data.growth_rounds}"
+            f"which clients have all examples; found {data.growth_rounds}"
         )
     if data.dataset in AUDIO_SETS:
         for name, value, neutral in (
@@ -76,7 +76,7 @@ def _check_clustering(config: ExperimentConfig) -> None:
 
 
 def _check_faults(config: ExperimentConfig) -> None:
-    """Refuses faults that can't be, and ways to bear them that don't fit the method."""
+    """Refuses impossible faults, and aggregations that don't fit the method."""
     most = config.clients_per_round or config.data.num_clients
     for name, value, limit, what in (
         ("faults.min_clients", config.faults.min_clients, most, "the clients of a round"),
@@ -86,15 +86,15 @@ def _check_faults(config: ExperimentConfig) -> None:
             raise ConfigError(f"{name} must be at most {what} = {limit}; found {value}")
     if config.aggregation != "mean" and config.method != "fedavg":
         raise ConfigError(
-            f"aggregation = {config.aggregation!r} needs method = 'fedavg': it joins float32 updates, and those of "
-            f"{config.method} are coded"
+            f"aggregation = {config.aggregation!r} needs method = 'fedavg': it aggregates float32 updates, and "
+            f"{config.method} sends coded ones"
         )
     if config.aggregation == "dp" and not config.server.update_norm_bound:
         raise ConfigError("aggregation = 'dp' needs server.update_norm_bound: the noise is in units of it; found 0")
 
 
 def _check_fedcompress(config: ExperimentConfig) -> None:
-    """Refuses settings of the default method that would have no effect, or none that anybody wants."""
+    """Refuses settings of the default method that would have no effect, or would lose what clients learned."""
     if config.method != "fedcompress":
         return
     communication, training = config.communication, config.training
@@ -105,7 +105,9 @@ def _check_fedcompress(config: ExperimentConfig) -> None:
                 "clustering.start = 'broadcast': snapping to the broadcast's centroids alone loses what was learned"
             )
         if communication.target_ratio:
-            raise ConfigError("communication.target_ratio needs communication.uplink = 'update': weights have no price")
+            raise ConfigError(
+                "communication.target_ratio needs communication.uplink = 'update': only updates have a rate weight"
+            )
     elif training.plain_epochs == 0:
         raise ConfigError(
             "training.plain_epochs must be at least 1 where communication.uplink = 'update': a palette is fitted to "
@@ -120,13 +122,13 @@ def _check_fedcompress(config: ExperimentConfig) -> None:
         missing = [text for text, holds in wanted.items() if not holds]
         if missing:
             raise ConfigError(
-                f"server.compression = false needs {', '.join(missing)}: its broadcasts have no palette to start from "
-                "or to change"
+                f"server.compression = false needs {', '.join(missing)}: its float32 broadcasts have no palette "
+                "that clients could start from"
             )
     if communication.target_ratio and config.clients_per_round not in (0, config.data.num_clients):
         raise ConfigError(
-            "communication.target_ratio needs every client in every round (clients_per_round = 0): the server can't "
-            "foresee which broadcasts sampled clients will have missed"
+            "communication.target_ratio needs full participation (clients_per_round = 0): the server can't predict "
+            "which broadcasts sampled clients will have missed"
         )
     if communication.final_rate_weight > communication.rate_weight:
         raise ConfigError(

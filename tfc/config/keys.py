@@ -71,7 +71,13 @@ _RATE = Range(0, None, open_low=True)
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Which data, and how they are divided among clients."""
+    """Which data, and how they are divided among clients.
+
+    Examples:
+        >>> import tfc
+        >>> tfc.DataConfig().num_clients
+        10
+    """
 
     dataset: str = key("mnist5k", "data set", DATASETS)
     data_dir: str = key("", "folder (or NPZ file) of the data; empty for the usual places")
@@ -80,15 +86,15 @@ class DataConfig:
         "twelve", "speech_commands: ten words, the same with unknown and silence, or all words", WORD_CHOICES
     )
     clips_per_class: int = key(0, "audio: at most so many training clips of a class; 0 for all", _COUNT_OR_ZERO)
-    image_size: int = key(0, "images are padded with zeros to this height and width; 0 leaves them", _COUNT_OR_ZERO)
-    channels: int = key(0, "channels are repeated to this number; 0 leaves them", _COUNT_OR_ZERO)
+    image_size: int = key(0, "pads images with zeros to this height and width; 0 keeps their size", _COUNT_OR_ZERO)
+    channels: int = key(0, "repeats the channels to this number; 0 keeps them as they are", _COUNT_OR_ZERO)
     partition: str = key("iid", "how examples are divided among clients", PARTITIONS)
-    alpha: float = key(0.5, "dirichlet: concentration; the smaller, the fewer clients hold a class", _RATE)
+    alpha: float = key(0.5, "dirichlet: concentration; the smaller, the more clients' classes differ", _RATE)
     quantity_sigma: float = key(1.0, "quantity: standard deviation of the logarithm of clients' sizes", Range(0, 5))
     growth_start: float = key(
         1.0, "share of its training examples that a client has in round 1", Range(0, 1, open_low=True)
     )
-    growth_rounds: int = key(0, "rounds until clients have all they will get, by equal steps", _COUNT_OR_ZERO)
+    growth_rounds: int = key(0, "rounds until clients have all their training examples, in equal steps", _COUNT_OR_ZERO)
     min_examples: int = key(10, "dirichlet, owner, quantity: examples of the smallest client", _COUNT)
     num_clients: int = key(10, "number of clients", _COUNT)
     examples_per_client: int = key(0, "examples of each client; 0 divides all of them evenly", _COUNT_OR_ZERO)
@@ -97,12 +103,16 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Which model."""
+    """Which model.
+
+    Examples:
+        >>> import tfc
+        >>> tfc.ModelConfig().name
+        'resnet8'
+    """
 
     name: str = key("resnet8", f"{', '.join(MODELS)}, or a Keras model's file (.keras, .h5)")
-    initial: str = key(
-        "seed", "first weights: expanded from the run's seed at both ends, or the model's own", ("seed", "own")
-    )
+    initial: str = key("seed", "first weights: expanded from the run's seed, or the Keras model's own", ("seed", "own"))
     embedding: str = key(
         "", "layer whose output the quality score is computed on; empty: 'embedding', else the last Dense layer's input"
     )
@@ -113,11 +123,17 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """Training at a client in one round. FedAvg trains plain_epochs + clustered_epochs plain epochs."""
+    """Training at a client in one round. FedAvg trains plain_epochs + clustered_epochs plain epochs.
+
+    Examples:
+        >>> import tfc
+        >>> tfc.TrainingConfig().batch_size
+        64
+    """
 
     batch_size: int = key(64, "examples per step; an incomplete last batch is dropped", _COUNT)
-    plain_epochs: int = key(2, "epochs with free weights (E)", _COUNT_OR_ZERO)
-    clustered_epochs: int = key(0, "epochs through a palette (E_c); 0: it is fitted once, afterwards", _COUNT_OR_ZERO)
+    plain_epochs: int = key(2, "epochs of ordinary training (E)", _COUNT_OR_ZERO)
+    clustered_epochs: int = key(0, "epochs through a palette (E_c); 0: it is fitted after training", _COUNT_OR_ZERO)
     learning_rate: float = key(1e-3, "Adam's learning rate in plain epochs", _RATE)
     clustered_learning_rate: float = key(5e-4, "Adam's learning rate in clustered epochs", _RATE)
     augmentation: str = key("none", "random changes of images in every step: flip, crop, cutout", AUGMENTATIONS)
@@ -125,7 +141,13 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class ClusteringConfig:
-    """Weight clustering and the controller of the number of clusters."""
+    """Weight clustering and the controller of the number of clusters.
+
+    Examples:
+        >>> import tfc
+        >>> tfc.ClusteringConfig().max_clusters
+        32
+    """
 
     layers: str = key("all", "which kernels are clustered", LAYER_CHOICES)
     start: str = key("broadcast", "a client's first centroids: the broadcast codebook, or drawn anew", CENTROID_STARTS)
@@ -140,15 +162,21 @@ class ClusteringConfig:
 
 @dataclass(frozen=True)
 class CommunicationConfig:
-    """What travels, and how exactly."""
+    """What travels, and how exactly.
+
+    Examples:
+        >>> import tfc
+        >>> tfc.CommunicationConfig().rate_weight
+        0.8
+    """
 
     uplink: str = key("update", "what clients palettize: their weights (the paper), or their update", UPLINK_MODES)
     levels: int = key(9, "slots of an update's codebook, one of them zero; an odd number", Range(3, 33))
-    rate_weight: float = key(0.8, "price of a bit of an update, in mean squares of the update", Range(0, 1.2))
-    final_rate_weight: float = key(0.0, "price of a bit in the last round; 0 for rate_weight", Range(0, 1.2))
-    final_rounds: int = key(5, "last rounds, in which the price falls by equal factors", _COUNT)
+    rate_weight: float = key(0.8, "cost of one bit of an update, in mean squares of the update", Range(0, 1.2))
+    final_rate_weight: float = key(0.0, "rate weight in the last round; 0 for rate_weight", Range(0, 1.2))
+    final_rounds: int = key(5, "number of last rounds in which the rate weight falls by equal factors", _COUNT)
     target_ratio: float = key(
-        0.0, "FedAvg's bytes by ours; the price then follows from what was sent; 0: it does not", Range(0, 10_000)
+        0.0, "communication ratio to reach by adapting the rate weight; 0: no target", Range(0, 10_000)
     )
     sparsity: float = key(
         0.0,
@@ -159,38 +187,50 @@ class CommunicationConfig:
     downlink_bits: int = key(3, "bits per value of a broadcast's change (eden)", Range(1, 8))
     small_values: str = key(
         "int8",
-        "how values travel that a method (stc, fedzip, eden) leaves alone: BatchNorm statistics",
+        "stc, fedzip, eden: form of the values that the codec leaves out, such as BatchNorm",
         SIDE_PARAMETER_FORMS,
     )
 
 
 @dataclass(frozen=True)
 class ServerConfig:
-    """Server-side self-compression: distillation into the clustered model on out-of-distribution data."""
+    """Server-side self-compression: distillation into the clustered model on out-of-distribution data.
+
+    Examples:
+        >>> import tfc
+        >>> tfc.ServerConfig().temperature
+        2.0
+    """
 
     compression: bool = key(
         True,
-        "broadcasts are palettized; false, the paper's arm without it: they are float32 means",
+        "palettized broadcasts; false: float32 means, the paper's arm without server-side compression",
     )
-    master: bool = key(True, "the server keeps float weights that updates smaller than a cluster's width add up in")
+    master: bool = key(True, "the server keeps float weights, in which updates smaller than a cluster's width add up")
     epochs: int = key(2, "epochs of distillation per round; 0 for clustering without distillation", _COUNT_OR_ZERO)
     batch_size: int = key(64, "examples per step of distillation", _COUNT)
     learning_rate: float = key(1e-4, "Adam's learning rate of distillation", _RATE)
     temperature: float = key(2.0, "temperature T of the softmax", _RATE)
     ood_examples: int = key(2000, "out-of-distribution examples per epoch", _COUNT)
-    ood: str = key("auto", "what to distil on; auto: audio for data sets of audio, else images", ("auto", *OOD_SOURCES))
-    update_norm_bound: float = key(
-        0.0, "a client's change is scaled down to this L2 norm; 0: it counts as it is", Range(0)
+    ood: str = key(
+        "auto", "data for distillation; auto: audio for data sets of audio, else images", ("auto", *OOD_SOURCES)
     )
+    update_norm_bound: float = key(0.0, "a client's change is scaled down to this L2 norm; 0: no bound", Range(0))
     noise_multiplier: float = key(
         0.3, "aggregation dp: standard deviation of the noise in units of server.update_norm_bound", Range(0)
     )
-    ood_dir: str = key("", "folder of images, or of WAV and FLAC files, to distil on; empty for procedural ones")
+    ood_dir: str = key("", "folder of images, or of WAV and FLAC files, for distillation; empty: procedural data")
 
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """Links and devices of the clients, for simulated time: it changes no result unless there is a deadline."""
+    """Links and devices of the clients, for simulated time: it changes no result unless there is a deadline.
+
+    Examples:
+        >>> import tfc
+        >>> tfc.NetworkConfig().uplink_mbps
+        5.0
+    """
 
     uplink_mbps: float = key(5.0, "a client's uplink, 10^6 bits per second", _RATE)
     downlink_mbps: float = key(20.0, "a client's downlink, 10^6 bits per second", _RATE)
@@ -200,13 +240,19 @@ class NetworkConfig:
 
 @dataclass(frozen=True)
 class FaultsConfig:
-    """What goes wrong, drawn anew for every client in every attempt of every round."""
+    """Simulated faults, drawn anew for every client in every attempt of every round.
 
-    dropout: float = key(0.0, "probability that a client vanishes", Range(0, 1))
+    Examples:
+        >>> import tfc
+        >>> tfc.FaultsConfig().dropout
+        0.0
+    """
+
+    dropout: float = key(0.0, "probability that a client drops out", Range(0, 1))
     not_finite: float = key(0.0, "probability that a client's update is not finite", Range(0, 1))
-    corrupt: float = key(0.0, "probability that a client's answer is damaged on its way", Range(0, 1))
-    deadline_seconds: float = key(0.0, "answers later than this (simulated) do not count; 0: all do", Range(0))
-    min_clients: int = key(0, "a round with fewer sound answers is repeated with other clients", _COUNT_OR_ZERO)
+    corrupt: float = key(0.0, "probability that a client's answer is corrupted in transit", Range(0, 1))
+    deadline_seconds: float = key(0.0, "answers later than this (simulated) do not count; 0: no deadline", Range(0))
+    min_clients: int = key(0, "a round with fewer valid answers is repeated with other clients", _COUNT_OR_ZERO)
     max_attempts: int = key(3, "attempts at a round before the run ends with an error", _COUNT)
     poisoned_clients: int = key(0, "number of clients that always send a harmful update", _COUNT_OR_ZERO)
     poison_scale: float = key(-10.0, "what poisoned clients multiply the change of their weights by", Range(-1e6, 1e6))
@@ -214,12 +260,20 @@ class FaultsConfig:
 
 @dataclass(frozen=True)
 class ExperimentConfig:
-    """One experiment."""
+    """One experiment.
+
+    Examples:
+        >>> import tfc
+        >>> tfc.ExperimentConfig().rounds
+        12
+    """
 
     method: str = key("fedcompress", f"federated method: {', '.join(METHODS)}", METHODS)
     rounds: int = key(12, "number of rounds", _COUNT)
     aggregation: str = key(
-        "mean", "how fedavg joins updates: as payloads, or by an aggregator of TFF's", ("mean", *AGGREGATORS)
+        "mean",
+        "how fedavg aggregates: payloads to a mean, or tensors with one of TFF's aggregators",
+        ("mean", *AGGREGATORS),
     )
     clients_per_round: int = key(0, "clients sampled each round; 0 for all", _COUNT_OR_ZERO)
     seed: int = key(0, "seed of everything random", Range(0, 2**31 - 1))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import typing
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -113,32 +115,63 @@ def _parse_override(text: str) -> tuple[list[str], Any]:
     return name.strip().split("."), parsed
 
 
-def load(source: str, overrides: typing.Sequence[str] = ()) -> ExperimentConfig:
+def _texts_as_tables(texts: Sequence[str]) -> Iterator[tuple[str, list[str], Any]]:
+    for text in texts:
+        yield (f"--set {text}", *_parse_override(text))
+
+
+def _mapping_as_tables(
+    overrides: Mapping[str, Any], parents: Sequence[str] = ()
+) -> Iterator[tuple[str, list[str], Any]]:
+    """Leaves of a mapping whose keys may have dots and whose values may be mappings."""
+    for name, value in overrides.items():
+        if not isinstance(name, str):
+            raise ConfigError(f"names of settings are texts, found {name!r}")
+        names = [*parents, *name.split(".")]
+        if isinstance(value, Mapping):
+            yield from _mapping_as_tables(value, names)
+        else:
+            yield ".".join(names), names, os.fspath(value) if isinstance(value, os.PathLike) else value
+
+
+def load(source: str | Path, overrides: Sequence[str] | Mapping[str, Any] = ()) -> ExperimentConfig:
     """Loads a preset or a TOML file.
 
     Args:
         source: Name of a preset, or path of a TOML file.
-        overrides: `key=value` texts that win over the file, keys with dots.
+        overrides: What wins over the file: `key=value` texts, keys with dots; or a mapping, whose keys may have dots
+            and whose values may be mappings.
 
     Raises:
         ConfigError: If there is no such preset or file, it is no TOML, or what it says is not allowed.
+
+    Examples:
+        >>> import tfc
+        >>> config = tfc.load("demo", {"rounds": 3, "data": {"num_clients": 4}})
+        >>> config.rounds, config.data.num_clients
+        (3, 4)
+        >>> config == tfc.load("demo", ["rounds=3", "data.num_clients=4"])
+        True
     """
-    path = PRESETS / f"{source}.toml"
+    path = PRESETS / f"{os.fspath(source)}.toml"
     if not path.is_file():
         path = Path(source)
     if not path.is_file():
-        raise ConfigError(f"no preset and no file named {source!r}; presets: {', '.join(preset_names())}")
+        raise ConfigError(f"no preset and no file named {str(source)!r}; presets: {', '.join(preset_names())}")
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise ConfigError(f"{path}: not a readable TOML file: {error}") from error
-    for text in overrides:
-        names, value = _parse_override(text)
+    if isinstance(overrides, Mapping):
+        settings = _mapping_as_tables(overrides)
+    else:
+        settings = _texts_as_tables([overrides] if isinstance(overrides, str) else overrides)
+    for said, names, value in settings:
         table = values
         for name in names[:-1]:
             table = table.setdefault(name, {})
             if not isinstance(table, dict):
-                raise ConfigError(f"--set {text}: {name} is not a table")
+                raise ConfigError(f"{said}: {name} is not a table")
         table[names[-1]] = value
     return from_dict(values)
 

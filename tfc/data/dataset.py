@@ -29,6 +29,12 @@ class Dataset:
         owners: int32, shape (training examples,): who made each one, such as its speaker; None where nobody knows.
         class_names: Names of the classes in their order; empty where they have none.
         synthetic: Whether a program made the examples up.
+
+    Examples:
+        >>> import tfc
+        >>> dataset = tfc.load_dataset(tfc.load("demo"))
+        >>> dataset.name, dataset.input_shape, dataset.num_classes
+        ('mnist5k', (28, 28, 1), 10)
     """
 
     name: str

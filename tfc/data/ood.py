@@ -75,6 +75,12 @@ def procedural_images(num_examples: int, batch_size: int, input_shape: tuple[int
         batch_size: Images per batch; the last batch may be smaller.
         input_shape: Height, width (pixels), channels.
         seed: Seed of the run.
+
+    Examples:
+        >>> import tfc
+        >>> ood_fn = tfc.procedural_images(num_examples=10, batch_size=4, input_shape=(28, 28, 1), seed=0)
+        >>> [len(batch) for batch in ood_fn()]
+        [4, 4, 2]
     """
 
     def build() -> tf.data.Dataset:

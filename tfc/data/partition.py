@@ -24,6 +24,12 @@ class ClientExamples:
         y_train: Training classes, int32, shape (examples,).
         x_validation: Inputs for the validation accuracy and the representation quality score.
         y_validation: Their classes.
+
+    Examples:
+        >>> import numpy as np
+        >>> import tfc
+        >>> x, y = np.zeros((40, 28, 28, 1), np.uint8), np.zeros(40, np.int32)
+        >>> examples = tfc.ClientExamples(x[:36], y[:36], x[36:], y[36:])
     """
 
     x_train: np.ndarray

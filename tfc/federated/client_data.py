@@ -17,7 +17,14 @@ NO_LIMIT = 2**31 - 1
 
 
 class ClientFlags(enum.IntFlag):
-    """What else is said of a client in a round."""
+    """What else is said of a client in a round.
+
+    Examples:
+        >>> import tfc
+        >>> flags = tfc.ClientFlags.DROPOUT | tfc.ClientFlags.CORRUPT
+        >>> tfc.ClientFlags.DROPOUT in flags
+        True
+    """
 
     NONE = 0
     DROPOUT = 1
@@ -61,6 +68,13 @@ def client_data_type(input_shape: tuple[int, ...], input_dtype: Any) -> tff.Type
     Args:
         input_shape: Shape of one input.
         input_dtype: uint8 or float32.
+
+    Examples:
+        >>> import tfc
+        >>> import numpy as np
+        >>> data_type = tfc.client_data_type((28, 28, 1), np.uint8)
+        >>> str(data_type.train.element)
+        '<x=uint8[?,28,28,1],y=int32[?]>'
     """
     examples = tff.SequenceType(
         collections.OrderedDict(
@@ -92,6 +106,15 @@ def client_data(
         flags: What else is said of the client.
         scale: What the change that it learns is multiplied by.
         most_bytes: Length of the longest answer that arrives in time.
+
+    Examples:
+        >>> import numpy as np
+        >>> import tfc
+        >>> x, y = np.zeros((40, 28, 28, 1), np.uint8), np.zeros(40, np.int32)
+        >>> examples = tfc.ClientExamples(x[:36], y[:36], x[36:], y[36:])
+        >>> data = tfc.client_data(examples, client=0, round_number=1)
+        >>> list(data)
+        ['train', 'validation', 'context']
     """
     train = collections.OrderedDict(x=examples.x_train, y=examples.y_train)
     validation = collections.OrderedDict(x=examples.x_validation, y=examples.y_validation)

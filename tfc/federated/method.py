@@ -22,10 +22,6 @@ class Method:
         uplink_form: What clients send, for summary.json; empty where `communication.uplink` says it.
         messages: (model_fn, config) -> the messages' form, where `tfc.replay` can read them; else None.
         counts_by_formula: Whether tensors cross the boundary, whose bytes follow from a formula, not from payloads.
-
-    Example:
-        >>> METHODS["stc"].uplink_form
-        'sparse ternary'
     """
 
     build: Callable[..., tff.learning.templates.LearningProcess]

@@ -56,6 +56,25 @@ def build_fedavg(
         metrics: distributor.{downlink_bytes, clients, payload_bytes, key_frame_bytes}, client_work.clients_failed,
         aggregator.uplink_bytes, finalizer.{num_clusters, clients_ok, validation_accuracy, quality_score,
         distillation_loss, rate_weight}.
+
+    Examples:
+        >>> import numpy as np
+        >>> import tensorflow as tf
+        >>> import tfc
+        >>> def model_fn():
+        ...     layers = tf.keras.layers
+        ...     return tf.keras.Sequential(
+        ...         [tf.keras.Input((8, 8, 1)), layers.Flatten(name="embedding"), layers.Dense(4)]
+        ...     )
+        >>> data_type = tfc.client_data_type((8, 8, 1), np.float32)
+        >>> x, y = np.zeros((20, 8, 8, 1), np.float32), np.arange(20, dtype=np.int32) % 4
+        >>> mine = tfc.ClientExamples(x[:16], y[:16], x[16:], y[16:])
+        >>> with tfc.local_worker():
+        ...     process = tfc.build_fedavg(model_fn, data_type, tfc.load("demo", ["training.batch_size=8"]))
+        ...     state = process.initialize()
+        ...     state, metrics = process.next(state, [tfc.client_data(mine, client=0, round_number=1)])
+        >>> int(metrics["finalizer"]["clients_ok"])
+        1
     """
     if config.aggregation != "mean":
         return build_through_aggregator(model_fn, data_type, config)

@@ -57,6 +57,22 @@ def build_fedcompress(
 
     Raises:
         ValueError: If `ood_fn` is missing, or the model has no kernel large enough to cluster.
+
+    Examples:
+        >>> import numpy as np
+        >>> import tensorflow as tf
+        >>> import tfc
+        >>> def model_fn():
+        ...     layers = tf.keras.layers
+        ...     return tf.keras.Sequential(
+        ...         [tf.keras.Input((8, 8, 1)), layers.Flatten(name="embedding"), layers.Dense(4)]
+        ...     )
+        >>> data_type = tfc.client_data_type((8, 8, 1), np.float32)
+        >>> config = tfc.load("demo", ["clustering.max_clusters=16", "server.ood_examples=32"])
+        >>> ood_fn = tfc.procedural_images(32, 16, (8, 8, 1), seed=0)
+        >>> process = tfc.build_fedcompress(model_fn, data_type, config, ood_fn)
+        >>> len(process.get_model_weights.type_signature.result.trainable)
+        2
     """
     if ood_fn is None:
         raise ValueError("FedCompress distils on out-of-distribution data: ood_fn must build a pipeline")

@@ -158,6 +158,22 @@ def build_aggregated(
     Returns:
         A process with types and metrics as `build_fedavg`'s; the aggregator's own measurements are beside
         `uplink_bytes`. Clients' validation accuracy and quality score stay with them: these metrics are 0.
+
+    Examples:
+        >>> import numpy as np
+        >>> import tensorflow as tf
+        >>> import tfc
+        >>> def model_fn():
+        ...     layers = tf.keras.layers
+        ...     return tf.keras.Sequential(
+        ...         [tf.keras.Input((8, 8, 1)), layers.Flatten(name="embedding"), layers.Dense(4)]
+        ...     )
+        >>> data_type = tfc.client_data_type((8, 8, 1), np.float32)
+        >>> import tensorflow_federated as tff
+        >>> factory = tff.learning.robust_aggregator()
+        >>> process = tfc.build_aggregated(model_fn, data_type, tfc.load("demo", ["method=fedavg"]), factory)
+        >>> len(process.get_model_weights.type_signature.result.trainable)
+        2
     """
     spec = plain_spec(model_fn, config)
     first = initial_values(model_fn, config)

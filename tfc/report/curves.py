@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 
 from tfc.base.charts.line import Axis, Curve, line_chart
 from tfc.report.seed_groups import SeedGroup, pareto_front, target_accuracy
-from tfc.run.folder import FinishedRun, RoundMetrics
+from tfc.simulation.folder import FinishedRun, RoundMetrics
 
 Value = Callable[[RoundMetrics], float]
 
 
 @dataclass(frozen=True)
 class ReportFigure:
-    """A figure, or why there is none.
+    """A figure, or the reason why there is none.
 
     Attributes:
         heading: What it shows, in a few words.
@@ -34,7 +34,7 @@ def _rounds(values: Sequence[float]) -> list[float]:
 
 
 def point_texts(group: SeedGroup) -> list[str]:
-    """Returns what is shown of a seed group's rounds on hover: run, round, accuracy, MB, hours where they were counted.
+    """Returns the hover texts of a seed group's rounds: run, round, accuracy, MB, and hours where they were counted.
 
     Args:
         group: One row of a comparison.
@@ -50,7 +50,7 @@ def point_texts(group: SeedGroup) -> list[str]:
 
 
 def _positive(curve: Curve, *, horizontal: bool) -> Curve:
-    """Without what a logarithmic axis has no place for."""
+    """Drops points that a logarithmic axis can't show."""
     keep = [value > 0 for value in (curve.xs if horizontal else curve.ys)]
     thin = [
         tuple(zip(*((x, y) for x, y in zip(*line, strict=True) if (x if horizontal else y) > 0), strict=True))
@@ -68,7 +68,7 @@ def _positive(curve: Curve, *, horizontal: bool) -> Curve:
 def _accuracy_curves(
     groups: Sequence[SeedGroup], so_far: Callable[[FinishedRun], Sequence[float]] | None
 ) -> list[Curve]:
-    """Accuracies over what was used up so far, or over rounds: mean and seeds."""
+    """Accuracies over cumulated bytes or hours, or over rounds: mean and seeds."""
     curves = []
     for colour, group in enumerate(groups):
         lines = []
@@ -92,7 +92,7 @@ def _hours_so_far(run: FinishedRun) -> list[float]:
 
 
 def _accuracy_axis(groups: Sequence[SeedGroup]) -> tuple[Axis, str]:
-    """The axis of accuracies, from a little below what any seed has in its second half; and what to say of it."""
+    """The axis of accuracies, from a little below the lowest accuracy of any seed's second half; and a remark on it."""
     everything = [pair for group in groups for pair in group.accuracy_range]
     settled = [pair for group in groups for pair in group.accuracy_range[len(group.accuracies) // 2 :]]
     lowest, highest = min(low for low, _ in settled), max(high for _, high in everything)
@@ -120,7 +120,7 @@ def accuracy_per_megabyte(groups: Sequence[SeedGroup]) -> ReportFigure:
         level=None if target is None else (target, "FedAvg minus a point"),
     )
     rings = (
-        " Rings joined by a dashed line: the Pareto front; no other row has both fewer bytes in all and a higher mean "
+        " Rings joined by a dashed line: the Pareto front: no other row has both fewer bytes and a higher mean "
         "accuracy of the last three rounds."
         if front
         else ""
@@ -140,11 +140,13 @@ def accuracy_per_round(groups: Sequence[SeedGroup]) -> ReportFigure:
         groups: The rows of one comparison, in the order of their colours.
     """
     axis, remark = _accuracy_axis(groups)
-    seeds = " Thin lines: single seeds; thick ones: their mean." if any(len(group.runs) > 1 for group in groups) else ""
+    seeds = (
+        " Thin lines: single seeds; thick lines: their mean." if any(len(group.runs) > 1 for group in groups) else ""
+    )
     return ReportFigure(
         "Accuracy per round",
         line_chart("Test accuracy after each round", Axis("round", integer=True), axis, _accuracy_curves(groups, None)),
-        f"Share of the test set that the global model gets right after each round.{seeds}{remark}",
+        f"The global model's accuracy on the test set after each round.{seeds}{remark}",
     )
 
 
@@ -158,9 +160,9 @@ def accuracy_per_hour(groups: Sequence[SeedGroup]) -> ReportFigure:
     curves = _accuracy_curves(groups, _hours_so_far)
     timed = [curve for group, curve in zip(groups, curves, strict=True) if group.is_timed]
     missing = [group.label for group in groups if not group.is_timed]
-    untimed = f" Not counted by the version that made them: {', '.join(missing)}." if missing else ""
+    untimed = f" Without simulated time, since an older version made them: {', '.join(missing)}." if missing else ""
     if not timed:
-        return ReportFigure(heading, "", "Simulated time was not counted by the version that made these runs.")
+        return ReportFigure(heading, "", "The version that made these runs did not count simulated time.")
     axis, remark = _accuracy_axis([group for group in groups if group.is_timed])
     target = target_accuracy(groups)
     return ReportFigure(
@@ -172,7 +174,7 @@ def accuracy_per_hour(groups: Sequence[SeedGroup]) -> ReportFigure:
             timed,
             level=None if target is None else (target, "FedAvg minus a point"),
         ),
-        "Simulated, not measured: counted bytes and examples, divided by the speeds of links and devices that the runs "
+        "Simulated, not measured: bytes and examples divided by the speeds of links and devices that the runs "
         f"are configured for ([network]).{untimed}{remark}",
     )
 
@@ -180,7 +182,7 @@ def accuracy_per_hour(groups: Sequence[SeedGroup]) -> ReportFigure:
 def _per_round(
     heading: str, y: Axis, groups: Sequence[SeedGroup], value: Value, unit: str, caption: str
 ) -> ReportFigure:
-    """A figure of every round over rounds; groups that have nothing but zeros are left out."""
+    """A figure of one value over rounds; groups with zeros only are left out."""
     curves = []
     for colour, group in enumerate(groups):
         means = group.per_round(value)
@@ -191,9 +193,9 @@ def _per_round(
         curve = Curve(group.label, _rounds(means), means, texts, colour, [(_rounds(line), line) for line in lines])
         curves.append(_positive(curve, horizontal=False) if y.log else curve)
     if not curves:
-        return ReportFigure(heading, "", f"{caption} None of the runs has any.")
+        return ReportFigure(heading, "", f"{caption} No run has these values.")
     missing = len(groups) - len(curves)
-    left_out = f" {missing} of {len(groups)} have none." if missing else ""
+    left_out = f" {missing} of {len(groups)} rows do not have these values." if missing else ""
     return ReportFigure(heading, line_chart(heading, Axis("round", integer=True), y, curves), caption + left_out)
 
 
@@ -221,7 +223,7 @@ def report_figures(groups: Sequence[SeedGroup]) -> list[ReportFigure]:
             groups,
             lambda row: row.downlink_bytes / 1e3,
             "kB down",
-            "From the server to clients, once per client that is sent it; kB = 1,000 bytes.",
+            "From the server to clients, counted for each client that is sent a broadcast; kB = 1,000 bytes.",
         ),
         accuracy_per_hour(groups),
         _per_round(

@@ -9,19 +9,20 @@ from typing import Any
 
 from markupsafe import Markup
 
-from edge.measuring.bench_report import latency_figure
+from edge.measuring.bench_figures import latency_figure
 from edge.measuring.bench_table import bench_notes
 from tfc.base.atomic_write import atomic_write
 from tfc.base.charts import page as pieces
 from tfc.base.charts.page import page
 from tfc.base.errors import RunError
+from tfc.base.run_files import CONFIG
 from tfc.base.table import Table
 from tfc.report.curves import report_figures
 from tfc.report.partition import partition_figures
 from tfc.report.seed_groups import SeedGroup, baseline, ranked, seed_groups, target_accuracy
 from tfc.report.settings import data_sets, differing_settings, environments, seeds_of
 from tfc.report.tables import comparison_table, mean_table
-from tfc.run.folder import FinishedRun
+from tfc.simulation.folder import FinishedRun
 
 _TEMPLATE = Path(__file__).parent / "page.html.jinja"
 _PIECES: dict[str, Callable[..., str]] = {"table": pieces.table, "figure": pieces.figure, "pairs": pieces.pairs}
@@ -35,13 +36,13 @@ def read_bench(path: Path) -> dict[str, Any]:
         path: bench.json.
 
     Raises:
-        RunError: If it is missing or no such file.
+        RunError: If it is missing or not a file of `edge bench --json`.
     """
-    from edge.measuring import bench
+    from edge.measuring import bench_result
     from tfc.base.errors import DataFileError
 
     try:
-        return bench.read_bench(path)
+        return bench_result.read_bench(path)
     except DataFileError as error:
         raise RunError(str(error)) from error
 
@@ -76,13 +77,13 @@ def latency_table(bench: dict[str, Any]) -> Table:
         ("file", "runtime", "bytes", "deflated", "accuracy", "agreement", "median ms", "speed-up"),
         rows,
         f"{', '.join(versions)} on {machine['processor']}, {bench['threads']} thread(s). "
-        "Speed-up: median of the ratios of neighbouring, alternating slices. Agreement: same class as the model's own "
-        "float32 file.",
+        "Speed-up: median over alternating slices of the ratio of medians. Agreement: share of inputs with the same "
+        "class as in the model's own float32 file.",
     )
 
 
 def rounds_table(groups: Sequence[SeedGroup]) -> Table:
-    """Returns what the figures show, one row per group and round.
+    """Returns the figures' values, one row per group and round.
 
     Args:
         groups: The rows of one comparison.
@@ -119,7 +120,7 @@ def rounds_table(groups: Sequence[SeedGroup]) -> Table:
 
 
 def summary_lines(groups: Sequence[SeedGroup]) -> list[str]:
-    """Returns what a reader wants to know first: who needs the fewest bytes to FedAvg's accuracy minus a point.
+    """Returns the main result: the row with the fewest bytes to FedAvg's accuracy minus one point.
 
     Args:
         groups: The rows of one comparison.
@@ -133,19 +134,19 @@ def summary_lines(groups: Sequence[SeedGroup]) -> list[str]:
     first = ranked(groups, target)[0]
     needed, usual = first.bytes_to(target), reference.bytes_to(target)
     if first is reference or needed is None:
-        return [f"No other row reaches FedAvg's accuracy minus a point ({target:.4f}) with fewer bytes than FedAvg."]
+        return [f"No other row reaches FedAvg's accuracy minus one point ({target:.4f}) with fewer bytes than FedAvg."]
     against = "" if usual is None else f"; FedAvg needs {usual / 1e6:.2f} MB, {usual / needed:.1f} times as many"
     reached = first.mean("last3_accuracy")
     below = 100 * (reference.mean("last3_accuracy") - reached)
     return [
-        f"{first.name} needs the fewest bytes to FedAvg's accuracy minus a point ({target:.4f}): "
-        f"{needed / 1e6:.2f} MB{against}. Its last three rounds have {reached:.4f}, {abs(below):.2f} points "
+        f"{first.name} needs the fewest bytes to FedAvg's accuracy minus one point ({target:.4f}): "
+        f"{needed / 1e6:.2f} MB{against}. Its last three rounds have accuracy {reached:.4f}, {abs(below):.2f} points "
         f"{'below' if below >= 0 else 'above'} FedAvg's."
     ]
 
 
 def _body(runs: Sequence[FinishedRun], bench: dict[str, Any] | None) -> str:
-    """What stands below the heading."""
+    """The text below the heading."""
     import jinja2
 
     def safe(build: Callable[..., str]) -> Callable[..., Markup]:
@@ -179,7 +180,7 @@ def _body(runs: Sequence[FinishedRun], bench: dict[str, Any] | None) -> str:
                 "name": group.name,
                 "seeds": seeds_of(group),
                 "first": group.runs[0].name,
-                "toml": (group.runs[0].path / "config.toml").read_text(encoding="utf-8"),
+                "toml": (group.runs[0].path / CONFIG).read_text(encoding="utf-8"),
             }
             for group in groups
         ],

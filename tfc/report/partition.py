@@ -1,4 +1,4 @@
-"""Who holds what: examples of each class of each client, as SVG for the report."""
+"""The partition: examples per client and class, as SVG for the report."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from tfc.base.charts.svg import AXIS, document, text_at
 from tfc.report.curves import ReportFigure
-from tfc.run.folder import FinishedRun
+from tfc.simulation.folder import FinishedRun
 
 _WIDTH, _LEFT, _TOP, _BOTTOM, _SCALE = 560, 60, 12, 56, 90
 _MOST_HEIGHT, _MOST_ROW = 340, 26
 _MOST_TITLES = 1500
-"""Cells that tell their values on hover; in a larger partition nobody could hit one."""
+"""Largest number of cells with values on hover; in a larger partition cells are too small to point at."""
 _EMPTY, _FULL = (240, 245, 251), (8, 48, 107)
 _PANELS = 4
 
@@ -21,7 +21,7 @@ def _shade(share: float) -> str:
 
 
 def _every(count: int) -> int:
-    """Which rows or columns are named: at most a dozen."""
+    """The rows or columns with a label: at most a dozen."""
     return max(1, -(-count // 12))
 
 

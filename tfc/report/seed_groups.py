@@ -1,36 +1,33 @@
-"""Runs that differ in nothing but their seed, taken together; how many bytes and hours it takes to get somewhere."""
+"""Seed groups: runs that differ in nothing but their seed; and their bytes and hours to a target accuracy."""
 
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import re
 import statistics
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tfc import config as configuration
 from tfc.base.errors import ConfigError
+from tfc.base.run_files import CONFIG
 from tfc.config import ExperimentConfig
-from tfc.run.folder import FinishedRun, RoundMetrics
-
-POINTS_BELOW = 0.01
-"""How far below FedAvg's accuracy the target lies: a point."""
+from tfc.simulation.folder import FinishedRun
+from tfc.simulation.progress import POINTS_BELOW, Progress
 
 
 @dataclass(frozen=True)
-class SeedGroup:
-    """One row of a comparison.
+class SeedGroup(Progress):
+    """One row of a comparison: runs that differ in nothing but their seed.
 
     Attributes:
-        name: The runs' common name, without seed.
         runs: One run per seed.
+        name: The runs' common name, without seed.
     """
 
     name: str
-    runs: tuple[FinishedRun, ...]
 
     def mean(self, key: str) -> float:
         """Returns the mean over seeds of a figure of `summary.json`.
@@ -57,7 +54,7 @@ class SeedGroup:
     @property
     def is_baseline(self) -> bool:
         """Whether it is plain FedAvg, which others are measured by."""
-        return self.method == "fedavg" and self.runs[0].summary.get("aggregation", "mean") == "mean"
+        return self.runs[0].is_baseline
 
     @property
     def total_bytes(self) -> float:
@@ -66,52 +63,13 @@ class SeedGroup:
 
     @property
     def ratio(self) -> float:
-        """What FedAvg sends by what was sent."""
+        """The communication ratio: FedAvg's bytes divided by the bytes sent."""
         return self.mean("fedavg_bytes") / self.total_bytes
-
-    def per_round(self, value: Callable[[RoundMetrics], float]) -> list[float]:
-        """Returns a figure of each round, mean over seeds.
-
-        Args:
-            value: Takes it from a row of metrics.csv.
-        """
-        rounds = zip(*([value(row) for row in run.rounds] for run in self.runs), strict=False)
-        return [statistics.fmean(values) for values in rounds]
-
-    @property
-    def accuracies(self) -> list[float]:
-        """Test accuracy after each round, mean over seeds."""
-        return self.per_round(lambda row: row.accuracy)
-
-    @property
-    def accuracy_range(self) -> list[tuple[float, float]]:
-        """Lowest and highest test accuracy of any seed after each round."""
-        rounds = zip(*([row.accuracy for row in run.rounds] for run in self.runs), strict=False)
-        return [(min(values), max(values)) for values in rounds]
 
     @property
     def label(self) -> str:
         """Its name in a legend."""
         return self.runs[0].name if len(self.runs) == 1 else f"{self.name} ({len(self.runs)} seeds)"
-
-    @property
-    def bytes_so_far(self) -> list[float]:
-        """Bytes of both directions until the end of each round, mean over seeds."""
-        return self._so_far(lambda row: row.uplink_bytes + row.downlink_bytes)
-
-    @property
-    def hours_so_far(self) -> list[float]:
-        """Simulated hours until the end of each round, mean over seeds."""
-        return self._so_far(lambda row: row.simulated_seconds / 3600)
-
-    @property
-    def is_timed(self) -> bool:
-        """Whether simulated time was counted: older versions did not."""
-        return all(row.simulated_seconds > 0 for run in self.runs for row in run.rounds)
-
-    def _so_far(self, value: Callable[[RoundMetrics], float]) -> list[float]:
-        totals = (itertools.accumulate(value(row) for row in run.rounds) for run in self.runs)
-        return [statistics.fmean(values) for values in zip(*totals, strict=False)]
 
     def bytes_to(self, accuracy: float) -> float | None:
         """Returns the bytes sent until the mean curve reaches an accuracy for the first time; None where it never does.
@@ -130,33 +88,33 @@ class SeedGroup:
         return self.used_at(accuracy, self.hours_so_far)
 
     def used_at(self, accuracy: float, so_far: Sequence[float]) -> float | None:
-        """Returns what was used up when the mean curve first reached an accuracy; None where it never does.
+        """Returns the cumulated cost when the mean curve first reaches an accuracy; None where it never does.
 
         Args:
             accuracy: Share of right answers.
-            so_far: What was used up after each round.
+            so_far: Cumulated cost after each round.
         """
         pairs = zip(self.accuracies, so_far, strict=True)
         return next((amount for reached, amount in pairs if reached >= accuracy), None)
 
 
 def _settings_and_seed(run: FinishedRun) -> tuple[ExperimentConfig | Path, int]:
-    """What runs of one group share, and what they don't. Keys that came later have their defaults in older files."""
+    """A run's settings without the seed, and its seed. Keys that are missing in older files have their defaults."""
     try:
-        config = configuration.load(str(run.path / "config.toml"))
+        config = configuration.load(str(run.path / CONFIG))
     except ConfigError:  # written by another version: a seed group of its own
         return run.path, 0
     return dataclasses.replace(configuration.for_comparison(config), seed=0), config.seed
 
 
 def seed_groups(runs: Sequence[FinishedRun]) -> list[SeedGroup]:
-    """Groups runs that differ in nothing but their seed; a seed that comes again belongs to another group.
+    """Groups runs that differ in nothing but their seed; a repeated seed starts another group.
 
     Args:
         runs: Finished runs.
 
     Returns:
-        Arms in the order of their first runs.
+        Seed groups in the order of their first runs.
     """
     groups: dict[tuple[ExperimentConfig | Path, int], list[FinishedRun]] = {}
     repeats: Counter[tuple[ExperimentConfig | Path, int]] = Counter()
@@ -165,13 +123,13 @@ def seed_groups(runs: Sequence[FinishedRun]) -> list[SeedGroup]:
         groups.setdefault((settings, repeats[settings, seed]), []).append(run)
         repeats[settings, seed] += 1
     return [
-        SeedGroup(re.sub(r"-?seed\d+$", "", members[0].name) or members[0].name, tuple(members))
+        SeedGroup(tuple(members), re.sub(r"-?seed\d+$", "", members[0].name) or members[0].name)
         for members in groups.values()
     ]
 
 
 def baseline(groups: Sequence[SeedGroup]) -> SeedGroup | None:
-    """Returns the row that the others are measured by; None unless exactly one of them is plain FedAvg.
+    """Returns the baseline row; None unless exactly one row is plain FedAvg.
 
     Args:
         groups: The rows of one comparison.
@@ -194,7 +152,9 @@ def target_accuracy(groups: Sequence[SeedGroup]) -> float | None:
 
 
 def times_sooner(group: SeedGroup, groups: Sequence[SeedGroup]) -> float | None:
-    """Returns FedAvg's simulated time to its accuracy minus a point by a seed group's; None where one never gets there.
+    """Returns how many times sooner than FedAvg a seed group reaches the target, in simulated time.
+
+    None where FedAvg or the group never reaches it.
 
     Args:
         group: One row of a comparison.
@@ -208,7 +168,7 @@ def times_sooner(group: SeedGroup, groups: Sequence[SeedGroup]) -> float | None:
 
 
 def ranked(groups: Sequence[SeedGroup], accuracy: float) -> list[SeedGroup]:
-    """Returns groups by the bytes they need to an accuracy, fewest first; those that never reach it last.
+    """Returns groups sorted by their bytes to an accuracy, fewest first; those that never reach it come last.
 
     Args:
         groups: The rows of one comparison.
@@ -223,7 +183,7 @@ def ranked(groups: Sequence[SeedGroup], accuracy: float) -> list[SeedGroup]:
 
 
 def pareto_front(groups: Sequence[SeedGroup]) -> list[SeedGroup]:
-    """Returns the groups that no other one beats in both bytes and accuracy, fewest bytes first.
+    """Returns the Pareto front, the groups that no other one beats in both bytes and accuracy, fewest bytes first.
 
     Args:
         groups: The rows of one comparison; accuracy is the mean of the last three rounds and of the seeds.

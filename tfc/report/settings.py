@@ -1,4 +1,4 @@
-"""What the report says of settings: those in which runs differ, and where the runs were made."""
+"""Settings in the report: those in which runs differ, and the runs' machines and versions."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ import tomllib
 
 from tfc import config as configuration
 from tfc.base.errors import ConfigError
+from tfc.base.run_files import CONFIG
 from tfc.base.table import Table
 from tfc.report.seed_groups import SeedGroup
-from tfc.run.folder import FinishedRun
+from tfc.simulation.folder import FinishedRun
 
 
 def _settings(run: FinishedRun) -> dict[str, Any]:
     """Every setting by its full name; where another version wrote the file, those that it names."""
-    path = run.path / "config.toml"
+    path = run.path / CONFIG
     try:
         return configuration.flat(configuration.to_dict(configuration.load(str(path))))
     except ConfigError:
@@ -47,15 +48,15 @@ def differing_settings(groups: Sequence[SeedGroup]) -> Table:
             rows.append((name, *values))
     rows.append(("seeds", *(seeds_of(group) for group in groups)))
     return Table(
-        "What differs",
+        "Settings that differ",
         ("setting", *(group.name for group in groups)),
         tuple(rows),
-        "All other settings are the same. Settings that a method does not look at are listed too.",
+        "All other settings are the same. The list includes settings that a method does not use.",
     )
 
 
 def environments(runs: Sequence[FinishedRun]) -> list[tuple[str, list[tuple[str, object]]]]:
-    """Returns where runs were made: one entry per set of versions and machine.
+    """Returns the runs' environments: one entry per set of versions and machine.
 
     Args:
         runs: Finished runs.

@@ -1,4 +1,4 @@
-"""Tables of one run or of several: accuracy, traffic, and who needs the fewest bytes."""
+"""Tables of one run or of several: accuracy, traffic, and bytes to the target accuracy."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tfc.base.table import Table
 from tfc.replay.replay import ReplayedRound
 from tfc.report.seed_groups import SeedGroup, ranked, seed_groups, target_accuracy, times_sooner
-from tfc.run.folder import FinishedRun
+from tfc.simulation.folder import FinishedRun
 
 
 def _megabytes(count: int) -> str:
@@ -50,9 +50,9 @@ def comparison_table(runs: Sequence[FinishedRun]) -> Table:
         "Federated training",
         ("run", "method", "rounds", "accuracy", "last 3 rounds", "clusters", "MB up", "MB down", "ratio"),
         rows,
-        "MB = 10^6 bytes of all payloads of all clients and rounds, headers and scalars included. Ratio: what FedAvg "
-        "would send with float32 for every parameter, both directions, same clients and rounds, by what was sent. "
-        "(formula): not the length of payloads, but what the tensors would take.",
+        "MB = 10^6 bytes of all payloads of all clients and rounds, headers and scalars included. Ratio: the bytes "
+        "that FedAvg would send with float32 for every parameter (both directions, same clients and rounds), divided "
+        "by the bytes sent. (formula): computed from the sizes of tensors, not counted in payloads.",
     )
 
 
@@ -96,15 +96,15 @@ def mean_table(runs: Sequence[FinishedRun]) -> Table:
     if target is not None:
         header += [f"MB to {target:.4f}", f"h to {target:.4f}", "sooner"]
         note += (
-            f" MB to {target:.4f}: both directions, until the mean accuracy of a round first reaches FedAvg's minus a "
-            "point; fewest first. h: simulated hours on the links and devices of [network]; sooner: FedAvg's hours to "
-            "it by these."
+            f" MB to {target:.4f}: both directions, until the mean accuracy of a round first reaches FedAvg's minus "
+            "one point; fewest first. h: simulated hours until then on the links and devices of [network]; sooner: "
+            "FedAvg's hours divided by the row's."
         )
     return Table("Means over seeds", tuple(header), tuple(rows), note)
 
 
 def replay_table(rounds: Sequence[ReplayedRound], *, deflated: bool) -> Table:
-    """Returns what playing a run's payloads again found, one row per round and one for all.
+    """Returns the result of a replay, one row per round and one for all.
 
     Args:
         rounds: From `tfc.replay.replay.replay`.
@@ -126,4 +126,4 @@ def replay_table(rounds: Sequence[ReplayedRound], *, deflated: bool) -> Table:
 
     header = ("round", "bytes up", "bytes down", "broadcast", "mean", *(("deflated weights",) if deflated else ()))
     rows = tuple(row(str(each.round), [each]) for each in rounds)
-    return Table("Payloads played again", header, (*rows, row("all", rounds)))
+    return Table("Replayed payloads", header, (*rows, row("all", rounds)))

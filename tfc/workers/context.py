@@ -20,12 +20,12 @@ _GRPC_OPTIONS = [
     ("grpc.max_message_length", _GRPC_MAX_BYTES),
     ("grpc.max_receive_message_length", _GRPC_MAX_BYTES),
     ("grpc.max_send_message_length", _GRPC_MAX_BYTES),
-    ("grpc.enable_http_proxy", 0),  # a proxy of the environment is not the way to one's own machines
+    ("grpc.enable_http_proxy", 0),  # workers are reached directly, not through the environment's HTTP proxy
 ]
 
 
 def answers(address: str, timeout_s: float) -> bool:
-    """Whether a gRPC server answers at an address; it is asked over a connection of its own.
+    """Whether a gRPC server answers at an address, asked over a separate connection.
 
     Args:
         address: As gRPC writes addresses, such as `host:port`.
@@ -40,10 +40,10 @@ def answers(address: str, timeout_s: float) -> bool:
 
 
 class _Stub(tff.framework.RemoteExecutorGrpcStub):
-    """TFF's side of a connection, on which values may outlive the worker that holds them."""
+    """TFF's side of a connection, on which references to values may outlive the worker that stores them."""
 
     def dispose(self, request: Any) -> Any:
-        """Tells the worker that values are not needed any more, if it is still there."""
+        """Tells the worker that values are no longer needed, if the worker still runs."""
         with contextlib.suppress(ValueError, grpc.RpcError, tff.framework.RetryableError):  # closed; gone; gone
             return super().dispose(request)
 
@@ -62,7 +62,7 @@ class Connection:
 
         Args:
             address: As gRPC writes addresses, such as `host:port`.
-            check: Called before work is handed out, and again before a call that failed is repeated.
+            check: Called before a computation starts, and again before a failed call is repeated.
         """
         self.address = address
         self.check = check
@@ -70,7 +70,7 @@ class Connection:
         self.stub = _Stub(self._channel)
 
     def close(self) -> None:
-        """Ends the connection; calls under way fail at once."""
+        """Closes the connection; pending calls fail at once."""
         self._channel.close()
 
 
@@ -103,10 +103,10 @@ def execution_context(
     """
 
     def executor_stack(cardinalities: dict[Any, int]) -> Any:
-        # TFF repeats a call on a worker that does not answer, without end, and comes by here each time.
+        # TFF repeats a call on a worker that does not answer without limit, and calls this function each time.
         connection.check()
-        # By default the worker is told of values that nobody needs any more only when there are 20 of them: half of its
-        # memory with fifty clients, more than the machine has with a hundred that answer 13 MB each.
+        # By default TFF releases values on the worker only in groups of 20, which takes half of its memory with fifty
+        # clients, and more than the machine has with a hundred clients that answer 13 MB each.
         executor = tff.framework.RemoteExecutor(connection.stub, dispose_batch_size=1)
         executor.set_cardinalities({tff.CLIENTS: 0, **cardinalities})
         return executor
@@ -130,7 +130,7 @@ def _has_clients(type_: Any) -> bool:
 
 
 def number_of_clients(value: Any, type_: Any) -> int | None:
-    """Returns how many clients an argument holds values of; None where it holds none placed at clients.
+    """Returns the number of clients in an argument; None for an argument without values placed at clients.
 
     Args:
         value: The argument.
@@ -144,13 +144,13 @@ def number_of_clients(value: Any, type_: Any) -> int | None:
 
 
 def slice_of_clients(value: Any, type_: Any, start: int, stop: int) -> Any:
-    """Returns an argument with some of its clients; what is not placed at clients is as it was.
+    """Returns an argument restricted to some of its clients; values not placed at clients are unchanged.
 
     Args:
         value: The argument.
         type_: Its TFF type.
         start: First client.
-        stop: First client that is left out again.
+        stop: First client after these.
     """
     if isinstance(type_, tff.StructType):
         value = tff.structure.from_container(value)
@@ -182,7 +182,7 @@ def _in_parallel(tasks: Sequence[Callable[[], Any]]) -> list[Any]:
 
 
 def merged_in_order(parts: Sequence[Any], merge: Callable[[Any, Any], Any]) -> Any:
-    """Merges neighbours, then the results, and so on: no part is copied more often than there are such turns.
+    """Merges neighbours, then the results, and so on: each part is copied once per level of this tree.
 
     Args:
         parts: At least one.
@@ -195,14 +195,15 @@ def merged_in_order(parts: Sequence[Any], merge: Callable[[Any, Any], Any]) -> A
 
 
 class DividedContext(tff.framework.SyncContext):
-    """Executes computations on workers: clients are divided among them, and taken some at a time.
+    """Executes computations on workers: clients are divided among them, in batches of limited size.
 
     A computation is split at its aggregation (`tff.backends.native.compile_to_mergeable_comp_form`): each worker runs
-    what comes before for some clients after others and accumulates their answers; these are merged in the order of the
-    clients; what comes after runs on the first worker, which is also the server. TFF's own context for this
-    (`MergeableCompExecutionContext`) merges in the order in which workers finish, and with a remote worker waits for
-    one before it asks the next: here workers train at the same time, and whoever finishes first, the result is the
-    same. A single worker with few clients is handed the computation as it is.
+    the part before the aggregation for one batch of its clients after another and accumulates their answers; these are
+    merged in the order of the clients; the part after it runs on the first worker, which is also the server. TFF's own
+    context for this
+    (`MergeableCompExecutionContext`) merges in the order in which workers finish, and waits for a remote worker before
+    it calls the next: here workers train at the same time, and the result does not depend on which finishes first. A
+    single worker with few clients executes the computation unsplit.
     """
 
     def __init__(self, connections: Sequence[Connection], max_concurrent_clients: int = CLIENTS_AT_A_TIME) -> None:
@@ -265,6 +266,6 @@ class DividedContext(tff.framework.SyncContext):
             for context, first in zip(self._contexts, range(0, clients, share), strict=False)
         ]
         merged = merge(server, _in_parallel(tasks))
-        # No client of it takes part any more, but its type asks for some.
+        # The merged part uses no client, but its type requires some.
         one_client = slice_of_clients(arg, type_, 0, 1)
         return server.invoke(form.after_merge, tff.structure.Struct.unnamed(one_client, merged))

@@ -1,9 +1,9 @@
-"""Keeps one TFF worker: gives it a network of its own, passes connections on to it, ends with it.
+"""Launches one TFF worker in a private network, forwards connections to it, and ends with it.
 
-TFF's worker listens on all interfaces and asks nobody who they are. Here it listens in a network namespace
-(network_namespaces(7)) that holds a loopback device and nothing else, so nobody reaches it but this process, which
-accepts connections at one address of the machine and copies bytes. The listening socket is made before the namespace
-is entered, and a socket stays in the network it was made in: one process can thus have a foot in both.
+TFF's worker listens on all interfaces without authentication. Here it listens in a network namespace
+(network_namespaces(7)) that has a loopback device only, so only this process can connect to it, which
+accepts connections at one address of the machine and copies bytes. The listening socket is created before the process
+enters the namespace; a socket stays in the network in which it was created, so one process can connect both networks.
 
 It runs as a process of its own, `python -m tfc.workers.launcher ORDER`, and uses the standard library alone.
 """
@@ -37,14 +37,14 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 
 @dataclass(frozen=True)
 class Order:
-    """What a launcher is to do; its only argument, as JSON.
+    """A launcher's order, its only argument, as JSON.
 
     Attributes:
-        parent: Process id of who started it; it does not outlive that process.
+        parent: Process id of its parent; it ends with that process.
         program: The worker and its flags, without the port.
         listen: `unix:PATH`, or `HOST:PORT`.
         private: Whether to try a network namespace.
-        report_to: File descriptor for the `Report`.
+        report_to: File descriptor for the `WorkerReport`.
     """
 
     parent: int
@@ -55,15 +55,23 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Report:
+class WorkerReport:
     """What a launcher says once its worker serves, or won't.
 
     Attributes:
         pid: The worker's process id.
-        address: Where it is reached, as gRPC writes addresses.
-        private: Whether nobody reaches it but through that address.
+        address: Address of the worker, as gRPC writes addresses.
+        private: Whether it can be reached through that address only.
         why_not: Why it is not private.
         error: Why there is no worker.
+
+    Examples:
+        >>> import tfc
+        >>> worker = tfc.WorkerProcess()
+        >>> report = worker.wait_until_serving()
+        >>> report.pid == worker.pid, report.address == worker.address
+        (True, True)
+        >>> worker.stop()
     """
 
     pid: int = 0
@@ -98,7 +106,7 @@ def die_with_parent(parent: int) -> None:
         parent: Process id of the parent.
     """
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:  # it died before the signal was armed
+    if os.getppid() != parent:  # it ended before the signal was set
         os._exit(1)
 
 
@@ -111,8 +119,7 @@ def _unshare(flags: int) -> None:
 def enter_private_network() -> None:
     """Moves this process to a new network namespace with a loopback device that is up.
 
-    Root needs nothing else; everybody else gets a user namespace (user_namespaces(7)) first, in which they keep their
-    own number.
+    Without root, the process first enters a user namespace (user_namespaces(7)) that keeps its user id.
 
     Raises:
         OSError: If the system does not permit it.
@@ -138,7 +145,7 @@ def enter_private_network() -> None:
 def why_not_private() -> str:
     """Returns why the system permits no private network; an empty string where it does.
 
-    It is tried in a child process, since there is no way back from half of it.
+    The attempt is made in a child process, since a namespace can't be left again.
     """
     reading, writing = os.pipe()
     child = os.fork()
@@ -179,7 +186,7 @@ def _address_of(listener: socket.socket) -> str:
 
 
 def _pass_on(source: socket.socket, sink: socket.socket) -> None:
-    """Copies bytes until the source ends, and tells the sink."""
+    """Copies bytes until the source ends, then closes the sink for writing."""
     buffer = bytearray(_RELAY_BYTES)
     view = memoryview(buffer)
     with contextlib.suppress(OSError):
@@ -190,11 +197,11 @@ def _pass_on(source: socket.socket, sink: socket.socket) -> None:
 
 
 def _relay(outer: socket.socket, port: int) -> None:
-    """Connects an accepted connection with the worker, both ways, until both have ended."""
+    """Relays an accepted connection to the worker, in both directions, until both have ended."""
     with outer, contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)) as inner:
         for connection in (outer, inner):
             if connection.family != socket.AF_UNIX:
-                # gRPC's frames wait for answers; a delay of 40 ms each would be felt.
+                # gRPC's small frames wait for answers; Nagle's algorithm would delay each by 40 ms.
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         back = threading.Thread(target=_pass_on, args=(inner, outer), daemon=True)
         back.start()
@@ -230,21 +237,21 @@ def launch(order: Order) -> int:
     """Starts the worker, reports, relays, and returns once the worker has ended.
 
     Args:
-        order: What is to be done.
+        order: The worker, its address and its network.
     """
 
-    def report(what: Report) -> None:
+    def report(what: WorkerReport) -> None:
         with os.fdopen(order.report_to, "w") as pipe:
             json.dump(asdict(what), pipe)
 
     try:
-        # Also without a private network: the address may be taken, and then nothing is to be started.
+        # Bound first, also without a private network: if the address is in use, no worker is started.
         listener = _listening_socket(order.listen)
     except OSError as error:
-        report(Report(error=f"cannot listen on {order.listen.removeprefix('unix:')}: {error.strerror or error}"))
+        report(WorkerReport(error=f"cannot listen on {order.listen.removeprefix('unix:')}: {error.strerror or error}"))
         return 1
     address = _address_of(listener)
-    why_not = why_not_private() if order.private else "not asked for"
+    why_not = why_not_private() if order.private else "not requested"
     if why_not:
         on_tcp = listener.family != socket.AF_UNIX
         port = listener.getsockname()[1] if on_tcp else _free_port()
@@ -253,7 +260,7 @@ def launch(order: Order) -> int:
     else:
         enter_private_network()
         port = _INNER_PORT
-    die_with_parent(order.parent)  # entering a user namespace would have disarmed it
+    die_with_parent(order.parent)  # entering a user namespace clears the parent-death signal
     me = os.getpid()
     try:
         worker = subprocess.Popen(
@@ -262,25 +269,25 @@ def launch(order: Order) -> int:
             preexec_fn=lambda: die_with_parent(me),
         )
     except OSError as error:
-        report(Report(error=f"cannot start {order.program[0]}: {error.strerror or error}"))
+        report(WorkerReport(error=f"cannot start {order.program[0]}: {error.strerror or error}"))
         return 1
 
     def end(number: int, frame: FrameType | None) -> None:
-        worker.kill()  # whoever waits for it below then goes on; waiting here would wait for a lock of the same thread
+        worker.kill()  # the wait below then returns; waiting here would deadlock on a lock of the same thread
 
     signal.signal(signal.SIGTERM, end)
     while not _serves(port):
         if worker.poll() is not None:
-            report(Report(error="it ended at its start"))
+            report(WorkerReport(error="it ended at its start"))
             return 1
         time.sleep(0.02)
     if not why_not:
         threading.Thread(target=_accept, args=(listener, port), daemon=True).start()
-    report(Report(worker.pid, address, not why_not, why_not))
+    report(WorkerReport(worker.pid, address, not why_not, why_not))
     worker.wait()
     return 1
 
 
 if __name__ == "__main__":
-    # Threads of connections are still there: nothing waits for them.
+    # Threads of connections may still run: exit without waiting for them.
     os._exit(launch(Order(**json.loads(sys.argv[1]))))

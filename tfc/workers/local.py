@@ -2,9 +2,9 @@
 
 TFF executes computations in a separate C++ program, `worker_binary`, that its wheel ships. TFF's own local context
 starts that program with the parent's standard output and ends it from a destructor, so a killed parent leaves an
-orphan that keeps a pipe open. Here the worker is started by us: it ends with its parent whatever happens to the
-parent (a parent-death signal, prctl(2)), inherits no standard stream, and is reached over gRPC exactly as a worker
-on another machine would be. Where the system permits it nobody else reaches it (`tfc.workers.launcher`).
+orphan that keeps a pipe open. This module starts the worker itself: it ends with its parent however the parent ends (a
+parent-death signal, prctl(2)), inherits no standard stream, and is reached over gRPC exactly as a worker
+on another machine would be. Where the system permits it, no other process can reach it (`tfc.workers.launcher`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import IO
 
 from tfc.base.errors import WorkerError
 from tfc.config.keys import CLIENTS_AT_A_TIME
-from tfc.workers.launcher import Order, Report, split_address
+from tfc.workers.launcher import Order, WorkerReport, split_address
 
 _START_TIMEOUT_S = 60.0
 _STOP_TIMEOUT_S = 5.0
@@ -37,9 +37,9 @@ def worker_binary() -> Path:
     """Returns the path of the worker program in the installed TFF wheel.
 
     Raises:
-        WorkerError: If TFF is not installed or its wheel holds no worker.
+        WorkerError: If TFF is not installed or its wheel has no worker.
     """
-    # Looked up, not imported: a host that only serves has no use for the ten seconds.
+    # Looked up, not imported: importing TFF takes ten seconds, and a host that only serves does not need it.
     found = importlib.util.find_spec("tensorflow_federated")
     if found is None or not found.submodule_search_locations:
         raise WorkerError("TensorFlow Federated is not installed; run: make setup")
@@ -62,15 +62,23 @@ def firewall_advice(port: int) -> str:
 
 
 class WorkerProcess:
-    """One worker process of this machine."""
+    """One worker process of this machine.
 
-    def __init__(self, *, log: Path | None = None, listen: str = "", private: bool = True) -> None:
+    Examples:
+        >>> import tfc
+        >>> worker = tfc.WorkerProcess()
+        >>> worker.wait_until_serving().error
+        ''
+        >>> worker.stop()
+    """
+
+    def __init__(self, *, log: str | Path | None = None, listen: str = "", private: bool = True) -> None:
         """Starts the process; does not wait until it serves.
 
         Args:
-            log: File for the worker's output; a temporary file that goes with the process where None.
-            listen: `HOST:PORT` where it is reached; empty for a socket in a folder that only this user can enter.
-            private: Whether it is kept from the network where the system permits that.
+            log: File for the worker's output; None for a temporary file that is removed with the process.
+            listen: `HOST:PORT` of the worker; empty for a socket in a folder that only this user can enter.
+            private: Whether it runs in a network namespace, if the system permits that.
 
         Raises:
             WorkerError: If the program is missing.
@@ -80,7 +88,7 @@ class WorkerProcess:
         if len(self._folder.name) > _LONGEST_SOCKET_PATH - len("/worker"):  # sun_path has 108 bytes
             self._folder.cleanup()
             self._folder = tempfile.TemporaryDirectory(prefix="tfc-worker-", dir="/tmp")
-        self._log: IO[bytes] = log.open("ab+") if log else tempfile.TemporaryFile()  # noqa: SIM115
+        self._log: IO[bytes] = Path(log).open("ab+") if log else tempfile.TemporaryFile()  # noqa: SIM115
         self._reading, writing = os.pipe()
         order = Order(
             parent=os.getpid(),
@@ -92,7 +100,7 @@ class WorkerProcess:
         self._launched = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
         self._launch_error: OSError | None = None
-        self._report: Report | None = None
+        self._report: WorkerReport | None = None
         # The kernel sends the signal when the *thread* that started the child ends, so that thread has to stay.
         threading.Thread(target=self._launch, args=(order,), name="tff-worker", daemon=True).start()
         self._launched.wait()
@@ -104,7 +112,8 @@ class WorkerProcess:
     def _launch(self, order: Order) -> None:
         source_root = str(Path(__file__).parents[2])
         environment = {
-            # Threads of the worker come and go with clients; an arena for each of them keeps what they freed.
+            # The worker's threads start and end with clients; malloc's arena per thread would keep the memory that they
+            # freed.
             "MALLOC_ARENA_MAX": "2",
             **os.environ,
             "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"),
@@ -118,7 +127,7 @@ class WorkerProcess:
                 stderr=self._log,
                 env=environment,
                 pass_fds=(order.report_to,),
-                start_new_session=True,  # Ctrl-C ends the round first, then we end the worker
+                start_new_session=True,  # at Ctrl-C the run ends the round first, then the worker
             )
         except OSError as error:
             self._launch_error = error
@@ -127,14 +136,14 @@ class WorkerProcess:
             self._launched.set()
         self._process.wait()
 
-    def wait_until_serving(self, timeout_s: float = _START_TIMEOUT_S) -> Report:
+    def wait_until_serving(self, timeout_s: float = _START_TIMEOUT_S) -> WorkerReport:
         """Waits until the worker accepts connections, once; later calls return at once.
 
         Args:
             timeout_s: Seconds before it counts as failed.
 
         Returns:
-            Its process id, its address, and whether nobody else reaches it.
+            The worker's report: process id, address, and whether only that address reaches it.
 
         Raises:
             WorkerError: If it ended, its address is taken, or it does not serve in time.
@@ -145,15 +154,15 @@ class WorkerProcess:
             raise WorkerError(f"TFF's worker does not answer after {timeout_s:.0f} s")
         with os.fdopen(os.dup(self._reading)) as pipe:
             text = pipe.read()
-        report = Report(**json.loads(text)) if text else Report(error="it ended at its start")
+        report = WorkerReport(**json.loads(text)) if text else WorkerReport(error="it ended at its start")
         if report.error:
-            raise WorkerError(f"TFF's worker: {report.error}; its last words: {self.last_words() or 'none'}")
+            raise WorkerError(f"TFF's worker: {report.error}; its last output: {self.last_words() or 'none'}")
         self._report = report
         if not report.private:
             port = split_address(report.address)[1]
             _LOG.warning(
-                "TFF's worker listens on all interfaces, port %d, and asks nobody who they are (no private network: "
-                "%s); to close it to other machines: %s",
+                "TFF's worker listens on all interfaces, port %d, without authentication (no private network: %s); "
+                "to close the port to other machines: %s",
                 port,
                 report.why_not,
                 firewall_advice(port),
@@ -173,7 +182,7 @@ class WorkerProcess:
 
     @property
     def address(self) -> str:
-        """Where it is reached, as gRPC writes addresses, once it serves."""
+        """The worker's address, as gRPC writes addresses, once it serves."""
         return self.wait_until_serving().address
 
     def is_alive(self) -> bool:
@@ -187,7 +196,7 @@ class WorkerProcess:
             WorkerError: If it has ended.
         """
         if not self.is_alive():
-            raise WorkerError(f"TFF's worker ended during the run; its last words: {self.last_words() or 'none'}")
+            raise WorkerError(f"TFF's worker ended during the run; its last output: {self.last_words() or 'none'}")
 
     def last_words(self) -> str:
         """The last line that the worker printed, or an empty string."""
@@ -196,7 +205,7 @@ class WorkerProcess:
         return lines[-1] if lines else ""
 
     def stop(self) -> None:
-        """Ends the process and waits for it; calling it twice does no harm."""
+        """Ends the process and waits for it; a second call has no effect."""
         process = self._process
         if process is not None and process.poll() is None:
             process.terminate()
@@ -213,7 +222,7 @@ class WorkerProcess:
 
 @contextlib.contextmanager
 def local_worker(
-    *, max_concurrent_clients: int = CLIENTS_AT_A_TIME, log: Path | None = None
+    *, max_concurrent_clients: int = CLIENTS_AT_A_TIME, log: str | Path | None = None
 ) -> Iterator[WorkerProcess]:
     """Starts a worker on this machine, makes it TFF's default context, ends it and restores the context on leaving.
 
@@ -227,6 +236,12 @@ def local_worker(
 
     Raises:
         WorkerError: If the worker does not start, or does not answer within a minute.
+
+    Examples:
+        >>> import tfc
+        >>> with tfc.local_worker() as worker:
+        ...     worker.is_alive()  # a process built with TFF runs in it here
+        True
     """
     from tfc.workers.context import Connection, DividedContext, default_context
 

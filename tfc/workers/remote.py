@@ -1,4 +1,4 @@
-"""Connects to TFF workers on other machines, and notices when one of them is gone."""
+"""Connects to TFF workers on other machines, and detects lost ones."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def worker_addresses(text: str) -> list[str]:
     for address in addresses:
         try:
             if split_address(address)[1] == 0:
-                raise ValueError(f"{address!r}: port 0 is no port")
+                raise ValueError(f"{address!r}: port 0 is not allowed")
         except ValueError as error:
             raise ConfigError(f"--workers takes host:port,host:port: {error}") from error
     if not addresses:
@@ -48,8 +48,8 @@ def worker_addresses(text: str) -> list[str]:
 class RemoteWorker:
     """A worker that somebody started with `tfc worker`.
 
-    A process that ends closes its connections, and calls fail at once. A machine that vanishes does not: so the
-    worker's port is tried every few seconds, and after two failures in a row the connection is given up.
+    A process that ends closes its connections, and calls fail at once. A machine that is cut off does not: so the
+    worker's port is probed every few seconds, and after two failures in a row the connection is closed.
     """
 
     def __init__(self, address: str) -> None:
@@ -59,7 +59,7 @@ class RemoteWorker:
             address: `host:port`.
 
         Raises:
-            WorkerError: If nobody answers within ten seconds, or who answers is no TFF worker.
+            WorkerError: If there is no answer within ten seconds, or the answer is not a TFF worker's.
         """
         self.address = address
         self._lost = threading.Event()
@@ -71,7 +71,7 @@ class RemoteWorker:
                 executor.set_cardinalities({tff.CLIENTS: 0})
         except (grpc.RpcError, tff.framework.RetryableError) as error:
             self.close()
-            raise WorkerError(f"{address} answers, but is no worker of TFF 0.87: {_code(error)}") from error
+            raise WorkerError(f"{address} answers, but is not a worker of TFF 0.87: {_code(error)}") from error
         except WorkerError:
             self.close()
             raise
@@ -105,11 +105,11 @@ class RemoteWorker:
 
     @property
     def lost(self) -> bool:
-        """Whether the connection was given up."""
+        """Whether the connection was closed as lost."""
         return self._lost.is_set()
 
     def close(self) -> None:
-        """Ends the connection; the worker goes on serving others."""
+        """Closes the connection; the worker keeps running and serves others."""
         self._closed.set()
         self.connection.close()
 
@@ -129,7 +129,7 @@ def workers_of_run(
         max_concurrent_clients: Clients that each worker trains at a time; 0 for all of its share.
 
     Yields:
-        Process ids of what was started for it on this machine.
+        Process ids of the worker processes started on this machine.
 
     Raises:
         WorkerError: If one of them does not answer, or is gone.
@@ -174,7 +174,7 @@ def remote_workers(
 
 
 def _raise_if_lost(workers: Sequence[RemoteWorker], error: Any) -> None:
-    """A call that the watcher cut off fails with whatever gRPC makes of it."""
+    """A call that the watcher cancelled fails with an error of gRPC's."""
     if not isinstance(error, WorkerError):
         for worker in workers:
             if worker.lost:

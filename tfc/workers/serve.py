@@ -1,4 +1,4 @@
-"""`tfc worker`: one worker of this machine, for runs of other machines, until Ctrl-C."""
+"""`tfc worker`: serves runs of other machines with one worker, until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def listening_address(host: str, port: int) -> str:
         port: 0 for a free one.
 
     Raises:
-        ConfigError: If they are no address.
+        ConfigError: If they are not a valid address.
     """
     address = f"[{host}]:{port}" if ":" in host and not host.startswith("[") else f"{host}:{port}"
     try:
@@ -32,14 +32,14 @@ def listening_address(host: str, port: int) -> str:
 
 
 def serve(host: str, port: int) -> None:
-    """Serves until SIGINT or SIGTERM; prints one line once it does.
+    """Serves until SIGINT or SIGTERM; prints one line when it is ready.
 
     Args:
-        host: Address of this machine where it is reached.
+        host: Address of this machine to listen on.
         port: 0 for a free one.
 
     Raises:
-        ConfigError: If host and port are no address.
+        ConfigError: If host and port are not a valid address.
         WorkerError: If the worker does not start, or ends by itself.
     """
     address = listening_address(host, port)
@@ -50,9 +50,9 @@ def serve(host: str, port: int) -> None:
     try:
         report = worker.wait_until_serving()
         if report.private and not split_address(report.address)[0].startswith(_LOOPBACK):
-            reach = "everybody who reaches this address can run programs as this user"
+            reach = "anyone who can connect to this address can run programs as this user"
         else:
-            reach = "this machine alone reaches it" if report.private else "NOT private"
+            reach = "only this machine can connect" if report.private else "NOT private"
         print(f"worker serves at {report.address} ({reach}; Ctrl-C ends it)", flush=True)
         while not asked_to_end.wait(_LOOK_EVERY_S):
             worker.check()

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from palettized_models import CLUSTERS, MODELS, dense_batchnorm, plain, two_inputs
 
-from edge.conversion.keras_kernels import channels_last
+from edge.conversion.channels import channels_last
 from edge.conversion.palette_codes import palette_step
 from edge.conversion.variants import Conversion, convert, export
 from edge.formats.inspection import inspect

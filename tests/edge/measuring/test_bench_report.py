@@ -12,13 +12,13 @@ from report_pages import assert_as_wide_as_the_window, assert_well_formed
 
 from edge.cli import main
 from edge.measuring.bench import bench_files as bench
-from edge.measuring.bench import read_bench
 from edge.measuring.bench_report import to_html
+from edge.measuring.bench_result import read_bench
 from edge.measuring.bench_table import format_bench, format_comparison, milliseconds, to_csv
 from edge.measuring.interleaving import BenchSettings
 from edge.running.interpreters import InterpreterOptions
 from edge.running.runtime import TfliteModel, find_runtime
-from tfc.base.charts.bars import Point, scatter
+from tfc.base.charts.scatter import Point, scatter
 from tfc.base.errors import DataFileError, EdgeError
 
 QUICK = BenchSettings(min_runs=20, min_seconds=0.0, slices=5)
@@ -52,7 +52,7 @@ def test_all_interpreters_are_measured_and_refusals_told(result):
 
 
 def test_one_interpreter_that_refuses_is_an_error(exported):
-    with pytest.raises(EdgeError, match="wrong results in the interpreter of microcontrollers"):
+    with pytest.raises(EdgeError, match="wrong results in the microcontroller interpreter"):
         bench([exported / "model-wo8.tflite"], runtime="tflm", settings=QUICK)
 
 
@@ -100,7 +100,7 @@ def test_reference_kernels_compute_the_same_classes(exported):
         (["--batch", "0"], "--threads and --batch must be at least 1"),
         (["--batch", "2", "--runtime", "tflm"], "takes one input at a time; found --threads 1 --batch 2"),
         (["--threads", "2", "--runtime", "tflm"], "has one thread"),
-        (["--min-seconds", "-1"], "a time of 0 to"),
+        (["--min-seconds", "-1"], "--min-seconds from 0 to"),
     ],
 )
 def test_impossible_settings_get_one_line(words, message, exported, capfd):

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from tfc.base.charts.axes import Scale, named
+from tfc.base.charts.groups import COLOURS
 from tfc.base.charts.labels import Box, along, placed
 from tfc.base.charts.line import Axis, Curve, Layout, line_chart
-from tfc.base.charts.svg import COLOURS, marker, standalone
+from tfc.base.charts.svg import marker, standalone
 
 # What is left of linear red, green, blue without the first or the second kind of cone: Machado, Oliveira, Fernandes
 # 2009, "A Physiologically-based Model for Simulation of Color Vision Deficiency", severity 1.

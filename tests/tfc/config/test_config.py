@@ -1,6 +1,7 @@
 """Configurations: TOML in and out, and what is refused."""
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
@@ -36,6 +37,41 @@ def test_overrides_win_and_bare_words_are_strings():
     assert loaded.server.master is False
     assert loaded.model.name == "resnet20"
     assert config.load("demo", ["communication.rate_weight=.75"]).communication.rate_weight == 0.75
+
+
+def test_overrides_are_texts_or_mappings():
+    texts = config.load("demo", ["rounds=3", "data.num_clients=4", "training.learning_rate=1", "data.data_dir=here"])
+    tables = {"rounds": 3, "data": {"num_clients": 4, "data_dir": Path("here")}, "training.learning_rate": 1}
+    assert config.load("demo", tables) == texts
+    assert config.load("demo", "rounds=3") == config.load("demo", {"rounds": 3}), "one text is one override"
+    assert config.load("demo", {"data": {}}) == config.load("demo", {}) == config.load("demo")
+    assert tables["data"] == {"num_clients": 4, "data_dir": Path("here")}, "what is given stays as it is"
+
+
+def test_a_source_is_a_text_or_a_path(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text("rounds = 3")
+    assert config.load(path) == config.load(str(path)) == config.from_dict({"rounds": 3})
+    with pytest.raises(ConfigError, match=r"no preset and no file named '.*missing\.toml'"):
+        config.load(tmp_path / "missing.toml")
+
+
+@pytest.mark.parametrize(
+    "overrides, message",
+    [
+        ({"nonsense": 1}, "unknown key nonsense"),
+        ({"data": {"nonsense": 1}}, r"unknown key data\.nonsense"),
+        ({"data": {"num_clients": "4"}}, r"data\.num_clients must be of type int, found '4', str"),
+        ({"data": 4}, "data must be a table, found 4"),
+        ({"rounds": {"of": 3}}, r"rounds\.of: rounds is not a table"),
+        ({"rounds.of": 3}, r"rounds\.of: rounds is not a table"),
+        ({"data": {3: 4}}, "names of settings are texts, found 3"),
+        ({"data": None}, "data must be a table, found None"),
+    ],
+)
+def test_impossible_mappings_are_refused(overrides, message):
+    with pytest.raises(ConfigError, match=message):
+        config.load("demo", overrides)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +144,7 @@ def test_every_key_is_described():
             ["training.plain_epochs=0", "training.clustered_epochs=2"],
             "training.plain_epochs must be at least 1 where communication.uplink = 'update'",
         ),
-        (["clients_per_round=2", "communication.target_ratio=9"], "target_ratio needs every client in every round"),
+        (["clients_per_round=2", "communication.target_ratio=9"], "target_ratio needs full participation"),
         (
             ["server.compression=false"],
             r"needs communication.uplink = 'weights', clustering.start = 'kmeans\+\+', server.master = false: its",

@@ -5,8 +5,8 @@ import pytest
 from data_files import pathmnist_arrays, write_cifar10, write_cifar100, write_speech_commands, write_voxforge
 
 from tfc import config
-from tfc.run.folder import read_run
-from tfc.run.loop import run
+from tfc.simulation.folder import read_run
+from tfc.simulation.loop import run
 
 ROUNDS = {
     "cifar10-resnet20": 100,

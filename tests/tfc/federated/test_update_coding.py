@@ -174,7 +174,7 @@ def test_clients_that_missed_a_broadcast_arrive_at_the_same_model_either_way(stc
 
 def test_recording_payloads_is_refused_with_one_line(tiny_settings, tmp_path):
     from tfc import config
-    from tfc.run.loop import run
+    from tfc.simulation.loop import run
 
     with pytest.raises(ConfigError, match="--record-payloads does not go with method stc: 'tfc replay' knows fedavg"):
         run(config.load("demo", [*tiny_settings, "method=stc"]), tmp_path / "run", record_payloads=True)

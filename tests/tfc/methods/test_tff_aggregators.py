@@ -13,7 +13,7 @@ from tfc.federated.client_data import ClientFlags
 from tfc.federated.model_spec import CLIENT_SCALARS
 from tfc.methods.tff_aggregators import build_aggregated, build_tff8bit, quantized_bytes
 from tfc.registries import AGGREGATORS, METHODS
-from tfc.run.summary import counted_by_formula
+from tfc.simulation.summary import counted_by_formula
 
 CLIENTS = [examples(1, 24), examples(2, 16)]
 

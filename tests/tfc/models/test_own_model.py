@@ -13,7 +13,7 @@ from tfc.cli import main
 from tfc.models.model_contract import ExpectedData
 from tfc.models.own_model import own_model
 from tfc.registries import METHODS
-from tfc.run.folder import read_run
+from tfc.simulation.folder import read_run
 
 layers = tf.keras.layers
 SHAPE, CLASSES = (8, 8, 1), 4

@@ -10,9 +10,9 @@ from tfc import config
 from tfc.base.errors import ConfigError, RunError
 from tfc.cli import main
 from tfc.replay.replay import replay
-from tfc.run.folder import read_run
-from tfc.run.loop import run
-from tfc.run.sweep import parse_axis, plan, run_all
+from tfc.simulation.folder import read_run
+from tfc.simulation.loop import run
+from tfc.simulation.sweep import parse_axis, plan, run_all
 
 
 @pytest.fixture(scope="module", params=["everyone-update", "sampled-weights", "sampled-fedavg"])

@@ -52,12 +52,12 @@ def test_the_report_needs_nothing_else_and_escapes_names(text):
 def test_it_says_first_who_needs_the_fewest_bytes(runs):
     (line,) = summary_lines(seed_groups(runs))
     # FedAvg: .80 in the last three rounds, so .79, reached in round 2; thrifty's mean reaches it in round 4.
-    assert "thrifty needs the fewest bytes to FedAvg's accuracy minus a point (0.7900): 0.08 MB" in line
+    assert "thrifty needs the fewest bytes to FedAvg's accuracy minus one point (0.7900): 0.08 MB" in line
     assert "FedAvg needs 0.40 MB, 5.0 times as many" in line
-    assert "last three rounds have 0.7633, 3.67 points below" in line
+    assert "last three rounds have accuracy 0.7633, 3.67 points below" in line
     assert summary_lines(seed_groups(runs[2:])) == []
     (line,) = summary_lines(seed_groups([*runs[:2], runs[4]]))
-    assert line.startswith("No other row reaches FedAvg's accuracy minus a point (0.7900)")
+    assert line.startswith("No other row reaches FedAvg's accuracy minus one point (0.7900)")
 
 
 def test_points_tell_run_round_accuracy_seeds_bytes_and_hours(runs):
@@ -82,10 +82,10 @@ def test_an_axis_that_does_not_start_at_the_lowest_value_is_told(runs):
 def test_what_was_not_counted_is_named(runs):
     figure = accuracy_per_hour(seed_groups(runs))
     assert "Simulated, not measured" in figure.caption
-    assert "Not counted by the version that made them: <b>weak-seed0" in figure.caption
+    assert "Without simulated time, since an older version made them: <b>weak-seed0" in figure.caption
     assert all("weak" not in title for title in titles(figure.svg))
     none = accuracy_per_hour(seed_groups(runs[4:]))
-    assert none.svg == "" and "was not counted" in none.caption
+    assert none.svg == "" and "did not count simulated time" in none.caption
     missing = {figure.heading: figure.caption for figure in report_figures(seed_groups(runs)) if not figure.svg}
     assert missing.keys() == {"Number of clusters", "Representation quality"}
     assert partition_figures(runs)[0].caption == "Not recorded by the version that made these runs."

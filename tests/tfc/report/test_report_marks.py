@@ -6,7 +6,7 @@ import pytest
 
 from tfc.report.figures import examples_of_clients
 from tfc.report.tables import comparison_table
-from tfc.run.folder import FinishedRun
+from tfc.simulation.folder import FinishedRun
 
 
 def finished(name, counts=(), **summary):

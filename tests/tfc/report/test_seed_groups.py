@@ -14,8 +14,8 @@ from tfc.cli import main
 from tfc.report.figures import accuracy_per_hour, accuracy_per_megabyte
 from tfc.report.seed_groups import pareto_front, ranked, seed_groups, target_accuracy, times_sooner
 from tfc.report.tables import mean_table
-from tfc.run.folder import read_run
-from tfc.run.sweep_file import is_sweep_file, plan_file
+from tfc.simulation.folder import read_run
+from tfc.simulation.sweep_file import is_sweep_file, plan_file
 
 SWEEP = """
 preset = "demo"

@@ -192,7 +192,7 @@ def test_who_answers_but_is_no_worker_is_refused():
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:
-        with pytest.raises(WorkerError, match=f"127.0.0.1:{port} answers, but is no worker"):
+        with pytest.raises(WorkerError, match=f"127.0.0.1:{port} answers, but is not a worker"):
             RemoteWorker(f"127.0.0.1:{port}")
     finally:
         server.stop(None).wait()

@@ -75,7 +75,7 @@ def test_a_worker_that_fails_at_its_start_is_reported_with_its_last_words(monkey
     broken.write_text("#!/bin/sh\necho no such port >&2\nexit 1\n")
     broken.chmod(0o755)
     monkeypatch.setattr(workers, "worker_binary", lambda: broken)
-    with pytest.raises(WorkerError, match="last words: no such port"), workers.local_worker():
+    with pytest.raises(WorkerError, match="last output: no such port"), workers.local_worker():
         pass
 
 

@@ -1,4 +1,4 @@
-"""Axes of figures: where a value lies, and which values are named. The standard library alone."""
+"""Axes of figures: positions of values, ticks and their labels. The standard library alone."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Scale:
         start: Position of `low` in the figure, in its units.
         end: Position of `high`.
         log: Whether equal ratios, not equal differences, are equally far apart.
-        integer: Whether only whole numbers are named.
+        integer: Whether only whole numbers get ticks.
     """
 
     low: float
@@ -54,7 +54,7 @@ class Scale:
         return self.low <= value <= self.high
 
     def ticks(self) -> list[float]:
-        """Returns the values that are named, at most nine or so, ascending."""
+        """Returns the ticks, at most nine or so, ascending."""
         if self.log:
             decades = self._decades()
             if len(decades) > 1:
@@ -83,7 +83,7 @@ class Scale:
 
 
 def named(ticks: Sequence[float]) -> list[str]:
-    """Returns the values' texts, all with as many decimals as the finest needs.
+    """Returns the ticks' labels, all with as many decimals as the finest needs.
 
     Args:
         ticks: From `Scale.ticks`.
@@ -95,7 +95,7 @@ def named(ticks: Sequence[float]) -> list[str]:
 
 
 def framed(across: Scale, down: Scale, x_label: str, y_label: str) -> list[str]:
-    """Returns grid, names of values and of both axes.
+    """Returns grid, tick labels, and the labels of both axes.
 
     Args:
         across: The horizontal scale, from left to right.

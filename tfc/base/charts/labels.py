@@ -1,4 +1,4 @@
-"""Where names of lines fit in a figure: beside their ends, off lines and other names. The standard library alone."""
+"""Placement of curve labels: beside the curves' ends, away from lines and other labels. The standard library alone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ _HEIGHT = 15.0
 _DISTANCES = (12.0, 18.0, 26.0, 36.0, 48.0)
 _ANGLES = range(0, 360, 30)
 _PER_NAME, _OUTSIDE = 40.0, 1000.0
-"""What it costs to cover a name, and to leave the figure; a point of a line costs 1, a unit of distance a tenth."""
+"""Cost of covering a label, and of leaving the figure; a covered point of a line costs 1, a unit of distance a
+tenth."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Box:
         return self.left <= spot[0] <= self.right and self.top <= spot[1] <= self.bottom
 
     def meets(self, other: Box) -> bool:
-        """Returns whether two rectangles have a part in common.
+        """Returns whether two rectangles overlap.
 
         Args:
             other: The other one.
@@ -78,13 +79,13 @@ def _candidates(end: Spot, width: float) -> list[tuple[float, Box]]:
 
 
 def placed(ends: Sequence[Spot], widths: Sequence[float], lines: Sequence[Spot], bounds: Box) -> list[Box]:
-    """Returns a rectangle for each name, one after the other where it costs least.
+    """Places labels one after the other, each at the least cost; returns their rectangles.
 
     Args:
         ends: What each name belongs to.
         widths: How wide the names are.
         lines: Spots that are better not covered, from `along`.
-        bounds: What names are to stay within.
+        bounds: Rectangle that labels should not leave.
     """
     boxes: list[Box] = []
     for end, width in zip(ends, widths, strict=True):

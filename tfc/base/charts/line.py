@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tfc.base.charts.axes import Scale, framed
+from tfc.base.charts.groups import colour_of
 from tfc.base.charts.labels import Box, Spot, along, placed
-from tfc.base.charts.svg import AXIS, LETTER, colour_of, dashes_of, document, marker, text_at
+from tfc.base.charts.svg import AXIS, LETTER, dashes_of, document, marker, text_at
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 66, 16, 14, 52
 _ROW, _SWATCH, _GAP = 20, 30, 22
@@ -46,7 +47,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Axis:
-    """What is said of one axis.
+    """The settings of one axis.
 
     Attributes:
         label: Quantity and unit.
@@ -65,7 +66,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Layout:
-    """How large a figure is and how its lines are named.
+    """Size of a figure, and placement of its lines' labels.
 
     Attributes:
         width: Units across.
@@ -84,7 +85,7 @@ def _scale(axis: Axis, values: Values, start: float, end: float) -> Scale:
         factor = (largest / smallest) ** 0.04 if largest > smallest else 1.5
         low, high = smallest / factor, largest * factor
     else:
-        # Of what is shown, however far below or above it other values lie.
+        # The margin is of the shown values, however far below or above other values lie.
         bottom = smallest if axis.low is None else max(smallest, axis.low)
         top = largest if axis.high is None else min(largest, axis.high)
         margin = max(top - bottom, 0.0) * 0.05 or abs(largest) * 0.05 or 1.0
@@ -182,7 +183,7 @@ def line_chart(
         pair for curve in curves for xs, ys in ((curve.xs, curve.ys), *curve.thin) for pair in zip(xs, ys, strict=True)
     ]
     down = _scale(y, [each for _, each in drawn], above + layout.height - _BOTTOM, above + _TOP)
-    # Where a limit cuts points off, the horizontal axis is for those that are left.
+    # If a limit removes points, the horizontal axis is scaled to the remaining ones.
     visible = [each for each, height in drawn if down.holds(height)]
     across = _scale(x, visible or [each for each, _ in drawn], _LEFT, layout.width - beside)
     parts = [*legend, *framed(across, down, x.label, y.label)]

@@ -1,6 +1,6 @@
-"""Pages of one HTML file each: what the reports of both command lines share. The standard library alone.
+"""HTML pages of one file each, shared by the reports of both command lines. The standard library alone.
 
-A page needs nothing from elsewhere, and forbids it (Content-Security-Policy). Without JavaScript it can be read; with
+A page loads no external resources, and forbids them (Content-Security-Policy). It can be read without JavaScript; with
 it, tables are sorted by a click on a header, and figures tell the values of the point that is pointed at or focused.
 """
 
@@ -43,7 +43,7 @@ def figure(svg: str, caption: str, heading: str = "", *, wide: bool = False) -> 
         wide: Whether it is made for the whole width of a page.
     """
     title = f"<h3>{escape(heading)}</h3>" if heading else ""
-    # What scrolls has to be reached with the keyboard; points inside are, but without JavaScript there is none.
+    # A scrolling box must be reachable with the keyboard; its points are, but only with JavaScript.
     box = f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(heading or caption, quote=True)}">'
     kind = ' class="wide"' if wide else ""
     return f"<figure{kind}>{title}{box}{svg}</div><figcaption>{escape(caption)}</figcaption></figure>\n"

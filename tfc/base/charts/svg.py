@@ -1,4 +1,4 @@
-"""SVG texts from strings alone (devices have no plotting library): colours, markers, documents."""
+"""SVG texts from strings alone (devices have no plotting library): markers, texts, documents."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import math
 from collections.abc import Sequence
 from html import escape
 
+from tfc.base.charts.groups import COLOURS, colour_of, shape_of
+
 WIDTH = 720
-"""Units across a figure, where it says nothing else."""
+"""Default width of a figure, in its units."""
 LETTER = 7.5
-"""About how wide a letter of the font is, in the same units."""
+"""Approximate width of a letter, in the same units."""
 GRID, AXIS = "#ddd", "#555"
-COLOURS = ("#0b61a4", "#b4501e", "#16826e", "#1a1a1a", "#c2185b", "#3d1a8f", "#5a3d00")
-"""Contrast above 4.5 to 1 on white, and apart also for readers who lack one kind of cone (a test simulates them)."""
 
 
 def _polygon(corners: int, radius: float, turn: float) -> str:
@@ -20,23 +20,19 @@ def _polygon(corners: int, radius: float, turn: float) -> str:
     return "M" + "L".join(f"{radius * math.sin(a):.1f} {-radius * math.cos(a):.1f}" for a in angles) + "Z"
 
 
-_CROSS = "M-5 -2H-2V-5H2V-2H5V2H2V5H-2V2H-5Z"
-_SHAPES = (_polygon(4, 6, 45), _polygon(3, 6, 0), _polygon(4, 6, 0), _polygon(3, 6, 180), _CROSS, _polygon(5, 5.6, 0))
-MARKERS = 1 + len(_SHAPES)
-"""How many markers there are: a circle and the others."""
-
-
-def colour_of(group: int) -> str:
-    """Returns a group's colour.
-
-    Args:
-        group: Its number; they repeat.
-    """
-    return COLOURS[group % len(COLOURS)]
+_PATHS = {
+    "square": _polygon(4, 6, 45),
+    "triangle up": _polygon(3, 6, 0),
+    "diamond": _polygon(4, 6, 0),
+    "triangle down": _polygon(3, 6, 180),
+    "plus": "M-5 -2H-2V-5H2V-2H5V2H2V5H-2V2H-5Z",
+    "pentagon": _polygon(5, 5.6, 0),
+}
+"""Shapes around the origin; a circle is an element of its own."""
 
 
 def dashes_of(group: int) -> str:
-    """Returns the attribute of a group's lines that tells groups of one colour apart: none for the first of them.
+    """Returns the dash attribute that distinguishes groups of one colour: empty for the first of them.
 
     Args:
         group: Its number.
@@ -48,8 +44,6 @@ def dashes_of(group: int) -> str:
 def marker(x: float, y: float, group: int, text: str = "", size: float = 1.0) -> str:
     """Returns the mark of a point, in its group's colour and shape.
 
-    Shapes go round once per round of the colours, one further, so that no two of the first 49 groups look the same.
-
     Args:
         x: Where, in the figure's units.
         y: The same, downwards.
@@ -57,13 +51,13 @@ def marker(x: float, y: float, group: int, text: str = "", size: float = 1.0) ->
         text: What is shown of the point on hover; without one it is an ornament.
         size: 1 is 12 units across.
     """
-    shape = (group + group // len(COLOURS)) % MARKERS
+    shape = shape_of(group)
     kind = f'class="point" fill="{colour_of(group)}"' if text else f'fill="{colour_of(group)}"'
     content = f"<title>{escape(text)}</title>" if text else ""
-    if shape == 0:
+    if shape == "circle":
         return f'<circle {kind} cx="{x:.1f}" cy="{y:.1f}" r="{5 * size:.1f}">{content}</circle>'
     scale = "" if size == 1 else f" scale({size:g})"
-    return f'<path {kind} transform="translate({x:.1f} {y:.1f}){scale}" d="{_SHAPES[shape - 1]}">{content}</path>'
+    return f'<path {kind} transform="translate({x:.1f} {y:.1f}){scale}" d="{_PATHS[shape]}">{content}</path>'
 
 
 def text_at(x: float, y: float, text: str, anchor: str = "start", extra: str = "") -> str:

@@ -1,0 +1,1 @@
+"""One file per command of `edge`: its options, and what it runs."""

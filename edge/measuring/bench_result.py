@@ -1,0 +1,135 @@
+"""What bench.json holds of each file, made of what its process showed; and bench.json read again. NumPy alone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge.measuring.interleaving import latency_summary, paired_speedup, speedup_interval
+from edge.running.runtime import Runtime
+from tfc.base.errors import DataFileError
+
+
+@dataclass(frozen=True)
+class MeasuredFile:
+    """What one file showed in one interpreter.
+
+    Attributes:
+        path: The file.
+        runtime: The interpreter.
+        load_ms: Milliseconds from its name to allocated tensors.
+        first_ms: Milliseconds of the first run.
+        peak_memory_mb: Largest resident memory of its process in MB; None where the system does not tell.
+        arena_bytes: What a microcontroller reserves; None for other interpreters.
+        predicted: Predicted classes, integers (examples,); None without data.
+        slices: Milliseconds per run, one list per slice.
+    """
+
+    path: Path
+    runtime: Runtime
+    load_ms: float
+    first_ms: float
+    peak_memory_mb: float | None
+    arena_bytes: int | None
+    predicted: np.ndarray | None
+    slices: Sequence[Sequence[float]]
+
+
+def float_reference(path: Path, measured: Sequence[Path]) -> int:
+    """Returns the position of the file that a file's predictions are compared with.
+
+    Args:
+        path: NAME-VARIANT.tflite.
+        measured: All files, the baseline first.
+
+    Returns:
+        The position of NAME-f32.tflite in the same folder where it is measured too, else that of the baseline, 0.
+    """
+    name, _, _ = path.stem.rpartition("-")
+    exact = path.with_name(f"{name}-f32.tflite")
+    return list(measured).index(exact) if exact in measured else 0
+
+
+def _reference_of(file: MeasuredFile, files: Sequence[MeasuredFile]) -> MeasuredFile:
+    """Its own float file in the same interpreter; the baseline where that is not there."""
+    beside = [other.path if other.runtime == file.runtime else Path() for other in files]
+    return files[float_reference(file.path, beside)]
+
+
+def _share_equal(predicted: np.ndarray | None, expected: np.ndarray | None) -> float | None:
+    if predicted is None or expected is None:
+        return None
+    return round(float((predicted == expected).mean()), 6)
+
+
+def _speedup(baseline: MeasuredFile, file: MeasuredFile) -> dict[str, Any]:
+    if file is baseline:
+        return {"speedup": 1.0, "speedup_interval": [1.0, 1.0]}
+    low, high = speedup_interval(baseline.slices, file.slices)
+    speedup = paired_speedup(baseline.slices, file.slices)
+    return {"speedup": round(speedup, 4), "speedup_interval": [round(low, 4), round(high, 4)]}
+
+
+def file_results(files: Sequence[MeasuredFile], classes: np.ndarray | None) -> list[dict[str, Any]]:
+    """Returns the entries of `files` in bench.json, one per file and interpreter (`edge.bench_files` lists them).
+
+    Args:
+        files: What was measured, the baseline first.
+        classes: Classes of the examples, integers (examples,); None without data.
+    """
+    results = []
+    for file in files:
+        content, reference = file.path.read_bytes(), _reference_of(file, files)
+        results.append(
+            {
+                "name": file.path.name,
+                "path": str(file.path),
+                "runtime": file.runtime.package,
+                "runtime_version": file.runtime.version,
+                "sha256": hashlib.sha256(content).hexdigest(),
+                "bytes": len(content),
+                "bytes_deflated": len(zlib.compress(content, 9)),
+                "accuracy": _share_equal(file.predicted, classes),
+                "agreement": _share_equal(file.predicted, reference.predicted),
+                "agreement_with": reference.path.name,
+                "load_ms": round(file.load_ms, 3),
+                "first_ms": round(file.first_ms, 3),
+                "peak_memory_mb": None if file.peak_memory_mb is None else round(file.peak_memory_mb, 1),
+                "arena_bytes": file.arena_bytes,
+                "latency_ms": latency_summary(file.slices),
+                **_speedup(files[0], file),
+            }
+        )
+    return results
+
+
+def read_bench(path: str | Path) -> dict[str, Any]:
+    """Reads what `edge bench --json` wrote.
+
+    Args:
+        path: The file.
+
+    Raises:
+        DataFileError: If it is missing or something else.
+
+    Examples:
+        >>> import edge
+        >>> result = edge.read_bench("bench.json")
+        >>> result["files"][0]["latency_ms"]["median"] > 0
+        True
+    """
+    path = Path(path)
+    try:
+        result = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataFileError(f"{path}: not a readable file of 'edge bench --json': {error}") from error
+    if not isinstance(result, dict) or not {"machine", "settings", "files", "refused"} <= result.keys():
+        raise DataFileError(f"{path}: not what this version's 'edge bench --json' writes; measure again")
+    return result

@@ -1,0 +1,56 @@
+"""`tfc replay`: a recorded run from its payloads alone."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from tfc.base.command_line import Commands
+from tfc.base.errors import RunError
+from tfc.commands.workstation import require_workstation
+
+
+def _run(options: argparse.Namespace) -> int:
+    from tfc.replay.replay import replay
+    from tfc.report.tables import replay_table
+
+    if (options.round is None) != (options.model is None):
+        raise RunError("--round and --model belong together")
+
+    rounds = replay(options.run, deflate=options.deflated)
+    print(replay_table(rounds, deflated=options.deflated).to_markdown())
+    different = [str(row.round) for row in rounds if not (row.broadcast_equal and row.mean_equal)]
+    if different:
+        raise RunError(f"{options.run}: payloads and the server's models differ in round {', '.join(different)}")
+    print(
+        f"\n{len(rounds)} rounds: every client arrived at the server's model, and the answers at its mean, bit for bit"
+    )
+    if options.model:
+        require_workstation()
+        from tfc.replay.round_model import write_round_model
+
+        write_round_model(options.run, options.round, options.model)
+        print(f"{options.model}: what clients were sent in round {options.round}")
+    return 0
+
+
+def add_to(commands: Commands) -> None:
+    """Adds the command.
+
+    Args:
+        commands: Those of the program.
+    """
+    parser = commands.add(
+        "replay",
+        "play a recorded run again from its payloads alone, with clients and a server in NumPy",
+        "tfc run demo --record-payloads --out runs/demo && tfc replay runs/demo",
+    )
+    parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run made with --record-payloads")
+    parser.add_argument(
+        "--deflated", action="store_true", help="also measure the models as deflated files of float32 weights"
+    )
+    parser.add_argument("--round", type=int, metavar="N", help="with --model: the round, from 1")
+    parser.add_argument(
+        "--model", type=Path, metavar="FILE.keras", help="also write the model that clients were sent in round N"
+    )
+    parser.set_defaults(function=_run)

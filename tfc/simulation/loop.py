@@ -1,0 +1,132 @@
+"""A run from its first round to its last: builds, starts or goes on, loops over the rounds, finishes."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from tfc.base.errors import RunInterruptedError
+from tfc.config import ExperimentConfig
+from tfc.simulation.experiment import Experiment, load_experiment
+from tfc.simulation.finish import finish
+from tfc.simulation.folder import FinishedRun, read_run
+from tfc.simulation.global_model import GlobalModel
+from tfc.simulation.interruption import Interruption
+from tfc.simulation.lock import RunLock
+from tfc.simulation.observer import RunObserver
+from tfc.simulation.resumption import resumes
+from tfc.simulation.start import build_process, open_folder, open_recorder, require_recordable, starting_point
+from tfc.simulation.summary import peak_rss_mb, versions
+from tfc.simulation.training import Training
+from tfc.workers.remote import workers_of_run
+
+
+def run(
+    config: ExperimentConfig,
+    out: str | Path,
+    *,
+    force: bool = False,
+    progress: bool = True,
+    record_payloads: bool = False,
+    workers: Sequence[str] = (),
+) -> FinishedRun:
+    """Runs one experiment from its first round to its last and writes its folder.
+
+    Args:
+        config: The experiment.
+        out: The run's folder.
+        force: Whether an existing run there is replaced. Without it one that was not finished goes on.
+        progress: Whether a progress bar is shown on standard error.
+        record_payloads: Whether every payload is kept in the folder, for `tfc.replay`.
+        workers: `host:port` of workers on other machines; empty for one of this machine's own.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        TfcError: If the data, the configuration or the folder do not allow the run. Until the learning process is
+            built nothing is written, and nothing replaced.
+        RunInterruptedError: If the user pressed Ctrl-C and the round that was running has ended.
+
+    Examples:
+        >>> import tfc
+        >>> tiny = {"rounds": 2, "data": {"num_clients": 2, "examples_per_client": 40}}
+        >>> config = tfc.load("demo", {**tiny, "training.batch_size": 16, "server.ood_examples": 32})
+        >>> finished = tfc.run(config, "runs/tiny", progress=False)
+        >>> [row.round for row in finished.rounds]
+        [1, 2]
+    """
+    out = Path(out)
+    if record_payloads:
+        require_recordable(config)
+    with RunLock(out) as lock:
+        lock.take_if_there()
+        resumes(out, config, force=force, record_payloads=record_payloads)
+        _run(
+            load_experiment(config),
+            out,
+            lock,
+            force=force,
+            progress=progress,
+            record_payloads=record_payloads,
+            workers=workers,
+        )
+        return read_run(out)
+
+
+def _run(
+    experiment: Experiment,
+    out: Path,
+    lock: RunLock,
+    *,
+    force: bool,
+    progress: bool,
+    record_payloads: bool,
+    workers: Sequence[str],
+) -> None:
+    config = experiment.config
+    started = time.monotonic()
+    bar = tqdm(total=config.rounds, desc=f"{config.method} (building)", disable=not progress, unit="round")
+    with (
+        bar,
+        contextlib.ExitStack() as observed,
+        workers_of_run(workers, max_concurrent_clients=config.max_concurrent_clients) as worker_pids,
+    ):
+        process = build_process(experiment, record_payloads=record_payloads)
+        state = process.initialize()
+        # Only now is it certain that the run can start: a refused one leaves what is there alone.
+        lock.take()
+        start = starting_point(out, config, state, force=force, record_payloads=record_payloads)
+        started -= start.seconds
+        folder = open_folder(out, experiment, start)
+        observer = observed.enter_context(RunObserver(out, config.rounds, config.method, versions()))
+        model = GlobalModel(experiment)
+        bar.set_description(config.method)
+        recorder = open_recorder(out, experiment, start) if record_payloads else None
+        training = Training(experiment, process, folder, model, recorder, start, started)
+        _play_rounds(training, config.rounds, observer, bar)
+        rss_mb = peak_rss_mb(worker_pids)
+    finish(experiment, folder, model, started, rss_mb)
+
+
+def _play_rounds(training: Training, rounds: int, observer: RunObserver, bar: tqdm) -> None:
+    if training.round:
+        bar.update(training.round)
+    with Interruption() as interruption:
+        while training.round < rounds:
+            metrics = training.play_round()
+            observer.add_round(metrics, training.broadcast)
+            total_bytes = sum(row.uplink_bytes + row.downlink_bytes for row in training.rows)
+            bar.set_postfix_str(
+                f"accuracy={metrics.accuracy:.4f}, clusters={metrics.num_clusters or '-'}, MB={total_bytes / 1e6:.2f}",
+                refresh=False,
+            )
+            bar.update()
+            if interruption.requested:
+                raise RunInterruptedError(
+                    f"{training.path}: round {training.round} of {rounds} is kept: the same command goes on after it"
+                )

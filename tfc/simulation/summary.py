@@ -1,0 +1,115 @@
+"""The content of summary.json."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+import tensorflow as tf
+
+from tfc.base.machine import describe_machine
+from tfc.base.version import __version__
+from tfc.codec.message_spec import float32_message_bytes
+from tfc.config import ExperimentConfig
+from tfc.data.dataset import Dataset
+from tfc.federated.model_spec import CLIENT_SCALARS
+from tfc.registries import METHODS
+from tfc.simulation.folder import RoundMetrics
+
+
+def counted_by_formula(config: ExperimentConfig) -> bool:
+    """Returns whether the uplink is counted by a formula: tensors, not payloads, cross the boundary.
+
+    Args:
+        config: Method and aggregation.
+    """
+    return METHODS[config.method].counts_by_formula or config.aggregation != "mean"
+
+
+def peak_rss_mb(worker_pids: Sequence[int]) -> float:
+    """Peak memory of this process and of workers on this machine, in MB (10^6 bytes).
+
+    Args:
+        worker_pids: The workers' process ids.
+    """
+
+    def peak(pid: int) -> int:
+        try:
+            status = Path(f"/proc/{pid}/status").read_text()
+            return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM"))
+        except (OSError, StopIteration):
+            return int(psutil.Process(pid).memory_info().rss)
+
+    return sum(map(peak, (os.getpid(), *worker_pids))) / 1e6
+
+
+def versions() -> dict[str, str]:
+    """Returns the versions of Python, of what computes, and of this package."""
+    names = ["tensorflow", "tensorflow-federated", "tensorflow-model-optimization", "numpy"]
+    packages = {name: importlib.metadata.version(name) for name in names}
+    return {"python": platform.python_version(), **packages, "fedcompress": __version__}
+
+
+def summarise(
+    config: ExperimentConfig,
+    dataset: Dataset,
+    model: tf.keras.Model,
+    rounds: tuple[RoundMetrics, ...],
+    seconds: float,
+    rss_mb: float,
+) -> dict[str, Any]:
+    """Returns the content of summary.json.
+
+    Args:
+        config: The experiment.
+        dataset: Its data.
+        model: The final model.
+        rounds: Rows of metrics.csv.
+        seconds: Wall time of the run.
+        rss_mb: Peak memory, MB.
+    """
+    uplink = sum(row.uplink_bytes for row in rounds)
+    downlink = sum(row.downlink_bytes for row in rounds)
+    # What FedAvg would send: every parameter as float32, both directions, for the same clients and rounds.
+    clients = sum(row.clients_ok + row.clients_failed for row in rounds)
+    answers = sum(row.clients_ok for row in rounds)
+    fedavg_downlink = clients * float32_message_bytes(model.count_params(), 0)
+    fedavg_uplink = answers * float32_message_bytes(model.count_params(), CLIENT_SCALARS)
+    best = max(rounds, key=lambda row: row.accuracy)
+    last = rounds[-3:]
+
+    def ratio(reference: int, sent: int) -> float | None:
+        return round(reference / sent, 4) if sent else None
+
+    return {
+        "method": config.method,
+        "aggregation": config.aggregation,
+        "rounds": len(rounds),
+        "final_accuracy": rounds[-1].accuracy,
+        "last3_accuracy": round(sum(row.accuracy for row in last) / len(last), 6),
+        "best_accuracy": best.accuracy,
+        "uplink_bytes": uplink,
+        "downlink_bytes": downlink,
+        "uplink_counted_by": "formula" if counted_by_formula(config) else "payloads",
+        "fedavg_bytes": fedavg_uplink + fedavg_downlink,
+        "communication_ratio": ratio(fedavg_uplink + fedavg_downlink, uplink + downlink),
+        "uplink_ratio": ratio(fedavg_uplink, uplink),
+        "downlink_ratio": ratio(fedavg_downlink, downlink),
+        "parameters": int(model.count_params()),
+        "seconds": round(seconds, 1),
+        "simulated_seconds": round(sum(row.simulated_seconds for row in rounds), 1),
+        "peak_rss_mb": round(rss_mb, 1),
+        "num_clusters": rounds[-1].num_clusters,
+        "uplink": METHODS[config.method].uplink_form or config.communication.uplink,
+        "dataset": config.data.dataset,
+        "synthetic": dataset.synthetic,
+        "model": config.model.name,
+        "seed": config.seed,
+        "machine": describe_machine(),
+        "versions": versions(),
+    }

@@ -1,0 +1,106 @@
+"""Several runs, one at a time: every combination of some keys' values. Unfinished runs are resumed."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tfc import config as configuration
+from tfc.base.errors import ConfigError, RunError
+from tfc.base.run_files import CONFIG, SUMMARY
+from tfc.config import ExperimentConfig
+from tfc.simulation.folder import FinishedRun, read_run
+from tfc.simulation.resumption import differences
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One run of a sweep.
+
+    Attributes:
+        name: Name of its folder: the values that vary.
+        config: The experiment.
+    """
+
+    name: str
+    config: ExperimentConfig
+
+
+def parse_axis(text: str) -> tuple[str, list[str]]:
+    """Parses `key=value,value,...`.
+
+    Args:
+        text: What the user typed.
+
+    Raises:
+        ConfigError: If there is no key or no value.
+    """
+    key, equals, values = text.partition("=")
+    found = [value for value in values.split(",") if value]
+    if key in ("method", "seed"):
+        raise ConfigError(f"--vary {text}: use --{key}s")
+    if not equals or not key or not found:
+        raise ConfigError(f"--vary takes key=value,value,... such as clustering.max_clusters=16,32; found {text!r}")
+    return key, found
+
+
+def plan(source: str, overrides: Sequence[str], axes: Sequence[tuple[str, Sequence[str]]]) -> list[PlannedRun]:
+    """Lists the runs of a sweep: every combination of the axes' values, the last axis fastest.
+
+    Args:
+        source: Name of a preset, or path of a TOML file.
+        overrides: `key=value` texts for all runs.
+        axes: Keys and their values; the first part of a run's name is the first axis' value.
+
+    Raises:
+        ConfigError: If a key or a value is not allowed.
+    """
+    taken = {key for key, _ in axes}
+    for override in overrides:
+        if override.partition("=")[0] in taken:
+            raise ConfigError(f"--set {override}: the sweep varies this key; use --methods, --seeds or --vary")
+    runs = []
+    for values in itertools.product(*(values for _, values in axes)):
+        settings = [f"{key}={value}" for (key, _), value in zip(axes, values, strict=True)]
+        parts = [
+            value if key == "method" else f"{key.rpartition('.')[2]}{value}"
+            for (key, _), value in zip(axes, values, strict=True)
+        ]
+        name = re.sub(r"[^\w.+-]", "_", "-".join(parts)) or "run"
+        runs.append(PlannedRun(name, configuration.load(source, [*overrides, *settings])))
+    return runs
+
+
+def run_all(runs: Sequence[PlannedRun], out: Path, *, progress: bool = True) -> list[FinishedRun]:
+    """Runs all unfinished runs, one at a time; those already started are resumed.
+
+    Args:
+        runs: From `plan`.
+        out: Folder of the runs' folders.
+        progress: Whether progress bars are shown.
+
+    Returns:
+        All runs.
+
+    Raises:
+        RunError: If a folder holds a run with other settings.
+        TfcError: If a run can't be made.
+    """
+    from tfc.simulation.loop import run
+
+    for planned in runs:
+        path = out / planned.name
+        if (path / SUMMARY).is_file():
+            # Loaded, not compared as texts: keys that came later have their defaults in older files.
+            changed = differences(configuration.load(str(path / CONFIG)), planned.config)
+            if changed:
+                raise RunError(
+                    f"{path} is a finished run with other settings: {'; '.join(changed)}: choose another --out, or "
+                    "remove it"
+                )
+        else:
+            run(planned.config, path, progress=progress)
+    return [read_run(out / planned.name) for planned in runs]
