@@ -4,7 +4,8 @@ import statistics
 from dataclasses import replace
 
 from tfc import config
-from tfc.simulation.folder import RoundMetrics, RunFolder, read_run
+from tfc.simulation.folder import RoundMetrics, read_run
+from tfc.simulation.folder_writer import RunFolder
 
 
 def finished(folder, name, accuracies, bytes_per_round, seed=0, hours=0.0, **settings):

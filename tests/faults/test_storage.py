@@ -13,7 +13,8 @@ from programs import needs_root, program
 from tfc.base.errors import RunError
 from tfc.federated.broadcast_tracker import BroadcastTracker
 from tfc.simulation.checkpoints import Checkpoint, latest_checkpoint, write_checkpoint
-from tfc.simulation.folder import RoundMetrics, RunFolder, writing
+from tfc.simulation.folder import RoundMetrics
+from tfc.simulation.folder_writer import RunFolder, writing
 
 ROW = RoundMetrics(1, 0.5, 1.0, 0, 0.0, 10, 20, 0, 0.0, 2, 0, 1.0)
 

@@ -9,6 +9,9 @@ from typing import Any
 from tfc.base.errors import CodecError
 from tfc.codec.message_spec import InitialValue, Kind, MessageSpec
 
+_RENAMED = {"held_clusters": "reference_clusters"}
+"""Fields that older versions wrote under another name, and their name now: recorded runs stay readable."""
+
 
 def to_json(downlink: MessageSpec, uplink: MessageSpec) -> str:
     """Returns the specifications of both directions.
@@ -22,7 +25,7 @@ def to_json(downlink: MessageSpec, uplink: MessageSpec) -> str:
 
 
 def _spec(values: dict[str, Any]) -> MessageSpec:
-    changed = dict(values)
+    changed = {_RENAMED.get(name, name): value for name, value in values.items()}
     for name in ("kernel_shapes", "other_shapes"):
         changed[name] = tuple(tuple(int(size) for size in shape) for shape in values[name])
     changed["kinds"] = tuple(Kind(kind) for kind in values["kinds"])

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from tfc.base.errors import RunError
+from tfc.base.run_files import PAYLOADS
 from tfc.codec import message
 from tfc.codec.message_spec import Decoded, Kind, MessageSpec, ReferenceModel
 from tfc.codec.palette import dequantize
@@ -38,14 +40,14 @@ class ReplayedRound:
     deflated_bytes: int
 
 
-def _weights(held: ReferenceModel) -> list[np.ndarray]:
-    return [*(dequantize(palette) for palette in held.palettes), *held.others]
+def _weights(model: ReferenceModel) -> list[np.ndarray]:
+    return [*(dequantize(palette) for palette in model.palettes), *model.others]
 
 
-def _answer_weights(answer: Decoded, held: ReferenceModel, spec: MessageSpec) -> list[np.ndarray]:
+def _answer_weights(answer: Decoded, reference: ReferenceModel, spec: MessageSpec) -> list[np.ndarray]:
     kernels = [dequantize(palette) for palette in answer.message.palettes]
     if Kind.UPDATE in spec.kinds:
-        kernels = [dequantize(before) + change for before, change in zip(held.palettes, kernels, strict=True)]
+        kernels = [dequantize(before) + change for before, change in zip(reference.palettes, kernels, strict=True)]
     return [*kernels, *answer.message.others]
 
 
@@ -66,46 +68,53 @@ def _deflated(weights: list[np.ndarray]) -> int:
 
 
 class _Replay:
+    """Clients and server of a recorded run, which see its payloads and nothing else.
+
+    Attributes:
+        broadcast: The model that clients were sent in the latest round; None where nobody was sent one.
+    """
+
     def __init__(self, downlink: MessageSpec, uplink: MessageSpec, *, deflate: bool) -> None:
         self._downlink, self._uplink, self._deflate = downlink, uplink, deflate
         self._clients: dict[int, ReferenceModel] = {}
         self.broadcast: ReferenceModel | None = None
 
     def play(self, payloads: RoundPayloads) -> ReplayedRound:
+        received = [self._receive(client, messages) for client, messages in payloads.down.items()]
+        self.broadcast = received[-1] if received else None
+        answers = [self._decode_answer(client, payload) for client, payload in payloads.up.items()]
+        models = [weights for weights, _ in answers]
         deflated = 0
-        broadcast_equal = True
-        self.broadcast = None
-        for client, messages in payloads.down.items():
-            for payload in messages:
-                decoded = message.decode(payload, self._downlink, self._clients.get(client))
-                self._clients[client] = decoded.held
-            held = self._clients[client]
-            self.broadcast = held
-            broadcast_equal &= broadcast_digest(held.palettes, held.others) == payloads.broadcast
-        if self._deflate and payloads.down:
+        if self._deflate:
             # Every client gets the same model.
-            deflated += len(payloads.down) * _deflated(_weights(held))
-        models, examples = [], []
-        for client, payload in payloads.up.items():
-            held = self._clients[client]
-            # FedAvg's answers stand alone, and so do palettes that answer a float32 broadcast.
-            alone = not self._uplink.kernel_shapes or Kind.KEY_FRAME in self._uplink.kinds
-            answer = message.decode(payload, self._uplink, None if alone else held)
-            models.append(_answer_weights(answer, held, self._uplink))
-            examples.append(np.float32(answer.message.scalars[0]))
-            deflated += _deflated(models[-1]) if self._deflate else 0
+            sent = len(received) * _deflated(_weights(received[-1])) if received else 0
+            deflated = sent + sum(map(_deflated, models))
         return ReplayedRound(
             payloads.round,
             sum(len(payload) for messages in payloads.down.values() for payload in messages),
             sum(map(len, payloads.up.values())),
-            broadcast_equal,
-            not models or digest(_mean(models, examples)) == payloads.mean,
+            all(broadcast_digest(model.palettes, model.others) == payloads.broadcast for model in received),
+            not models or digest(_mean(models, [examples for _, examples in answers])) == payloads.mean,
             deflated,
         )
 
+    def _receive(self, client: int, messages: Sequence[bytes]) -> ReferenceModel:
+        """Decodes what a client was sent, each message given the one before; returns the model that it then has."""
+        for payload in messages:
+            self._clients[client] = message.decode(payload, self._downlink, self._clients.get(client)).held
+        return self._clients[client]
+
+    def _decode_answer(self, client: int, payload: bytes) -> tuple[list[np.ndarray], np.float32]:
+        """Decodes a client's answer; returns its weights and its number of examples."""
+        reference = self._clients[client]
+        # FedAvg's answers stand alone, and so do palettes that answer a float32 broadcast.
+        alone = not self._uplink.kernel_shapes or Kind.KEY_FRAME in self._uplink.kinds
+        answer = message.decode(payload, self._uplink, None if alone else reference)
+        return _answer_weights(answer, reference, self._uplink), np.float32(answer.message.scalars[0])
+
 
 def _specifications(run: Path) -> tuple[MessageSpec, MessageSpec]:
-    folder = run / "payloads"
+    folder = run / PAYLOADS
     if not rounds_in(folder):
         raise RunError(f"{run}: no recorded payloads; make them with: tfc run ... --record-payloads")
     try:
@@ -137,7 +146,7 @@ def replay(run: Path, *, deflate: bool = False) -> list[ReplayedRound]:
         RunError: If the run has no payloads, or one of them is damaged.
     """
     player = _Replay(*_specifications(run), deflate=deflate)
-    return [_played(run, player, place) for place in rounds_in(run / "payloads")]
+    return [_played(run, player, place) for place in rounds_in(run / PAYLOADS)]
 
 
 def broadcast_model(run: Path, round_number: int) -> ReferenceModel:
@@ -151,7 +160,7 @@ def broadcast_model(run: Path, round_number: int) -> ReferenceModel:
         RunError: If the run has no payloads, one of them is damaged, or there is no such round.
     """
     player = _Replay(*_specifications(run), deflate=False)
-    places = rounds_in(run / "payloads")
+    places = rounds_in(run / PAYLOADS)
     if not 1 <= round_number <= len(places):
         raise RunError(f"{run}: has rounds 1 to {len(places)}; found {round_number}")
     for place in places[:round_number]:

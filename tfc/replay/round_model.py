@@ -9,6 +9,7 @@ import tensorflow as tf
 from tfc import config
 from tfc.base.atomic_write import atomic_write
 from tfc.base.errors import RunError
+from tfc.base.run_files import CONFIG, MODEL
 from tfc.clustering.layout import layout_of
 from tfc.codec.palette import dequantize
 from tfc.federated.model_weights import assign
@@ -28,17 +29,17 @@ def write_round_model(run: Path, round_number: int, out: Path) -> None:
     """
     if out.suffix != ".keras":
         raise RunError(f"{out}: the file's name must end with .keras")
-    source = run / "model.keras"
+    source = run / MODEL
     if not source.is_file():
-        raise RunError(f"{run}: has no model.keras yet; let the run finish first")
-    held = broadcast_model(run, round_number)
-    settings = config.load(str(run / "config.toml"))
+        raise RunError(f"{run}: has no {MODEL} yet; let the run finish first")
+    broadcast = broadcast_model(run, round_number)
+    settings = config.load(str(run / CONFIG))
     try:
         model = tf.keras.models.load_model(source, compile=False)
     except Exception as error:  # Keras raises whatever the damaged part raises
         raise RunError(f"{source}: not a Keras model that loads: {error}") from error
-    layers = settings.clustering.layers if held.palettes else "none"
+    layers = settings.clustering.layers if broadcast.palettes else "none"
     layout = layout_of(model, layers, settings.clustering.max_clusters)
-    assign(model, layout, [dequantize(palette) for palette in held.palettes], held.others)
+    assign(model, layout, [dequantize(palette) for palette in broadcast.palettes], broadcast.others)
     with atomic_write(out) as temporary:
         model.save(temporary)

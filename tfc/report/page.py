@@ -15,6 +15,7 @@ from tfc.base.atomic_write import atomic_write
 from tfc.base.charts import page as pieces
 from tfc.base.charts.page import page
 from tfc.base.errors import RunError
+from tfc.base.run_files import CONFIG
 from tfc.base.table import Table
 from tfc.report.curves import report_figures
 from tfc.report.partition import partition_figures
@@ -179,7 +180,7 @@ def _body(runs: Sequence[FinishedRun], bench: dict[str, Any] | None) -> str:
                 "name": group.name,
                 "seeds": seeds_of(group),
                 "first": group.runs[0].name,
-                "toml": (group.runs[0].path / "config.toml").read_text(encoding="utf-8"),
+                "toml": (group.runs[0].path / CONFIG).read_text(encoding="utf-8"),
             }
             for group in groups
         ],

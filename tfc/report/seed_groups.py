@@ -3,34 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import re
 import statistics
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tfc import config as configuration
 from tfc.base.errors import ConfigError
+from tfc.base.run_files import CONFIG
 from tfc.config import ExperimentConfig
-from tfc.simulation.folder import FinishedRun, RoundMetrics
-
-POINTS_BELOW = 0.01
-"""How far below FedAvg's accuracy the target lies: a point."""
+from tfc.simulation.folder import FinishedRun
+from tfc.simulation.progress import POINTS_BELOW, Progress
 
 
 @dataclass(frozen=True)
-class SeedGroup:
-    """One row of a comparison.
+class SeedGroup(Progress):
+    """One row of a comparison: runs that differ in nothing but their seed.
 
     Attributes:
-        name: The runs' common name, without seed.
         runs: One run per seed.
+        name: The runs' common name, without seed.
     """
 
     name: str
-    runs: tuple[FinishedRun, ...]
 
     def mean(self, key: str) -> float:
         """Returns the mean over seeds of a figure of `summary.json`.
@@ -57,7 +54,7 @@ class SeedGroup:
     @property
     def is_baseline(self) -> bool:
         """Whether it is plain FedAvg, which others are measured by."""
-        return self.method == "fedavg" and self.runs[0].summary.get("aggregation", "mean") == "mean"
+        return self.runs[0].is_baseline
 
     @property
     def total_bytes(self) -> float:
@@ -69,49 +66,10 @@ class SeedGroup:
         """What FedAvg sends by what was sent."""
         return self.mean("fedavg_bytes") / self.total_bytes
 
-    def per_round(self, value: Callable[[RoundMetrics], float]) -> list[float]:
-        """Returns a figure of each round, mean over seeds.
-
-        Args:
-            value: Takes it from a row of metrics.csv.
-        """
-        rounds = zip(*([value(row) for row in run.rounds] for run in self.runs), strict=False)
-        return [statistics.fmean(values) for values in rounds]
-
-    @property
-    def accuracies(self) -> list[float]:
-        """Test accuracy after each round, mean over seeds."""
-        return self.per_round(lambda row: row.accuracy)
-
-    @property
-    def accuracy_range(self) -> list[tuple[float, float]]:
-        """Lowest and highest test accuracy of any seed after each round."""
-        rounds = zip(*([row.accuracy for row in run.rounds] for run in self.runs), strict=False)
-        return [(min(values), max(values)) for values in rounds]
-
     @property
     def label(self) -> str:
         """Its name in a legend."""
         return self.runs[0].name if len(self.runs) == 1 else f"{self.name} ({len(self.runs)} seeds)"
-
-    @property
-    def bytes_so_far(self) -> list[float]:
-        """Bytes of both directions until the end of each round, mean over seeds."""
-        return self._so_far(lambda row: row.uplink_bytes + row.downlink_bytes)
-
-    @property
-    def hours_so_far(self) -> list[float]:
-        """Simulated hours until the end of each round, mean over seeds."""
-        return self._so_far(lambda row: row.simulated_seconds / 3600)
-
-    @property
-    def is_timed(self) -> bool:
-        """Whether simulated time was counted: older versions did not."""
-        return all(row.simulated_seconds > 0 for run in self.runs for row in run.rounds)
-
-    def _so_far(self, value: Callable[[RoundMetrics], float]) -> list[float]:
-        totals = (itertools.accumulate(value(row) for row in run.rounds) for run in self.runs)
-        return [statistics.fmean(values) for values in zip(*totals, strict=False)]
 
     def bytes_to(self, accuracy: float) -> float | None:
         """Returns the bytes sent until the mean curve reaches an accuracy for the first time; None where it never does.
@@ -143,7 +101,7 @@ class SeedGroup:
 def _settings_and_seed(run: FinishedRun) -> tuple[ExperimentConfig | Path, int]:
     """What runs of one group share, and what they don't. Keys that came later have their defaults in older files."""
     try:
-        config = configuration.load(str(run.path / "config.toml"))
+        config = configuration.load(str(run.path / CONFIG))
     except ConfigError:  # written by another version: a seed group of its own
         return run.path, 0
     return dataclasses.replace(configuration.for_comparison(config), seed=0), config.seed
@@ -156,7 +114,7 @@ def seed_groups(runs: Sequence[FinishedRun]) -> list[SeedGroup]:
         runs: Finished runs.
 
     Returns:
-        Arms in the order of their first runs.
+        Seed groups in the order of their first runs.
     """
     groups: dict[tuple[ExperimentConfig | Path, int], list[FinishedRun]] = {}
     repeats: Counter[tuple[ExperimentConfig | Path, int]] = Counter()
@@ -165,7 +123,7 @@ def seed_groups(runs: Sequence[FinishedRun]) -> list[SeedGroup]:
         groups.setdefault((settings, repeats[settings, seed]), []).append(run)
         repeats[settings, seed] += 1
     return [
-        SeedGroup(re.sub(r"-?seed\d+$", "", members[0].name) or members[0].name, tuple(members))
+        SeedGroup(tuple(members), re.sub(r"-?seed\d+$", "", members[0].name) or members[0].name)
         for members in groups.values()
     ]
 

@@ -9,6 +9,7 @@ import tomllib
 
 from tfc import config as configuration
 from tfc.base.errors import ConfigError
+from tfc.base.run_files import CONFIG
 from tfc.base.table import Table
 from tfc.report.seed_groups import SeedGroup
 from tfc.simulation.folder import FinishedRun
@@ -16,7 +17,7 @@ from tfc.simulation.folder import FinishedRun
 
 def _settings(run: FinishedRun) -> dict[str, Any]:
     """Every setting by its full name; where another version wrote the file, those that it names."""
-    path = run.path / "config.toml"
+    path = run.path / CONFIG
     try:
         return configuration.flat(configuration.to_dict(configuration.load(str(path))))
     except ConfigError:

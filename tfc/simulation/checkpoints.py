@@ -34,13 +34,13 @@ _KEPT = 2
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A run after one of its rounds.
+    """A run after one of its rounds, or before the first.
 
     Attributes:
-        round: Number of the round, from 1.
+        round: Number of the round, from 1; 0 before the first, of which no file is written.
         state: State of the learning process: model, finalizer, clients' memories.
         tracker: Who holds which broadcast.
-        rows: Rows of metrics.csv, the round's own the last.
+        rows: Rows of metrics.csv so far, the round's own the last.
         seconds: Wall time of the run so far.
         broadcasts: What a recorder of payloads still needs: payloads by round.
     """
@@ -48,8 +48,8 @@ class Checkpoint:
     round: int
     state: Any
     tracker: BroadcastTracker
-    rows: tuple[RoundMetrics, ...]
-    seconds: float
+    rows: tuple[RoundMetrics, ...] = ()
+    seconds: float = 0.0
     broadcasts: Mapping[int, bytes] = field(default_factory=dict)
 
 

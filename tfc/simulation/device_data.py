@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tfc.base.atomic_write import atomic_write
 from tfc.base.errors import DataError
+from tfc.base.run_files import CALIBRATION
 from tfc.config import ExperimentConfig
 from tfc.data.dataset import Dataset
 from tfc.data.pixels import to_float
@@ -43,14 +44,11 @@ def write_device_data(
     write_calibration(dataset, config.seed, calibration_examples, out)
     with atomic_write(out / "test.npz") as temporary:
         np.savez_compressed(temporary, x=to_float(tf.constant(dataset.x_test)).numpy(), y=dataset.y_test)
-    return [out / _CALIBRATION, out / "test.npz"]
-
-
-_CALIBRATION = "calibration.npz"
+    return [out / CALIBRATION, out / "test.npz"]
 
 
 def write_calibration(dataset: Dataset, seed: int, count: int, out: Path) -> None:
     """Writes inputs of clients to the folder, as many as there are up to `count`: a simulation may look at them."""
     chosen = generator(seed, Purpose.CALIBRATION).permutation(len(dataset.x_train))[:count]
-    with atomic_write(out / _CALIBRATION) as temporary:
+    with atomic_write(out / CALIBRATION) as temporary:
         np.savez_compressed(temporary, x=to_float(tf.constant(dataset.x_train[np.sort(chosen)])).numpy())

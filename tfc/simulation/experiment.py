@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import dataclass
 from pathlib import Path
 
 from tfc.config import ExperimentConfig
@@ -12,6 +13,46 @@ from tfc.data.partition import Clients
 from tfc.federated.model_spec import ModelFn
 from tfc.models.own_model import is_model_file, own_model
 from tfc.registries import AUDIO_SETS, DATASETS, MODELS, OOD_SOURCES, PARTITIONS
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A configured experiment with what it is made of.
+
+    Attributes:
+        config: The configuration.
+        dataset: Training and test set.
+        clients: What each client holds of the training set.
+        ood_fn: The out-of-distribution pipeline.
+        model_fn: Builds the Keras model with its initial weights.
+    """
+
+    config: ExperimentConfig
+    dataset: Dataset
+    clients: Clients
+    ood_fn: OodFn
+    model_fn: ModelFn
+
+    @property
+    def class_counts(self) -> tuple[tuple[int, ...], ...]:
+        """Examples of each class of each client: one row per client, one column per class."""
+        return tuple(map(tuple, self.clients.class_counts(self.dataset.num_classes).tolist()))
+
+
+def load_experiment(config: ExperimentConfig) -> Experiment:
+    """Loads and builds what an experiment is made of.
+
+    Args:
+        config: The configuration.
+
+    Raises:
+        DataError: If the data are missing or damaged, or do not go with the configuration.
+        ConfigError: If the model can't be read, or does not fit the data.
+    """
+    dataset = load_dataset(config)
+    clients = load_clients(config, dataset)
+    ood_fn = build_ood(config, dataset.input_shape)
+    return Experiment(config, dataset, clients, ood_fn, model_builder(config, dataset.input_shape, dataset.num_classes))
 
 
 def load_dataset(config: ExperimentConfig) -> Dataset:

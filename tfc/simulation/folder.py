@@ -1,21 +1,16 @@
-"""One run is one folder: configuration, metrics of each round, summary, figures, model."""
+"""Reads a run's folder: rows of metrics.csv, finished runs. `tfc.simulation.folder_writer` writes it."""
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import json
-import shutil
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tfc.base.atomic_write import atomic_write, is_temporary
 from tfc.base.errors import RunError
-from tfc.simulation.lock import LOCK
-
-_CLIENTS = "clients.csv"
+from tfc.base.run_files import CLASS_COUNTS, CONFIG, METRICS, SUMMARY
 
 
 @dataclass(frozen=True)
@@ -71,108 +66,6 @@ class RoundMetrics:
     simulated_seconds: float = 0.0
 
 
-@contextlib.contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turns the failure to write a run's file into one error; what was finished before stays.
-
-    Args:
-        path: The run's folder.
-
-    Raises:
-        RunError: In place of OSError: names the file and the reason.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise RunError(
-            f"{error.filename or path}: cannot be written: {error.strerror or error}; the same command goes on after "
-            "the last round that was kept"
-        ) from error
-
-
-def _clear(path: Path) -> None:
-    """Removes an old run; its config.toml last, so that the rest can still be told for a run's."""
-    entries = sorted(path.iterdir(), key=lambda entry: entry.name == "config.toml")
-    for entry in entries:
-        if entry.is_dir() and not entry.is_symlink():
-            shutil.rmtree(entry)
-        elif entry.name != LOCK:
-            entry.unlink()
-
-
-class RunFolder:
-    """Writes one run; `read_run` reads it.
-
-    Attributes:
-        path: The folder.
-    """
-
-    def __init__(self, path: Path, rows: Sequence[RoundMetrics] | None = None) -> None:
-        """Creates the folder, or goes on with it.
-
-        Args:
-            path: Where; its parents are created.
-            rows: Rows of metrics.csv that a run that goes on has so far; what the file has beyond them is dropped.
-                Where None, the run starts, and an old one there is removed.
-
-        Raises:
-            RunError: If nothing can be written.
-        """
-        self.path = path
-        self._rows: list[RoundMetrics] = list(rows or ())
-        with writing(path):
-            path.mkdir(parents=True, exist_ok=True)
-            if rows is None:
-                _clear(path)
-                return
-            for leftover in path.rglob(".*"):  # what a killed process was writing
-                if is_temporary(leftover) and leftover.is_file():
-                    leftover.unlink()
-            self._write_metrics()
-
-    def write_text(self, name: str, content: str) -> None:
-        """Writes a text file of the run, whole or not at all."""
-        with atomic_write(self.path / name) as temporary:
-            temporary.write_text(content, encoding="utf-8")
-
-    def write_class_counts(self, counts: Sequence[Sequence[int]]) -> None:
-        """Writes clients.csv: one row per client, its number of examples of each class.
-
-        Args:
-            counts: One row per client, one column per class.
-        """
-        with (
-            atomic_write(self.path / _CLIENTS) as temporary,
-            temporary.open("w", newline="", encoding="utf-8") as file,
-        ):
-            writer = csv.writer(file)
-            writer.writerow(["client", *(f"class_{label}" for label in range(len(counts[0])))])
-            writer.writerows([client, *row] for client, row in enumerate(counts))
-
-    def add_round(self, metrics: RoundMetrics) -> None:
-        """Adds a row to metrics.csv; the file is replaced as a whole, so a reader never sees half a row."""
-        self._rows.append(metrics)
-        self._write_metrics()
-
-    def _write_metrics(self) -> None:
-        with (
-            atomic_write(self.path / "metrics.csv") as temporary,
-            temporary.open("w", newline="", encoding="utf-8") as file,
-        ):
-            writer = csv.DictWriter(file, [column.name for column in fields(RoundMetrics)])
-            writer.writeheader()
-            writer.writerows(asdict(row) for row in self._rows)
-
-    @property
-    def rounds(self) -> tuple[RoundMetrics, ...]:
-        """Rows so far."""
-        return tuple(self._rows)
-
-    def write_summary(self, summary: dict[str, Any]) -> None:
-        """Writes summary.json, which marks the run as finished."""
-        self.write_text("summary.json", json.dumps(summary, indent=2) + "\n")
-
-
 @dataclass(frozen=True)
 class FinishedRun:
     """A run as read from its folder.
@@ -201,6 +94,11 @@ class FinishedRun:
     def name(self) -> str:
         """Name in tables and legends: the label, or that of the folder."""
         return self.label or self.path.resolve().name
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether it is plain FedAvg, which others are measured by."""
+        return bool(self.summary["method"] == "fedavg" and self.summary.get("aggregation", "mean") == "mean")
 
 
 _SUMMARY_KEYS = (
@@ -235,24 +133,19 @@ def read_run(path: str | Path) -> FinishedRun:
         True
     """
     path = Path(path)
-    for name in ("config.toml", "metrics.csv", "summary.json"):
+    for name in (CONFIG, METRICS, SUMMARY):
         if not (path / name).is_file():
-            hint = "it is not finished" if (path / "config.toml").is_file() else "it is not a run's folder"
+            hint = "it is not finished" if (path / CONFIG).is_file() else "it is not a run's folder"
             raise RunError(f"{path}: {name} is missing: {hint}")
-    types = {name: _COLUMN_TYPES[str(kind)] for name, kind in RoundMetrics.__annotations__.items()}
     try:
-        summary = json.loads((path / "summary.json").read_text(encoding="utf-8"))
-        with (path / "metrics.csv").open(newline="", encoding="utf-8") as file:
-            rows = tuple(
-                RoundMetrics(**{name: types[name](value) for name, value in row.items()})
-                for row in csv.DictReader(file)
-            )
-        counts = _read_class_counts(path / _CLIENTS)
+        summary = json.loads((path / SUMMARY).read_text(encoding="utf-8"))
+        rows = _read_metrics(path / METRICS)
+        counts = _read_class_counts(path / CLASS_COUNTS)
         missing = [key for key in _SUMMARY_KEYS if key not in summary]
         if missing or not rows:
             raise KeyError(", ".join(missing) or "no rounds")
     except (ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{path}: damaged metrics.csv or summary.json, or of another version: {error}") from error
+        raise RunError(f"{path}: damaged {METRICS} or {SUMMARY}, or of another version: {error}") from error
     return FinishedRun(path, summary, rows, counts)
 
 
@@ -275,6 +168,15 @@ def read_runs(paths: Sequence[Path]) -> list[FinishedRun]:
             length += 1
         runs.append(replace(read_run(path), label="/".join(mine[-length:])))
     return runs
+
+
+def _read_metrics(path: Path) -> tuple[RoundMetrics, ...]:
+    """Reads metrics.csv; columns that came later have their defaults in older files."""
+    types = {name: _COLUMN_TYPES[str(kind)] for name, kind in RoundMetrics.__annotations__.items()}
+    with path.open(newline="", encoding="utf-8") as file:
+        return tuple(
+            RoundMetrics(**{name: types[name](value) for name, value in row.items()}) for row in csv.DictReader(file)
+        )
 
 
 def _read_class_counts(path: Path) -> tuple[tuple[int, ...], ...]:

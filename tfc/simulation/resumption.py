@@ -8,10 +8,9 @@ from pathlib import Path
 from tfc import config as configuration
 from tfc.base.atomic_write import is_temporary
 from tfc.base.errors import ConfigError, RunError
+from tfc.base.run_files import CHECKPOINTS, CONFIG, PAYLOADS, SUMMARY
 from tfc.config import ExperimentConfig
 from tfc.simulation.lock import LOCK
-
-_CONFIG = "config.toml"
 
 
 def differences(old: ExperimentConfig, new: ExperimentConfig) -> list[str]:
@@ -60,21 +59,21 @@ def resumes(out: Path, config: ExperimentConfig, *, force: bool, record_payloads
     _require_writable(out)
     if not out.exists() or _is_empty(out):
         return False
-    if not (out / _CONFIG).is_file():
+    if not (out / CONFIG).is_file():
         if force:
-            raise RunError(f"{out} is not a run (it has no {_CONFIG}): --force will not remove it")
+            raise RunError(f"{out} is not a run (it has no {CONFIG}): --force will not remove it")
         raise RunError(f"{out} already exists and is not a run: choose another --out")
     if force:
         return False
-    if (out / "summary.json").is_file():
+    if (out / SUMMARY).is_file():
         raise RunError(f"{out} already exists: choose another --out, or replace it with --force")
     try:
-        started = configuration.load(str(out / _CONFIG))
+        started = configuration.load(str(out / CONFIG))
     except ConfigError as error:
         raise RunError(f"{out} can't go on: {error}; start anew with --force") from error
     changed = differences(started, config)
-    recorded = (out / "payloads").is_dir()
-    if recorded != record_payloads and (out / "checkpoints").is_dir():
+    recorded = (out / PAYLOADS).is_dir()
+    if recorded != record_payloads and (out / CHECKPOINTS).is_dir():
         changed.append(
             f"{'with' if recorded else 'without'} --record-payloads, now {'without' if recorded else 'with'}"
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,46 +11,67 @@ import tensorflow_federated as tff
 
 from tfc.base.errors import RunError
 from tfc.config import ExperimentConfig
-from tfc.data.growth import examples_in_round
 from tfc.data.partition import ClientExamples
 from tfc.federated.broadcast_tracker import BroadcastTracker, Shipment
-from tfc.federated.client_data import ClientFlags, client_data
 from tfc.seeds import Purpose, generator
-from tfc.simulation.faults import client_fault
-from tfc.simulation.network import Trip, client_seconds, client_speed, most_uplink_bytes, round_seconds
+from tfc.simulation.network import round_seconds
+from tfc.simulation.task import Task, task_of
 
 
 @dataclass(frozen=True)
 class PlayedRound:
-    """What a round amounted to.
+    """What a round amounted to, in one attempt or several.
 
     Attributes:
         state: The learning process' state after it.
         metrics: The process' metrics of the attempt that counted.
         shipments: What each client got in that attempt.
-        uplink_bytes: Bytes that reached the server in all attempts.
-        downlink_bytes: Bytes sent to clients in all attempts.
         clients_ok: Clients whose update counted.
-        clients_dropped: Clients that did not answer, in all attempts; the next three likewise.
+        uplink_bytes: Bytes that reached the server, in all attempts; what follows likewise.
+        downlink_bytes: Bytes sent to clients.
+        clients_dropped: Clients that did not answer.
         clients_not_finite: Clients whose update was not finite.
         clients_corrupt: Clients whose answer arrived and was refused.
         clients_late: Clients whose answer would have arrived after the deadline.
+        simulated_seconds: What the round would have taken on real links and devices.
         attempts: Number of attempts.
-        simulated_seconds: What they would have taken on real links and devices.
     """
 
     state: Any
     metrics: Any
     shipments: tuple[Shipment, ...]
+    clients_ok: int
     uplink_bytes: int
     downlink_bytes: int
-    clients_ok: int
     clients_dropped: int
     clients_not_finite: int
     clients_corrupt: int
     clients_late: int
-    attempts: int
     simulated_seconds: float
+    attempts: int = 1
+
+    def after(self, earlier: PlayedRound) -> PlayedRound:
+        """Returns this attempt with what the earlier ones, which did not count, have cost.
+
+        Args:
+            earlier: All attempts before this one.
+        """
+        return replace(
+            self,
+            uplink_bytes=earlier.uplink_bytes + self.uplink_bytes,
+            downlink_bytes=earlier.downlink_bytes + self.downlink_bytes,
+            clients_dropped=earlier.clients_dropped + self.clients_dropped,
+            clients_not_finite=earlier.clients_not_finite + self.clients_not_finite,
+            clients_corrupt=earlier.clients_corrupt + self.clients_corrupt,
+            clients_late=earlier.clients_late + self.clients_late,
+            simulated_seconds=earlier.simulated_seconds + self.simulated_seconds,
+            attempts=earlier.attempts + self.attempts,
+        )
+
+    @property
+    def clients_failed(self) -> int:
+        """Clients whose update did not count, in all attempts."""
+        return self.clients_dropped + self.clients_not_finite + self.clients_corrupt + self.clients_late
 
 
 def sampled_clients(config: ExperimentConfig, round_number: int, attempt: int = 1) -> list[int]:
@@ -68,26 +89,13 @@ def sampled_clients(config: ExperimentConfig, round_number: int, attempt: int = 
     return sorted(int(client) for client in draw[:count])
 
 
-@dataclass(frozen=True)
-class _Attempt:
-    output: Any
-    shipments: tuple[Shipment, ...]
-    uplink_bytes: int
-    clients_ok: int
-    dropped: int
-    not_finite: int
-    corrupt: int
-    late: int
-    seconds: float
-
-
-def _answer_lengths(metrics: Any, most_bytes: Sequence[int]) -> list[int]:
+def _answer_lengths(metrics: Any, tasks: Sequence[Task]) -> list[int]:
     """Bytes of each client's answer; where tensors travel and bytes are a formula, the same for all in time."""
     aggregator = metrics["aggregator"]
     if "lengths" in aggregator:
         return [int(length) for length in aggregator["lengths"]]
     length = int(aggregator["uplink_bytes"]) // max(int(metrics["finalizer"]["clients_ok"]), 1)
-    return [length if length <= most else 0 for most in most_bytes]
+    return [length if length <= task.most_bytes else 0 for task in tasks]
 
 
 def _attempt(
@@ -98,49 +106,31 @@ def _attempt(
     tracker: BroadcastTracker,
     round_number: int,
     attempt: int,
-) -> _Attempt:
-    sampled = sampled_clients(config, round_number, attempt)
-    broadcast, data, faults = state.global_model_weights, config.data, config.faults
-    shipments = tracker.ship(
-        sampled, int(np.size(broadcast.payload)), int(np.size(broadcast.key_frame)), again=attempt > 1
-    )
-    epochs = config.training.plain_epochs + config.training.clustered_epochs
-    speeds, counts, limits, drawn, told = [], [], [], [], []
-    for shipment in shipments:
-        client = shipment.client
-        present = examples_in_round(clients[client], round_number, data.growth_start, data.growth_rounds)
-        counts.append(epochs * len(present.y_train))
-        speeds.append(client_speed(config.network, config.seed, client))
-        drawn.append(client_fault(config, round_number, client, attempt))
-        limits.append(
-            most_uplink_bytes(config.network, speeds[-1], shipment.length, counts[-1], faults.deadline_seconds)
-        )
-        fault, limit = drawn[-1], limits[-1]
-        told.append(client_data(present, client, round_number, fault.flags, scale=fault.scale, most_bytes=limit))
-    output = process.next(state, told)
+) -> PlayedRound:
+    broadcast = state.global_model_weights
+    lengths = (int(np.size(broadcast.payload)), int(np.size(broadcast.key_frame)))
+    shipments = tracker.ship(sampled_clients(config, round_number, attempt), *lengths, again=attempt > 1)
+    tasks = [task_of(config, each, clients[each.client], round_number, attempt) for each in shipments]
+    output = process.next(state, [task.client_data(round_number) for task in tasks])
     metrics = output.metrics
-    lengths = _answer_lengths(metrics, limits)
     dropped, not_finite, late = (int(count) for count in metrics["client_work"]["clients_by_fault"])
     clients_ok = int(metrics["finalizer"]["clients_ok"])
-    # A client without an answer that did not vanish said that it can't, or is too late; which, only its kind's
-    # number tells, and one that is too late makes the server wait anyway.
     trips = [
-        Trip(
-            client_seconds(config.network, speed, shipment.length, count, length),
-            awaited=not fault.flags & ClientFlags.DROPOUT and not (late and not length),
-        )
-        for shipment, speed, count, fault, length in zip(shipments, speeds, counts, drawn, lengths, strict=True)
+        task.trip(config.network, answer_bytes, any_late=late > 0)
+        for task, answer_bytes in zip(tasks, _answer_lengths(metrics, tasks), strict=True)
     ]
-    return _Attempt(
-        output,
+    return PlayedRound(
+        output.state,
+        metrics,
         tuple(shipments),
-        int(metrics["aggregator"]["uplink_bytes"]),
         clients_ok,
-        dropped,
-        not_finite,
-        len(sampled) - clients_ok - dropped - not_finite - late,
-        late,
-        round_seconds(trips, faults.deadline_seconds),
+        uplink_bytes=int(metrics["aggregator"]["uplink_bytes"]),
+        downlink_bytes=sum(shipment.length for shipment in shipments),
+        clients_dropped=dropped,
+        clients_not_finite=not_finite,
+        clients_corrupt=len(tasks) - clients_ok - dropped - not_finite - late,
+        clients_late=late,
+        simulated_seconds=round_seconds(trips, config.faults.deadline_seconds),
     )
 
 
@@ -169,27 +159,16 @@ def play_round(
         RunError: If `faults.max_attempts` attempts were not enough.
     """
     faults = config.faults
-    played: list[_Attempt] = []
+    played: PlayedRound | None = None
+    sound = []
     for attempt in range(1, faults.max_attempts + 1):
-        played.append(_attempt(config, process, state, clients, tracker, round_number, attempt))
-        last = played[-1]
-        if last.clients_ok >= faults.min_clients:
-            return PlayedRound(
-                last.output.state,
-                last.output.metrics,
-                last.shipments,
-                sum(each.uplink_bytes for each in played),
-                sum(shipment.length for each in played for shipment in each.shipments),
-                last.clients_ok,
-                sum(each.dropped for each in played),
-                sum(each.not_finite for each in played),
-                sum(each.corrupt for each in played),
-                sum(each.late for each in played),
-                attempt,
-                sum(each.seconds for each in played),
-            )
-    found = ", ".join(str(each.clients_ok) for each in played)
+        latest = _attempt(config, process, state, clients, tracker, round_number, attempt)
+        played = latest.after(played) if played else latest
+        if played.clients_ok >= faults.min_clients:
+            return played
+        sound.append(str(played.clients_ok))
     raise RunError(
         f"round {round_number}: faults.min_clients = {faults.min_clients} sound answers were not reached in "
-        f"faults.max_attempts = {faults.max_attempts} attempts (found {found}); start anew (--force) with fewer or more"
+        f"faults.max_attempts = {faults.max_attempts} attempts (found {', '.join(sound)}); start anew (--force) with "
+        "fewer or more"
     )

@@ -12,6 +12,7 @@ from pathlib import Path
 import tomllib
 
 from tfc.base.errors import RunError
+from tfc.base.run_files import CONFIG, METRICS, SUMMARY
 from tfc.simulation.log import LOG, is_alive, seconds_since_1970
 
 _LAST_ROUNDS = 10
@@ -55,7 +56,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def _state(path: Path, lines: list[str]) -> str:
-    if (path / "summary.json").is_file():
+    if (path / SUMMARY).is_file():
         return "finished"
     found = [match for match in map(_PROCESS.match, lines) if match]
     alive = is_alive(int(found[-1][2]), found[-1][3], float(found[-1][4])) if found else None
@@ -72,19 +73,19 @@ def read_status(path: Path, now: float | None = None) -> RunStatus:
     Raises:
         RunError: If it is no run's folder, or a file is damaged.
     """
-    if not (path / "config.toml").is_file():
-        raise RunError(f"{path}: config.toml is missing: it is not a run's folder")
+    if not (path / CONFIG).is_file():
+        raise RunError(f"{path}: {CONFIG} is missing: it is not a run's folder")
     now = time.time() if now is None else now
     lines = _lines(path / LOG)
     try:
-        rounds = int(tomllib.loads((path / "config.toml").read_text(encoding="utf-8"))["rounds"])
-        rows = list(csv.DictReader(_lines(path / "metrics.csv")))
+        rounds = int(tomllib.loads((path / CONFIG).read_text(encoding="utf-8"))["rounds"])
+        rows = list(csv.DictReader(_lines(path / METRICS)))
         accuracies = [float(row["accuracy"]) for row in rows]
         up, down = (sum(int(row[f"{way}link_bytes"]) for row in rows) for way in ("up", "down"))
         seconds = [float(row["seconds"]) for row in rows]
         times = {int(match[2]): seconds_since_1970(match[1]) for match in map(_ROUND.match, lines) if match}
     except (ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{path}: damaged config.toml, metrics.csv or {LOG}: {error!r}") from error
+        raise RunError(f"{path}: damaged {CONFIG}, {METRICS} or {LOG}: {error!r}") from error
     # The log's times include the evaluation between rounds, which `seconds` does not.
     gaps = [times[number] - times[number - 1] for number in sorted(times) if number - 1 in times]
     each = statistics.median((gaps or seconds)[-_LAST_ROUNDS:]) if rows else None

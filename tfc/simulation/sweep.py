@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tfc import config as configuration
 from tfc.base.errors import ConfigError, RunError
+from tfc.base.run_files import CONFIG, SUMMARY
 from tfc.config import ExperimentConfig
 from tfc.simulation.folder import FinishedRun, read_run
 from tfc.simulation.resumption import differences
@@ -92,9 +93,9 @@ def run_all(runs: Sequence[PlannedRun], out: Path, *, progress: bool = True) -> 
 
     for planned in runs:
         path = out / planned.name
-        if (path / "summary.json").is_file():
+        if (path / SUMMARY).is_file():
             # Loaded, not compared as texts: keys that came later have their defaults in older files.
-            changed = differences(configuration.load(str(path / "config.toml")), planned.config)
+            changed = differences(configuration.load(str(path / CONFIG)), planned.config)
             if changed:
                 raise RunError(
                     f"{path} is a finished run with other settings: {'; '.join(changed)}: choose another --out, or "

@@ -235,7 +235,10 @@ def test_size_is_close_to_the_conditional_entropy():
 
 def test_the_specifications_survive_json():
     spec = spec_of([(2, 3)], [(2,), (3, 3)], 7, 4)
-    assert from_json(to_json(spec, update_spec(spec, 5))) == (spec, update_spec(spec, 5))
+    written = to_json(spec, update_spec(spec, 5))
+    assert from_json(written) == (spec, update_spec(spec, 5))
+    by_an_older_version = written.replace("reference_clusters", "held_clusters")
+    assert from_json(by_an_older_version) == (spec, update_spec(spec, 5)) and by_an_older_version != written
     with pytest.raises(ValueError, match="not the specifications of messages"):
         from_json('{"downlink": {}}')
 

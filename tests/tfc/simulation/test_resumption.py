@@ -13,14 +13,16 @@ from tfc.config import ExperimentConfig
 from tfc.federated.broadcast_tracker import BroadcastTracker
 from tfc.federated.model_spec import ModelSpec
 from tfc.replay.recorder import PayloadRecorder
-from tfc.simulation.folder import RoundMetrics, RunFolder
+from tfc.simulation.folder import RoundMetrics
+from tfc.simulation.folder_writer import RunFolder
 from tfc.simulation.lock import RunLock
 from tfc.simulation.resumption import differences, resumes
 
 EXPERIMENT = ExperimentConfig()
 HOLDER = """
 import pathlib, sys, time
-from tfc.simulation.folder import RoundMetrics, RunFolder
+from tfc.simulation.folder import RoundMetrics
+from tfc.simulation.folder_writer import RunFolder
 from tfc.simulation.lock import RunLock
 with RunLock(pathlib.Path(sys.argv[1])) as lock:
     lock.take()

@@ -1,0 +1,22 @@
+"""Names of the files of a run's folder, by which rooms that do not import each other find them (docs/operations.md)."""
+
+from __future__ import annotations
+
+CONFIG = "config.toml"
+"""Every setting of the run; its presence tells a run's folder from another."""
+METRICS = "metrics.csv"
+"""One row per round."""
+CLASS_COUNTS = "clients.csv"
+"""Examples of each class of each client."""
+SUMMARY = "summary.json"
+"""Figures of the whole run; written last of all, its presence marks the run as finished."""
+MODEL = "model.keras"
+"""The final model."""
+CALIBRATION = "calibration.npz"
+"""Inputs for the quantisation of the model."""
+FIGURES = "figures"
+"""Folder of the run's own figures."""
+CHECKPOINTS = "checkpoints"
+"""Folder of the newest checkpoints while the run is not finished."""
+PAYLOADS = "payloads"
+"""Folder of recorded payloads."""

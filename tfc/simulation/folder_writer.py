@@ -1,0 +1,120 @@
+"""Writes a run's folder: configuration, partition, metrics of each round, summary. `tfc.simulation.folder` reads it."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from tfc.base.atomic_write import atomic_write, is_temporary
+from tfc.base.errors import RunError
+from tfc.base.run_files import CLASS_COUNTS, CONFIG, METRICS, SUMMARY
+from tfc.simulation.folder import RoundMetrics
+from tfc.simulation.lock import LOCK
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turns the failure to write a run's file into one error; what was finished before stays.
+
+    Args:
+        path: The run's folder.
+
+    Raises:
+        RunError: In place of OSError: names the file and the reason.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise RunError(
+            f"{error.filename or path}: cannot be written: {error.strerror or error}; the same command goes on after "
+            "the last round that was kept"
+        ) from error
+
+
+def _clear(path: Path) -> None:
+    """Removes an old run; its config.toml last, so that the rest can still be told for a run's."""
+    entries = sorted(path.iterdir(), key=lambda entry: entry.name == CONFIG)
+    for entry in entries:
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        elif entry.name != LOCK:
+            entry.unlink()
+
+
+class RunFolder:
+    """The folder of a run that is under way.
+
+    Attributes:
+        path: The folder.
+    """
+
+    def __init__(self, path: Path, rows: Sequence[RoundMetrics] | None = None) -> None:
+        """Creates the folder, or goes on with it.
+
+        Args:
+            path: Where; its parents are created.
+            rows: Rows of metrics.csv that a run that goes on has so far; what the file has beyond them is dropped.
+                Where None, the run starts, and an old one there is removed.
+
+        Raises:
+            RunError: If nothing can be written.
+        """
+        self.path = path
+        self._rows: list[RoundMetrics] = list(rows or ())
+        with writing(path):
+            path.mkdir(parents=True, exist_ok=True)
+            if rows is None:
+                _clear(path)
+                return
+            for leftover in path.rglob(".*"):  # what a killed process was writing
+                if is_temporary(leftover) and leftover.is_file():
+                    leftover.unlink()
+            self._write_metrics()
+
+    def write_text(self, name: str, content: str) -> None:
+        """Writes a text file of the run, whole or not at all."""
+        with atomic_write(self.path / name) as temporary:
+            temporary.write_text(content, encoding="utf-8")
+
+    def write_class_counts(self, counts: Sequence[Sequence[int]]) -> None:
+        """Writes clients.csv: one row per client, its number of examples of each class.
+
+        Args:
+            counts: One row per client, one column per class.
+        """
+        with (
+            atomic_write(self.path / CLASS_COUNTS) as temporary,
+            temporary.open("w", newline="", encoding="utf-8") as file,
+        ):
+            writer = csv.writer(file)
+            writer.writerow(["client", *(f"class_{label}" for label in range(len(counts[0])))])
+            writer.writerows([client, *row] for client, row in enumerate(counts))
+
+    def add_round(self, metrics: RoundMetrics) -> None:
+        """Adds a row to metrics.csv; the file is replaced as a whole, so a reader never sees half a row."""
+        self._rows.append(metrics)
+        self._write_metrics()
+
+    def _write_metrics(self) -> None:
+        with (
+            atomic_write(self.path / METRICS) as temporary,
+            temporary.open("w", newline="", encoding="utf-8") as file,
+        ):
+            writer = csv.DictWriter(file, [column.name for column in fields(RoundMetrics)])
+            writer.writeheader()
+            writer.writerows(asdict(row) for row in self._rows)
+
+    @property
+    def rounds(self) -> tuple[RoundMetrics, ...]:
+        """Rows so far."""
+        return tuple(self._rows)
+
+    def write_summary(self, summary: dict[str, Any]) -> None:
+        """Writes summary.json, which marks the run as finished."""
+        self.write_text(SUMMARY, json.dumps(summary, indent=2) + "\n")

@@ -1,0 +1,128 @@
+"""How a run starts: its learning process, the round after which it goes on, its folder, what records its payloads.
+
+Of the room's files this one alone builds a method.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import tensorflow_federated as tff
+from tqdm import tqdm
+
+from tfc import config as configuration
+from tfc.base.errors import ConfigError
+from tfc.base.run_files import CHECKPOINTS, CONFIG, PAYLOADS
+from tfc.config import ExperimentConfig
+from tfc.federated.broadcast_tracker import BroadcastTracker
+from tfc.federated.client_data import client_data_type
+from tfc.federated.method import Method
+from tfc.registries import METHODS
+from tfc.replay.recorder import PayloadRecorder, recorded_spec, unrecordable
+from tfc.simulation.checkpoints import Checkpoint, latest_checkpoint
+from tfc.simulation.experiment import Experiment
+from tfc.simulation.folder_writer import RunFolder, writing
+from tfc.simulation.resumption import resumes
+
+
+def require_recordable(config: ExperimentConfig) -> None:
+    """Refuses to record the payloads of an experiment that `tfc.replay` could not play again.
+
+    Args:
+        config: The experiment.
+
+    Raises:
+        ConfigError: If it is one; names the setting.
+    """
+    refusal = unrecordable(config)
+    if refusal:
+        raise ConfigError(f"--record-payloads does not go with {refusal}")
+
+
+def build_process(experiment: Experiment, *, record_payloads: bool) -> tff.learning.templates.LearningProcess:
+    """Builds the configured method's learning process.
+
+    Args:
+        experiment: Names the method; model, type of the data, out-of-distribution pipeline.
+        record_payloads: Whether its metrics hold the payloads.
+
+    Raises:
+        ConfigError: If the method refuses the configuration or the model.
+    """
+    config, dataset = experiment.config, experiment.dataset
+    data_type = client_data_type(dataset.input_shape, dataset.x_train.dtype)
+    method: Method = METHODS[config.method]
+    try:
+        return method(experiment.model_fn, data_type, config, experiment.ood_fn, record_payloads=record_payloads)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
+def starting_point(
+    out: Path, config: ExperimentConfig, state: Any, *, force: bool, record_payloads: bool
+) -> Checkpoint:
+    """Finds the round after which the run goes on, and says so on standard error; changes nothing.
+
+    Args:
+        out: The run's folder.
+        config: The experiment.
+        state: The learning process' first state.
+        force: Whether an existing run there is replaced.
+        record_payloads: Whether payloads are kept.
+
+    Returns:
+        The run after that round; before its first round, with `state`, where it does not go on.
+
+    Raises:
+        RunError: If something is there that has to stay (`tfc.simulation.resumption.resumes`).
+    """
+    new = Checkpoint(0, state, BroadcastTracker())
+    if not resumes(out, config, force=force, record_payloads=record_payloads):
+        return new
+    found = latest_checkpoint(out / CHECKPOINTS, state, _say)
+    _say(
+        f"{out}: goes on after round {found.round} of {config.rounds}"
+        if found
+        else f"{out}: not finished and without a checkpoint: starts with round 1"
+    )
+    return found or new
+
+
+def _say(text: str) -> None:
+    tqdm.write(text, file=sys.stderr)
+
+
+def open_folder(out: Path, experiment: Experiment, start: Checkpoint) -> RunFolder:
+    """Creates the run's folder, or goes on with it; writes configuration and partition.
+
+    Args:
+        out: The run's folder.
+        experiment: The experiment.
+        start: The run after the round after which it goes on.
+
+    Raises:
+        RunError: If it can't be written.
+    """
+    folder = RunFolder(out, start.rows if start.round else None)
+    with writing(out):
+        folder.write_text(CONFIG, configuration.to_toml(experiment.config))
+        folder.write_class_counts(experiment.class_counts)
+    return folder
+
+
+def open_recorder(out: Path, experiment: Experiment, start: Checkpoint) -> PayloadRecorder:
+    """Opens the folder of recorded payloads; those of rounds that the run repeats are removed.
+
+    Args:
+        out: The run's folder.
+        experiment: The experiment.
+        start: The run after the round after which it goes on.
+
+    Raises:
+        RunError: If it can't be written.
+    """
+    spec = recorded_spec(experiment.model_fn, experiment.config)
+    with writing(out):
+        return PayloadRecorder(out / PAYLOADS, spec, start.round, start.broadcasts)
