@@ -2,9 +2,10 @@
 
     python benchmarks/time_to_accuracy.py runs/methods-iid/*
 
-Takes the bytes and accuracies that finished runs measured, and works out with `tfc.simulation.network` how long each round
-would take: clients are alike in bytes (a round's bytes by its clients), differ in speed as `[network]` draws them, and
-work side by side; the server waits for the slowest. Nothing is trained. The means are over seeds, as in `tfc compare`.
+Takes the bytes and accuracies that finished runs measured, and works out with `tfc.simulation.network` how long each
+round would take: clients are alike in bytes (a round's bytes by its clients), differ in speed as `[network]` draws
+them, and work side by side; the server waits for the slowest. Nothing is trained. The means are over seeds, as in
+`tfc compare`.
 """
 
 from __future__ import annotations
