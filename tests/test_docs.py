@@ -81,10 +81,7 @@ def type_command(command, template, monkeypatch):
     from edge.cli import main as edge
     from tfc.cli import build_parser as tfc_parser
     from tfc.cli import main as tfc
-<<<<<<< HEAD
     from tfc.simulation import loop as simulation
-=======
->>>>>>> main
     from tfc.simulation.folder import read_run
 
     program, *words = (
