@@ -41,7 +41,7 @@ def run(
         out: The run's folder.
         force: Whether an existing run there is replaced. Without it one that was not finished goes on.
         progress: Whether a progress bar is shown on standard error.
-        record_payloads: Whether every payload is kept in the folder, for `tfc.replay`.
+        record_payloads: Whether every payload is kept in the folder, for `tfc replay`.
         workers: `host:port` of workers on other machines; empty for one of this machine's own.
 
     Returns:
