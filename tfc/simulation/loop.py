@@ -128,5 +128,6 @@ def _play_rounds(training: Training, rounds: int, observer: RunObserver, bar: tq
             bar.update()
             if interruption.requested:
                 raise RunInterruptedError(
-                    f"{training.path}: round {training.round} of {rounds} is kept: the same command goes on after it"
+                    f"{training.path}: round {training.round} of {rounds} is kept: the same command resumes the run "
+                    "after it"
                 )
