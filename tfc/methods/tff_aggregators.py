@@ -31,8 +31,8 @@ from tfc.registries import AGGREGATORS
 QUANTIZED_ABOVE = 20_000
 """`tff.learning.compression_aggregator` quantises tensors with more elements than this to 8 bits."""
 
-AggregationFactory = tff.aggregators.WeightedAggregationFactory | tff.aggregators.UnweightedAggregationFactory
-"""An aggregator of TFF's."""
+AggregationFactory = Any
+"""A `tff.aggregators.WeightedAggregationFactory` or `UnweightedAggregationFactory`; TFF's types can't be annotated."""
 
 
 def quantized_bytes(sizes: tuple[int, ...]) -> int:
