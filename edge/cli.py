@@ -42,8 +42,8 @@ def build_parser() -> argparse.ArgumentParser:
         examples="edge export runs/demo/fedcompress/model.keras --out out --variants f32,int8,packed\n"
         "edge inspect out/model-int8.tflite\n"
         "edge bench out/*.tflite --data runs/demo/data/test.npz --json bench.json",
-        exit_codes="0 done, 1 refused with one line on standard error, 2 not understood (of 'verify' also: the files\n"
-        "differ), 130 interrupted by Ctrl-C",
+        exit_codes="0 done, 1 refused with one line on standard error, 2 invalid arguments (of 'verify' also: the\n"
+        "files differ), 130 interrupted by Ctrl-C",
     )
     for command in (export, inspect, verify, doctor, pack, unpack, patch, bench, compare):
         command.add_to(commands)

@@ -107,7 +107,7 @@ def test_exit_codes_are_in_the_help_and_true(program, capsys):
         PROGRAMS[program].main(["--help"])
     assert ended.value.code == 0
     text = " ".join(capsys.readouterr().out.split())
-    assert "exit codes: 0 done, 1 refused with one line on standard error, 2 not understood" in text
+    assert "exit codes: 0 done, 1 refused with one line on standard error, 2 invalid arguments" in text
     with pytest.raises(SystemExit) as ended:
         PROGRAMS[program].main(["nonsense"])
     assert ended.value.code == 2

@@ -77,12 +77,11 @@ def files(template, tmp_path_factory):
 
 def type_command(command, template, monkeypatch):
     """Runs one command as its program would; returns the exit code."""
-    from tfc.run import loop as simulation
-
     from edge.cli import build_parser as edge_parser
     from edge.cli import main as edge
     from tfc.cli import build_parser as tfc_parser
     from tfc.cli import main as tfc
+    from tfc.simulation import loop as simulation
     from tfc.simulation.folder import read_run
 
     program, *words = (

@@ -15,6 +15,7 @@ _PUBLIC = {
     "build_aggregated": "tfc.methods.tff_aggregators",
     "build_fedavg": "tfc.methods.fedavg",
     "build_fedcompress": "tfc.methods.fedcompress",
+    "AggregationFactory": "tfc.methods.tff_aggregators",
     "ModelFn": "tfc.federated.model_spec",
     "client_data": "tfc.federated.client_data",
     "client_data_type": "tfc.federated.client_data",
@@ -105,6 +106,7 @@ if TYPE_CHECKING:  # what a type checker and an editor see
     from tfc.federated.model_spec import ModelFn as ModelFn
     from tfc.methods.fedavg import build_fedavg as build_fedavg
     from tfc.methods.fedcompress import build_fedcompress as build_fedcompress
+    from tfc.methods.tff_aggregators import AggregationFactory as AggregationFactory
     from tfc.methods.tff_aggregators import build_aggregated as build_aggregated
     from tfc.registries import METHODS as METHODS
     from tfc.report.figures import accuracy_per_megabyte as accuracy_per_megabyte

@@ -25,7 +25,7 @@ def build_parser() -> argparse.ArgumentParser:
         "tfc run demo --out runs/demo\n"
         "tfc run demo --set method=fedavg --out runs/demo-fedavg\n"
         "tfc compare runs/demo-fedavg runs/demo --html report.html",
-        exit_codes="0 done, 1 refused with one line on standard error, 2 not understood, 130 interrupted by Ctrl-C",
+        exit_codes="0 done, 1 refused with one line on standard error, 2 invalid arguments, 130 interrupted by Ctrl-C",
     )
     for command in (run, status, worker, sweep, replay, presets, compare, data):
         command.add_to(commands)

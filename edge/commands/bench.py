@@ -144,7 +144,7 @@ def add_to(commands: Commands) -> None:
     )
     _add_conditions(parser)
     _add_results(parser)
-    add_loudness(parser, "say what is being done, a line per step")
+    add_loudness(parser, "log a line per step")
     _add_other_machine(parser)
     parser.set_defaults(function=_run)
 

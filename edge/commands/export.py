@@ -57,22 +57,22 @@ def add_to(commands: Commands) -> None:
         default="f32",
         metavar="LIST",
         help="f32, wo8 (int8 weights, float computation), int8 (full integer), lut (look-up tables for "
-        "microcontrollers), packed (the others once more, entropy-coded); with commas (default: f32)",
+        "microcontrollers), packed (entropy-coded copies of the others); with commas (default: f32)",
     )
     parser.add_argument(
         "--calibration",
         type=Path,
         metavar="NPZ",
         help="representative data x for int8 and lut: training data, never the test set (default: calibration.npz "
-        "beside the model, where a run leaves it)",
+        "beside the model, where a run writes it)",
     )
     parser.add_argument("--clusters", type=int, default=0, metavar="K", help="palettize first: K clusters per kernel")
-    parser.add_argument("--cqat", action="store_true", help="train on, quantised, with the palettes kept")
+    parser.add_argument("--cqat", action="store_true", help="cluster-preserving quantisation-aware training")
     parser.add_argument("--train", type=Path, metavar="NPZ", help="x and y to fine-tune on, for --clusters and --cqat")
     parser.add_argument("--epochs", type=int, default=1, metavar="N", help="epochs of fine-tuning (default: 1)")
     parser.add_argument(
         "--learning-rate", type=float, default=1e-4, metavar="RATE", help="Adam's, in fine-tuning (default: 1e-4)"
     )
     parser.add_argument("--seed", type=int, default=0, help="of fine-tuning (default: 0)")
-    add_loudness(parser, "say what is being done, a line per step")
+    add_loudness(parser, "log a line per step")
     parser.set_defaults(function=_run)

@@ -27,7 +27,7 @@ def add_to(commands: Commands) -> None:
     """
     parser = commands.add(
         "pack",
-        "make a model file smaller, to be restored bit for bit",
+        "entropy-code a model file for distribution (lossless)",
         "edge pack model-int8.tflite --out model.packed",
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="a .tflite file")

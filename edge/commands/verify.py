@@ -41,14 +41,18 @@ def add_to(commands: Commands) -> None:
         "edge verify model-int8.tflite model-lut.tflite\n"
         "edge verify model-f32.tflite model-int8.tflite --data test.npz",
     )
-    parser.add_argument("reference", type=Path, metavar="REFERENCE", help="the file that is right")
-    parser.add_argument("candidate", type=Path, metavar="CANDIDATE", help="the file in question")
+    parser.add_argument("reference", type=Path, metavar="REFERENCE", help="reference file")
+    parser.add_argument("candidate", type=Path, metavar="CANDIDATE", help="file to verify")
     parser.add_argument(
         "--data", type=Path, metavar="NPZ", help="x and y, or x_test and y_test; adds real inputs and accuracy"
     )
     parser.add_argument("--exact", action="store_true", help="outputs must be equal bit for bit, whatever the files")
     parser.add_argument(
-        "--min-agreement", type=float, default=0.9, metavar="SHARE", help="where they may differ (default: 0.9)"
+        "--min-agreement",
+        type=float,
+        default=0.9,
+        metavar="SHARE",
+        help="smallest agreement where outputs may differ (default: 0.9)",
     )
     parser.add_argument("--random-inputs", type=int, default=100, metavar="N", help="default: 100")
     parser.add_argument("--seed", type=int, default=0, help="of the random inputs (default: 0)")
@@ -58,5 +62,5 @@ def add_to(commands: Commands) -> None:
     parser.add_argument(
         "--kernels", default="xnnpack", choices=list(KERNELS), help="what computes (default: xnnpack where it can)"
     )
-    add_loudness(parser, "say what is being done, a line per step")
+    add_loudness(parser, "log a line per step")
     parser.set_defaults(function=_run)

@@ -22,6 +22,7 @@ from edge.formats.packing import SUFFIX as PACKED_SUFFIX
 from edge.formats.packing import pack
 from tfc.base.atomic_write import atomic_write
 from tfc.base.errors import EdgeError, ModelFileError
+from tfc.base.run_files import CALIBRATION
 
 _LOG = logging.getLogger(__name__)
 
@@ -124,7 +125,7 @@ def _checked(variants: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _representative(source: Path, model: tf.keras.Model, calibration: str | Path | None) -> np.ndarray:
-    beside = source.with_name("calibration.npz")
+    beside = source.with_name(CALIBRATION)
     if calibration is None and not beside.is_file():
         raise EdgeError(_NO_DATA)
     return read_inputs(Path(calibration or beside), tuple(model.input_shape[1:]))

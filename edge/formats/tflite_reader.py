@@ -106,7 +106,7 @@ class TensorView:
         scales: float32, one, one per channel, or none.
         start: Position of its constant bytes in the file.
         num_bytes: Their number; 0 for a tensor that is computed.
-        buffer_table: Where the table of its buffer lies.
+        buffer_table: Position of its buffer's table.
 
     Examples:
         >>> from pathlib import Path

@@ -153,13 +153,15 @@ def _comparisons(
     if models[0].input_shape != models[1].input_shape:
         raise EdgeError(f"inputs differ in shape: {models[0].input_shape} and {models[1].input_shape}")
     low, high = models[0].input_range
-    _LOG.info("%d random inputs through both in %s %s", settings.random_inputs, runtime.package, runtime.version)
+    _LOG.info(
+        "running %d random inputs through both files in %s %s", settings.random_inputs, runtime.package, runtime.version
+    )
     rng = np.random.default_rng(settings.seed)
     noise = rng.uniform(low, high, (settings.random_inputs, *models[0].input_shape)).astype(np.float32)
     comparisons = [_compare(models, noise, None, "random inputs")]
     if data is not None:
         x, y = read_examples(data, models[0].input_shape)
-        _LOG.info("%d examples of %s through both", len(x), data)
+        _LOG.info("running %d examples of %s through both files", len(x), data)
         comparisons.append(_compare(models, x, y, f"examples of {data.name}"))
     return comparisons
 
@@ -170,7 +172,7 @@ def _verdict(comparisons: Sequence[Comparison], min_agreement: float, *, exact: 
         passed = all(each.equal == 1.0 for each in comparisons)
         return (
             passed,
-            "all outputs are equal, bit for bit" if passed else "outputs must be equal bit for bit, and are not",
+            "all outputs are equal, bit for bit" if passed else "outputs must be equal bit for bit, but differ",
         )
     # Real inputs decide where there are some: on noise, classes are close to each other.
     decisive = comparisons[-1]
@@ -211,7 +213,7 @@ def verify(
     _check(settings)
     data = None if data is None else Path(data)
     pair = _Pair.read(reference, candidate)
-    # A packed file of the reference's own variant is its original or it is not; all else is for the outputs to say.
+    # A packed file of the reference's own variant is compared by its bytes, all other pairs by their outputs.
     restored = pair.packed and settings.exact is None and pair.forms[0] == pair.forms[1]
     exact = settings.exact
     if exact is None:

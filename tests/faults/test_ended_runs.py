@@ -69,7 +69,7 @@ def test_interrupted_killed_damaged_and_in_use_a_run_ends_as_if_left_alone(start
     _, error = interrupted.communicate()
     assert interrupted.returncode == 130
     last = error.splitlines()[-1]
-    assert last.startswith(f"interrupted: {run}: round ") and last.endswith("the same command goes on after it")
+    assert last.startswith(f"interrupted: {run}: round ") and last.endswith("the same command resumes the run after it")
 
     # kill -9, and the newest checkpoint loses a bit.
     kept = sorted((run / "checkpoints").iterdir())[-1]
@@ -78,7 +78,7 @@ def test_interrupted_killed_damaged_and_in_use_a_run_ends_as_if_left_alone(start
     wait_for(after, killed)
     os.kill(killed.pid, signal.SIGKILL)
     _, error = killed.communicate()
-    assert f"{run}: goes on after round {kept.name.removeprefix('round-')} of 4" in error
+    assert f"{run}: resumes after round {kept.name.removeprefix('round-')} of 4" in error
     newest = max((run / "checkpoints").glob("round-*"), key=lambda path: int(path.name.removeprefix("round-")))
     content = bytearray(newest.read_bytes())
     content[len(content) // 2] ^= 1
@@ -96,7 +96,7 @@ def test_interrupted_killed_damaged_and_in_use_a_run_ends_as_if_left_alone(start
     _, error = resumed.communicate()
     assert resumed.returncode == 0, error
     assert f"warning: {newest}: skipped: its checksum is wrong" in error
-    assert f"goes on after round {int(newest.name.removeprefix('round-')) - 1} of 4" in error
+    assert f"resumes after round {int(newest.name.removeprefix('round-')) - 1} of 4" in error
 
     assert metrics(run) == metrics(reference)
     left, right = (tf.keras.models.load_model(path / "model.keras").get_weights() for path in (run, reference))
@@ -126,5 +126,5 @@ def test_a_second_ctrl_c_does_not_wait_and_a_sweep_goes_on(tiny_settings, tmp_pa
     assert not (run / "summary.json").exists()
     again = subprocess.run(sweep, capture_output=True, text=True)
     assert again.returncode == 0, again.stderr
-    assert f"{run}: goes on after round " in again.stderr
+    assert f"{run}: resumes after round " in again.stderr
     assert [row["round"] for row in metrics(run)] == [str(number) for number in range(1, 7)]

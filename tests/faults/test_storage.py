@@ -88,7 +88,7 @@ def test_a_full_disk_ends_a_run_with_one_line_and_with_room_it_goes_on(tmp_path,
         subprocess.run(["mount", "-o", "remount,size=20m", disk], check=True)
         done = subprocess.run(command(tiny_settings, disk / "run"), capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
-        assert "goes on after round " in done.stderr
+        assert "resumes after round " in done.stderr
 
 
 @pytest.mark.system

@@ -75,7 +75,7 @@ class RunInterruptedError(TfcError):
         ...     try:
         ...         return tfc.run(config, out)
         ...     except tfc.RunInterruptedError as error:
-        ...         print(error)  # the rounds so far are kept; the same call goes on after them
+        ...         print(error)  # the rounds so far are kept; the same call resumes after them
     """
 
 

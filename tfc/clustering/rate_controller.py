@@ -1,4 +1,4 @@
-"""One knob for traffic: the price of a bit in the clients' updates follows from the ratio that is asked for."""
+"""Adapts the rate weight of the clients' updates to a requested communication ratio."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class RateState(NamedTuple):
     """What the controller remembers.
 
     Attributes:
-        rate_weight: float32 scalar, price of a bit in mean squares of the update.
+        rate_weight: float32 scalar, rate weight of a bit in mean squares of the update.
         rounds: float32 scalar, rounds counted.
         sent_bytes: float32 scalar, bytes of one client in all of them, both ways.
     """
@@ -34,7 +34,7 @@ class RateState(NamedTuple):
 
 
 def initial_state(config: CommunicationConfig) -> RateState:
-    """Returns the state before the first round: the configured price, nothing sent."""
+    """Returns the state before the first round: the configured rate weight, nothing sent."""
     return RateState(tf.constant(config.rate_weight), tf.constant(0.0), tf.constant(0.0))
 
 
@@ -51,13 +51,13 @@ def first_rate_weight(config: CommunicationConfig, rounds: int) -> tf.Tensor:
 
 
 def scheduled(config: CommunicationConfig, rounds: int, round_number: tf.Tensor) -> tf.Tensor:
-    """Returns the price of a bit in a round where no ratio is asked for: constant, or falling in the last rounds.
+    """Returns the rate weight of a round where no ratio is requested: constant, or falling in the last rounds.
 
     Noise of the last rounds stays in the model, that of the first ones does not: bits are worth more at the end.
 
     Args:
         config: rate_weight, final_rate_weight, final_rounds.
-        rounds: Number of rounds of the run; later ones keep the last price.
+        rounds: Number of rounds of the run; later ones keep the last rate weight.
         round_number: int32 scalar, from 1.
     """
     if not config.final_rate_weight or not config.rate_weight:
@@ -80,7 +80,7 @@ def round_budget(num_parameters: int, num_scalars: int, target_ratio: float) -> 
 
 
 def next_state(state: RateState, uplink_bytes: tf.Tensor, downlink_bytes: tf.Tensor, budget: float) -> RateState:
-    """Records a round and decides the price of the next.
+    """Records a round and decides the rate weight of the next.
 
     The next uplink should take what the budget leaves beside a downlink as long as the last, plus or minus what the
     rounds so far left or overdrew, spread over `HORIZON` rounds.
@@ -92,7 +92,7 @@ def next_state(state: RateState, uplink_bytes: tf.Tensor, downlink_bytes: tf.Ten
         budget: Bytes of one client in one round, both ways.
 
     Returns:
-        State after the round; without an uplink the price stays.
+        State after the round; without an uplink the rate weight stays.
     """
     rounds = state.rounds + 1.0
     sent = state.sent_bytes + uplink_bytes + downlink_bytes

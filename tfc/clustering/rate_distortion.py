@@ -62,7 +62,7 @@ def fit(update: tf.Tensor, levels: int, rate_weight: tf.Tensor) -> PricedCentroi
     Args:
         update: float32, any shape.
         levels: Slots of the codebook, odd; at least 3.
-        rate_weight: float32 scalar, price of a bit in mean squares of the update.
+        rate_weight: float32 scalar, rate weight of a bit in mean squares of the update.
 
     Returns:
         Centroids and prices; those of an update of zeros are zero.

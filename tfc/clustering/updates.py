@@ -58,7 +58,7 @@ class ClusteredUpdates:
 
         Args:
             sent: The kernels that were broadcast.
-            rate_weight: float32 scalar, price of a bit in mean squares of the update.
+            rate_weight: float32 scalar, rate weight of a bit in mean squares of the update.
         """
         for variable, value in zip(self._sent, sent, strict=True):
             variable.assign(value)

@@ -15,7 +15,7 @@ def _run(options: argparse.Namespace) -> int:
     from tfc.report.tables import replay_table
 
     if (options.round is None) != (options.model is None):
-        raise RunError("--round and --model belong together")
+        raise RunError("--round and --model must be given together")
 
     rounds = replay(options.run, deflate=options.deflated)
     print(replay_table(rounds, deflated=options.deflated).to_markdown())
@@ -23,7 +23,7 @@ def _run(options: argparse.Namespace) -> int:
     if different:
         raise RunError(f"{options.run}: payloads and the server's models differ in round {', '.join(different)}")
     print(
-        f"\n{len(rounds)} rounds: every client arrived at the server's model, and the answers at its mean, bit for bit"
+        f"\n{len(rounds)} rounds: every client decoded the server's model, and the answers give its mean, bit for bit"
     )
     if options.model:
         require_workstation()
@@ -42,7 +42,7 @@ def add_to(commands: Commands) -> None:
     """
     parser = commands.add(
         "replay",
-        "play a recorded run again from its payloads alone, with clients and a server in NumPy",
+        "decode a recorded run's payloads again with NumPy, and check the models",
         "tfc run demo --record-payloads --out runs/demo && tfc replay runs/demo",
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run made with --record-payloads")

@@ -46,12 +46,12 @@ def add_to(commands: Commands) -> None:
     """
     parser = commands.add(
         "run",
-        "run one experiment; one that was not finished goes on after its last round",
+        "train one experiment, or resume an unfinished run",
         "tfc run fashion-resnet8 --set seed=1 --set communication.target_ratio=40 --out runs/r40",
     )
     add_experiment(parser)
     parser.add_argument("--out", type=Path, metavar="DIR", help="the run's folder (default: runs/PRESET-METHOD-seedN)")
-    parser.add_argument("--force", action="store_true", help="start anew where a run is already, finished or not")
+    parser.add_argument("--force", action="store_true", help="replace an existing run, finished or not")
     add_loudness(parser, VERBOSE)
     parser.add_argument("--record-payloads", action="store_true", help="keep every payload, for 'tfc replay'")
     parser.add_argument(

@@ -22,7 +22,7 @@ def add_to(commands: Commands) -> None:
         commands: Those of the program.
     """
     parser = commands.add(
-        "status", "say how far a run is, whether it is alive, and how long it will take", "tfc status runs/mine"
+        "status", "show a run's progress, whether its process is running, and the time left", "tfc status runs/mine"
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run, finished or not")
     parser.set_defaults(function=_run)

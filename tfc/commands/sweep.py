@@ -50,7 +50,7 @@ def add_to(commands: Commands) -> None:
     """
     parser = commands.add(
         "sweep",
-        "run every combination of methods, seeds and other keys, one at a time; what was begun goes on",
+        "run every combination of methods, seeds and other keys, one at a time; unfinished runs are resumed",
         "tfc sweep fashion-resnet8 --seeds 0 1 2 --out runs/reference\n"
         "tfc sweep demo --methods fedcompress --vary communication.rate_weight=0.4,0.8 --out runs/rates\n"
         "tfc sweep benchmarks/sweeps/methods-iid.toml --out runs/methods-iid",

@@ -32,7 +32,7 @@ def add_to(commands: Commands) -> None:
         "--listen",
         default="127.0.0.1",
         metavar="ADDRESS",
-        help="address of this host where it is reached (default: 127.0.0.1; nobody is asked who they are: a private "
+        help="address of this host where it is reached (default: 127.0.0.1; no authentication: use a private "
         "network only)",
     )
     parser.set_defaults(function=_run)

@@ -31,7 +31,7 @@ class ClientPayloads(NamedTuple):
 
 
 class Aggregate(NamedTuple):
-    """What the server learns from the clients of a round.
+    """The decoded mean of a round's answers.
 
     Attributes:
         kernels: float32 tensors, mean of the clients' clustered kernels, weighted by examples.
@@ -62,8 +62,8 @@ def build_aggregator(*, record_payloads: bool = False) -> tff.templates.Aggregat
     Type signature of `next`: `(<state=<>@SERVER, payload={uint8[?]}@CLIENTS, weight={float32}@CLIENTS> ->
     <state=<>@SERVER, result=ClientPayloads@SERVER, measurements=<uplink_bytes=int64,lengths=int32[?]>@SERVER>)`.
 
-    Accumulating and merging only concatenate: they can't see what the server holds, and without it a payload can't be
-    decoded. `mean_of_payloads` does that where the broadcast is, in the finalizer.
+    Accumulating and merging only concatenate: they have no access to the reference model, without which a payload
+    can't be decoded. `mean_of_payloads` does that where the broadcast is, in the finalizer.
 
     Args:
         record_payloads: Whether the measurements also hold `payloads=ClientPayloads`.
@@ -121,7 +121,7 @@ MOST_EXAMPLES = float(1 << 24)
 
 
 def _plausible(scalars: tf.Tensor) -> tf.Tensor:
-    """Whether numbers of examples, accuracy and score are what a client can honestly say."""
+    """Whether numbers of examples, accuracy and score are plausible client metrics."""
     counts, accuracy, score = scalars[:2], scalars[2], scalars[3]
     return tf.reduce_all(
         [
@@ -161,7 +161,7 @@ def mean_of_answers(
     base: Sequence[tf.Tensor] = (),
     norm_bound: float = 0.0,
 ) -> Aggregate:
-    """Decodes the clients' payloads and averages what they say; call it inside a `tf.function`.
+    """Decodes the clients' payloads and averages them; call it inside a `tf.function`.
 
     A payload that is damaged, or has no weight, does not count.
 

@@ -1,4 +1,4 @@
-"""Who holds which broadcast, and what brings a client up to date."""
+"""The broadcast tracker: which client has which broadcast, and the cheapest way to bring it up to date."""
 
 from __future__ import annotations
 

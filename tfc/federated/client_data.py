@@ -1,4 +1,4 @@
-"""What a client brings to a round: its examples, and a context that makes its randomness a function of the round."""
+"""A client's data for one round: its examples, and a context that makes its randomness a function of the round."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NO_LIMIT = 2**31 - 1
 
 
 class ClientFlags(enum.IntFlag):
-    """What else is said of a client in a round.
+    """A client's fault flags in one round.
 
     Examples:
         >>> import tfc
@@ -28,7 +28,7 @@ class ClientFlags(enum.IntFlag):
 
     NONE = 0
     DROPOUT = 1
-    """The client vanishes in this round: it trains, but its answer does not arrive."""
+    """The client drops out of this round: it trains, but its answer does not arrive."""
     CORRUPT = 2
     """A byte of the client's answer changes on its way."""
 

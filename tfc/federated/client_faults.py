@@ -16,10 +16,10 @@ FAULT_KINDS = ("dropped", "not_finite", "late")
 
 
 class Arrival(NamedTuple):
-    """What becomes of a client's answer.
+    """Arrival of a client's answer.
 
     Attributes:
-        sent: bool scalar, whether it reaches the server, sound or damaged.
+        sent: bool scalar, whether it reaches the server, valid or corrupted.
         accepted: bool scalar, whether it also reaches it undamaged.
         by_fault: int32 (3,), a one at the fault of `FAULT_KINDS` that keeps it from arriving.
     """
@@ -38,10 +38,10 @@ def arrival(
 ) -> Arrival:
     """Decides what becomes of a client's answer.
 
-    A client without examples, or one that can't decode the broadcast, has nothing to say: it counts as dropped.
+    A client without examples, or one that can't decode the broadcast, sends no answer: it counts as dropped.
 
     Args:
-        context: Says whether it vanishes, and how long its answer may be.
+        context: Says whether it drops out, and how long its answer may be.
         num_examples: int32 scalar, training examples.
         understood: bool scalar, whether it could decode the broadcast.
         finite: bool scalar, whether every number of its model is finite.

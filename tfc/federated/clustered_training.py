@@ -114,7 +114,7 @@ class UpdateClustering:
         self.snap = self._updates.snap
 
     def start(self, broadcast: Message, context: ClientContext) -> None:
-        """Fits palettes to the change so far, at the price of a bit that the broadcast names."""
+        """Fits palettes to the change so far, at the rate weight that the broadcast names."""
         self._updates.start(dequantized_kernels(broadcast.palettes), broadcast.scalars[0])
 
     @property

@@ -20,7 +20,7 @@ def measurements_of(
         aggregate: What the clients said.
         num_clusters: int32 scalar, clusters of the next broadcast; 0 without any.
         distillation_loss: float32 scalar.
-        rate_weight: float32 scalar, price of a bit in the next broadcast.
+        rate_weight: float32 scalar, rate weight in the next broadcast.
     """
     return collections.OrderedDict(
         num_clusters=num_clusters,

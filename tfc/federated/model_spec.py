@@ -29,7 +29,7 @@ CLIENT_SCALARS = 4
 """float32 values beside each client's model: examples, validation examples, correct share of them, quality score."""
 
 SERVER_SCALARS = 1
-"""float32 values beside each broadcast: price of a bit of the clients' updates, in mean squares of the update."""
+"""float32 values beside each broadcast: the rate weight of the clients' updates, in mean squares of the update."""
 
 DOWNLINK_OTHER_BITS, UPLINK_OTHER_BITS = 4, 3
 """Precision of changes of BatchNorm and biases; clients' roundings differ and partly average out."""
@@ -55,7 +55,7 @@ class Broadcast(NamedTuple):
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """What a learning process knows of the model before it runs.
+    """Static description of the model.
 
     Attributes:
         model_fn: Builds the Keras model.

@@ -31,7 +31,7 @@ from tfc.registries import AGGREGATORS
 QUANTIZED_ABOVE = 20_000
 """`tff.learning.compression_aggregator` quantises tensors with more elements than this to 8 bits."""
 
-Factory = Any
+AggregationFactory = Any
 """A `tff.aggregators.WeightedAggregationFactory` or `UnweightedAggregationFactory`; TFF's types can't be annotated."""
 
 
@@ -83,7 +83,9 @@ def _client_work(
     return stateless_client_work(client_update, spec.reference_type, data_type)
 
 
-def _counting(factory: Factory, update_type: tff.Type, client_bytes: int) -> tff.templates.AggregationProcess:
+def _counting(
+    factory: AggregationFactory, update_type: tff.Type, client_bytes: int
+) -> tff.templates.AggregationProcess:
     """The factory's process, with bytes by formula and the number of answers beside its result."""
     if isinstance(factory, tff.aggregators.UnweightedAggregationFactory):
         factory = tff.aggregators.as_weighted_aggregator(factory)
@@ -140,7 +142,7 @@ def build_aggregated(
     model_fn: ModelFn,
     data_type: tff.Type,
     config: ExperimentConfig,
-    factory: Factory,
+    factory: AggregationFactory,
     *,
     client_bytes: int | None = None,
 ) -> tff.learning.templates.LearningProcess:
@@ -198,7 +200,7 @@ def build_aggregated(
     )
 
 
-def robust(config: ExperimentConfig) -> Factory:
+def robust(config: ExperimentConfig) -> AggregationFactory:
     """Returns TFF's robust aggregator: it zeroes and clips updates by bounds that adapt.
 
     Source: Andrew, Thakkar, McMahan, Ramaswamy (arXiv 1905.03871).
@@ -209,7 +211,7 @@ def robust(config: ExperimentConfig) -> Factory:
     return tff.learning.robust_aggregator()
 
 
-def differentially_private(config: ExperimentConfig) -> Factory:
+def differentially_private(config: ExperimentConfig) -> AggregationFactory:
     """Returns TFF's aggregator that clips updates and adds Gaussian noise to their unweighted sum.
 
     Source: McMahan, Ramage, Talwar, Zhang (arXiv 1710.06963), with a fixed number of clients as divisor.
@@ -224,7 +226,7 @@ def differentially_private(config: ExperimentConfig) -> Factory:
     )
 
 
-def _bounded(config: ExperimentConfig, factory: Factory) -> Factory:
+def _bounded(config: ExperimentConfig, factory: AggregationFactory) -> AggregationFactory:
     """The factory behind a bound on the norm of each client's change, where one is set."""
     bound = config.server.update_norm_bound
     return tff.aggregators.clipping_factory(bound, factory) if bound and config.aggregation != "dp" else factory

@@ -28,7 +28,7 @@ def unrecordable(config: ExperimentConfig) -> str:
         f"method {config.method}: 'tfc replay' knows {known}": METHODS[config.method].messages is None,
         f"aggregation {config.aggregation}: tensors travel, not payloads": config.aggregation != "mean",
         "server.update_norm_bound: the mean is not that of the answers": config.server.update_norm_bound > 0,
-        "faults.corrupt: damaged answers can't be played again": faults.corrupt > 0,
+        "faults.corrupt: corrupted answers can't be replayed": faults.corrupt > 0,
         "faults.min_clients: a replay knows no repeated rounds": faults.min_clients > 0,
     }
     return next((reason for reason, holds in reasons.items() if holds), "")

@@ -36,7 +36,7 @@ def write_round_model(run: Path, round_number: int, out: Path) -> None:
     settings = config.load(str(run / CONFIG))
     try:
         model = tf.keras.models.load_model(source, compile=False)
-    except Exception as error:  # Keras raises whatever the damaged part raises
+    except Exception as error:  # Keras passes on any error of the damaged part
         raise RunError(f"{source}: not a Keras model that loads: {error}") from error
     layers = settings.clustering.layers if broadcast.palettes else "none"
     layout = layout_of(model, layers, settings.clustering.max_clusters)

@@ -23,7 +23,7 @@ def _compared(runs: Sequence[FinishedRun]) -> figures.Shown:
 
 
 def accuracy_per_round(runs: Sequence[FinishedRun]) -> Figure:
-    """Test accuracy after each round; with several seeds their mean, and what they span."""
+    """Test accuracy after each round; with several seeds their mean and range."""
     return figures.accuracy_per_round(_compared(runs))
 
 

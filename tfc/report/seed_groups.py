@@ -53,7 +53,7 @@ class SeedGroup(Progress):
 
     @property
     def is_baseline(self) -> bool:
-        """Whether it is plain FedAvg, which others are measured by."""
+        """Whether it is plain FedAvg, the baseline of the others."""
         return self.runs[0].is_baseline
 
     @property

@@ -16,7 +16,7 @@ from tfc.simulation.folder import FinishedRun
 
 
 def _settings(run: FinishedRun) -> dict[str, Any]:
-    """Every setting by its full name; where another version wrote the file, those that it names."""
+    """Every setting by its full name; for a file of another version, those in the file."""
     path = run.path / CONFIG
     try:
         return configuration.flat(configuration.to_dict(configuration.load(str(path))))

@@ -88,7 +88,7 @@ def _logarithmic(axes: Axes) -> None:
 
 
 def accuracy_per_round(shown: Shown) -> Figure:
-    """Test accuracy after each round; with several seeds their mean, and what they span."""
+    """Test accuracy after each round; with several seeds their mean and range."""
     figure, axes = _axes("Accuracy per round", "round", "test accuracy")
     for curve, style in zip(shown.curves, _styles(), strict=False):
         _plot_accuracies(axes, _rounds(curve), curve, style)

@@ -76,7 +76,7 @@ class FinishedRun:
         summary: Content of summary.json.
         rounds: Rows of metrics.csv.
         class_counts: Rows of clients.csv: examples of each class of each client; empty where a run has no such file.
-        label: What tells the run from others that it is compared with; empty for the folder's name.
+        label: Name that is unique among the compared runs; empty for the folder's name.
 
     Examples:
         >>> import tfc
@@ -98,7 +98,7 @@ class FinishedRun:
 
     @property
     def is_baseline(self) -> bool:
-        """Whether it is plain FedAvg, which others are measured by."""
+        """Whether it is plain FedAvg, the baseline of the others."""
         return bool(self.summary["method"] == "fedavg" and self.summary.get("aggregation", "mean") == "mean")
 
 
@@ -125,7 +125,7 @@ def read_run(path: str | Path) -> FinishedRun:
         path: The run's folder.
 
     Raises:
-        RunError: If it is no run, not finished, or damaged.
+        RunError: If the folder is not a run's, the run is not finished, or a file is damaged.
 
     Examples:
         >>> import tfc

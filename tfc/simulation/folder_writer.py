@@ -20,7 +20,7 @@ from tfc.simulation.lock import LOCK
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turns the failure to write a run's file into one error; what was finished before stays.
+    """Turns a failure to write a run's file into one error; finished rounds are kept.
 
     Args:
         path: The run's folder.
@@ -32,13 +32,13 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise RunError(
-            f"{error.filename or path}: cannot be written: {error.strerror or error}; the same command goes on after "
-            "the last round that was kept"
+            f"{error.filename or path}: cannot be written: {error.strerror or error}; the same command resumes the run "
+            "after its last finished round"
         ) from error
 
 
 def _clear(path: Path) -> None:
-    """Removes an old run; its config.toml last, so that the rest can still be told for a run's."""
+    """Removes an old run; its config.toml last, so that the folder is recognised as a run's until then."""
     entries = sorted(path.iterdir(), key=lambda entry: entry.name == CONFIG)
     for entry in entries:
         if entry.is_dir() and not entry.is_symlink():
@@ -55,12 +55,12 @@ class RunFolder:
     """
 
     def __init__(self, path: Path, rows: Sequence[RoundMetrics] | None = None) -> None:
-        """Creates the folder, or goes on with it.
+        """Creates the folder, or opens that of a run to be resumed.
 
         Args:
             path: Where; its parents are created.
-            rows: Rows of metrics.csv that a run that goes on has so far; what the file has beyond them is dropped.
-                Where None, the run starts, and an old one there is removed.
+            rows: Rows of metrics.csv up to the checkpoint of a resumed run; later rows in the file are dropped. None
+                for a new run, which removes an old one in the folder.
 
         Raises:
             RunError: If nothing can be written.
@@ -72,13 +72,13 @@ class RunFolder:
             if rows is None:
                 _clear(path)
                 return
-            for leftover in path.rglob(".*"):  # what a killed process was writing
+            for leftover in path.rglob(".*"):  # temporary files of a killed process
                 if is_temporary(leftover) and leftover.is_file():
                     leftover.unlink()
             self._write_metrics()
 
     def write_text(self, name: str, content: str) -> None:
-        """Writes a text file of the run, whole or not at all."""
+        """Writes a text file of the run atomically."""
         with atomic_write(self.path / name) as temporary:
             temporary.write_text(content, encoding="utf-8")
 

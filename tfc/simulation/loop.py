@@ -41,7 +41,7 @@ def run(
         out: The run's folder.
         force: Whether an existing run there is replaced. Without it one that was not finished goes on.
         progress: Whether a progress bar is shown on standard error.
-        record_payloads: Whether every payload is kept in the folder, for `tfc.replay`.
+        record_payloads: Whether every payload is kept in the folder, for `tfc replay`.
         workers: `host:port` of workers on other machines; empty for one of this machine's own.
 
     Returns:
@@ -128,5 +128,6 @@ def _play_rounds(training: Training, rounds: int, observer: RunObserver, bar: tq
             bar.update()
             if interruption.requested:
                 raise RunInterruptedError(
-                    f"{training.path}: round {training.round} of {rounds} is kept: the same command goes on after it"
+                    f"{training.path}: round {training.round} of {rounds} is kept: the same command resumes the run "
+                    "after it"
                 )

@@ -25,7 +25,7 @@ class PlayedRound:
     Attributes:
         state: The learning process' state after it.
         metrics: The process' metrics of the attempt that counted.
-        shipments: What each client got in that attempt.
+        shipments: The broadcasts sent to each client in that attempt.
         clients_ok: Clients whose update counted.
         uplink_bytes: Bytes that reached the server, in all attempts; what follows likewise.
         downlink_bytes: Bytes sent to clients.
@@ -90,7 +90,7 @@ def sampled_clients(config: ExperimentConfig, round_number: int, attempt: int = 
 
 
 def _answer_lengths(metrics: Any, tasks: Sequence[Task]) -> list[int]:
-    """Bytes of each client's answer; where tensors travel and bytes are a formula, the same for all in time."""
+    """Bytes of each client's answer; where they are computed by formula, the same for all clients in time."""
     aggregator = metrics["aggregator"]
     if "lengths" in aggregator:
         return [int(length) for length in aggregator["lengths"]]
@@ -168,7 +168,7 @@ def play_round(
             return played
         sound.append(str(played.clients_ok))
     raise RunError(
-        f"round {round_number}: faults.min_clients = {faults.min_clients} sound answers were not reached in "
+        f"round {round_number}: faults.min_clients = {faults.min_clients} valid answers were not reached in "
         f"faults.max_attempts = {faults.max_attempts} attempts (found {', '.join(sound)}); start anew (--force) with "
         "fewer or more"
     )

@@ -83,7 +83,7 @@ def starting_point(
         return new
     found = latest_checkpoint(out / CHECKPOINTS, state, _say)
     _say(
-        f"{out}: goes on after round {found.round} of {config.rounds}"
+        f"{out}: resumes after round {found.round} of {config.rounds}"
         if found
         else f"{out}: not finished and without a checkpoint: starts with round 1"
     )

@@ -94,7 +94,7 @@ def run_all(runs: Sequence[PlannedRun], out: Path, *, progress: bool = True) -> 
     for planned in runs:
         path = out / planned.name
         if (path / SUMMARY).is_file():
-            # Loaded, not compared as texts: keys that came later have their defaults in older files.
+            # Loaded, not compared as texts: keys that are missing in older files have their defaults.
             changed = differences(configuration.load(str(path / CONFIG)), planned.config)
             if changed:
                 raise RunError(

@@ -59,10 +59,10 @@ class Task:
             any_late: Whether any client of the attempt missed the deadline.
         """
         seconds = client_seconds(network, self.speed, self.shipment.length, self.examples, answer_bytes)
-        # A client without an answer that did not vanish said that it can't, or is too late; which, only its kind's
+        # A client without an answer that did not drop out reported that it has none, or is late; which, only its kind's
         # number tells, and one that is too late makes the server wait anyway.
-        vanished = bool(self.fault.flags & ClientFlags.DROPOUT)
-        return Trip(seconds, awaited=not vanished and not (any_late and not answer_bytes))
+        dropped_out = bool(self.fault.flags & ClientFlags.DROPOUT)
+        return Trip(seconds, awaited=not dropped_out and not (any_late and not answer_bytes))
 
 
 def task_of(

@@ -97,7 +97,7 @@ class Training:
         return played
 
     def _keep(self, metrics: RoundMetrics) -> None:
-        """Writes the round's row, then its checkpoint: a run goes on after the last round that has both."""
+        """Writes the round's row, then its checkpoint: a run is resumed after the last round that has both."""
         clients = self._experiment.config.data.num_clients
         needed = self._recorder.needed(self._tracker, clients) if self._recorder else {}
         with writing(self.path):

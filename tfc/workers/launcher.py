@@ -56,7 +56,7 @@ class Order:
 
 @dataclass(frozen=True)
 class WorkerReport:
-    """What a launcher says once its worker serves, or won't.
+    """A launcher's report once its worker serves or has failed.
 
     Attributes:
         pid: The worker's process id.

@@ -73,7 +73,7 @@ class WorkerProcess:
     """
 
     def __init__(self, *, log: str | Path | None = None, listen: str = "", private: bool = True) -> None:
-        """Starts the process; does not wait until it serves.
+        """Starts the process; returns before it serves.
 
         Args:
             log: File for the worker's output; None for a temporary file that is removed with the process.
@@ -101,7 +101,7 @@ class WorkerProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._launch_error: OSError | None = None
         self._report: WorkerReport | None = None
-        # The kernel sends the signal when the *thread* that started the child ends, so that thread has to stay.
+        # The kernel sends the signal when the *thread* that started the child ends, so that thread must not end.
         threading.Thread(target=self._launch, args=(order,), name="tff-worker", daemon=True).start()
         self._launched.wait()
         os.close(writing)

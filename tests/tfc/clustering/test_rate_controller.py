@@ -1,4 +1,4 @@
-"""The price of a bit: what it aims at, how fast, within which limits."""
+"""The rate weight: what it aims at, how fast, within which limits."""
 
 import numpy as np
 import pytest

@@ -71,7 +71,7 @@ def test_the_model_of_a_round_is_what_clients_were_sent(recorded, tmp_path, caps
     assert main(["replay", str(recorded.path), "--round", "99", "--model", str(out)]) == 1
     assert "found 99" in capsys.readouterr().err
     assert main(["replay", str(recorded.path), "--round", "1"]) == 1
-    assert "--round and --model belong together" in capsys.readouterr().err
+    assert "--round and --model must be given together" in capsys.readouterr().err
 
 
 def test_with_everyone_there_is_no_key_frame_and_the_first_broadcast_is_a_seed(recorded):

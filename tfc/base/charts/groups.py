@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 COLOURS = ("#0b61a4", "#b4501e", "#16826e", "#1a1a1a", "#c2185b", "#3d1a8f", "#5a3d00")
-"""Contrast above 4.5 to 1 on white, and apart also for readers who lack one kind of cone (a test simulates them)."""
+"""Colours with a contrast above 4.5 to 1 on white, distinguishable also with protanopia or deuteranopia (a test
+simulates them)."""
 
 SHAPES = ("circle", "square", "triangle up", "diamond", "triangle down", "plus", "pentagon")
 """Shapes of points."""
