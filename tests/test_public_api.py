@@ -26,7 +26,8 @@ SIGNATURES = {
     "tfc.ClientExamples": "(x_train: 'np.ndarray', y_train: 'np.ndarray', x_validation: 'np.ndarray', y_validation: 'np.ndarray') -> None",  # noqa: E501
     "tfc.local_worker": "(*, max_concurrent_clients: 'int' = 20, log: 'Path | None' = None) -> 'Iterator[WorkerProcess]'",  # noqa: E501
     "tfc.load": "(source: 'str', overrides: 'typing.Sequence[str]' = ()) -> 'ExperimentConfig'",
-    "tfc.load_dataset": "(config: 'ExperimentConfig') -> 'Dataset'",
+    "tfc.as_dataset": "(data: 'Any', *, name: 'str' = 'data', class_names: 'Sequence[str]' = (), owners: 'Any' = None, clients: 'Sequence[Any] | None' = None, config: 'DataConfig | None' = None) -> 'Dataset'",  # noqa: E501
+    "tfc.load_dataset": "(config: 'ExperimentConfig', data: 'Any' = None) -> 'Dataset'",
     "tfc.procedural_images": "(num_examples: 'int', batch_size: 'int', input_shape: 'tuple[int, ...]', seed: 'int') -> 'OodFn'",  # noqa: E501
     "tfc.run": "(config: 'ExperimentConfig', out: 'Path', *, force: 'bool' = False, progress: 'bool' = True, record_payloads: 'bool' = False, workers: 'Sequence[str]' = ()) -> 'FinishedRun'",  # noqa: E501
     "tfc.read_run": "(path: 'Path') -> 'FinishedRun'",

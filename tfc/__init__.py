@@ -17,6 +17,7 @@ _PUBLIC = {
     "build_fedcompress": "tfc.methods.fedcompress",
     "client_data": "tfc.federated.client_data",
     "client_data_type": "tfc.federated.client_data",
+    "as_dataset": "tfc.data.in_memory",
     "ClientExamples": "tfc.data.partition",
     "local_worker": "tfc.workers.local",
     "load": "tfc.config.loading",
@@ -49,6 +50,7 @@ if TYPE_CHECKING:  # what a type checker and an editor see
     from tfc.codec.message_spec import ReferenceModel as ReferenceModel
     from tfc.codec.palette import Palette as Palette
     from tfc.config import load as load
+    from tfc.data.in_memory import as_dataset as as_dataset
     from tfc.data.ood import procedural_images as procedural_images
     from tfc.data.partition import ClientExamples as ClientExamples
     from tfc.federated.client_data import client_data as client_data

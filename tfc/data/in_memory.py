@@ -16,7 +16,7 @@ from tfc.data.dataset import Dataset
 from tfc.data.examples import Examples, dataset_of, owned
 from tfc.data.hugging_face import examples_of_columns, is_table_of_columns
 from tfc.data.image_folder import images
-from tfc.data.named_arrays import ARRAYS, as_array, dataset_of_arrays
+from tfc.data.named_arrays import ARRAYS, as_array, dataset_of_arrays, wanted_names
 from tfc.data.npz_file import npz
 from tfc.data.tf_datasets import examples_of_clients, examples_of_pipeline, is_client_data
 
@@ -64,14 +64,15 @@ def as_dataset(
     if isinstance(data, (str, Path)):
         data = _of_path(Path(data).expanduser(), config)
     if isinstance(data, Dataset):
-        if class_names:
+        if len(class_names):
             raise DataError(f"{name}: class_names are for arrays; a data set that is loaded has its own")
         numbers = _owner_numbers(owners, clients, len(data.y_train), name)
         return data if numbers is None else owned(data, numbers, name)
     if isinstance(data, (tuple, list)) and len(data) == len(ARRAYS) and all(map(_is_array, data)):
         data = dict(zip(ARRAYS, data, strict=True))
     if isinstance(data, Mapping) and not {"train", "test"} & set(data):
-        numbers = _owner_numbers(owners, clients, _training_examples(data, config), name)
+        first = as_array(data[wanted_names(list(data), name, config)[0]], f"{name}: inputs")
+        numbers = _owner_numbers(owners, clients, len(first) if first.ndim else 0, name)
         return dataset_of_arrays(name, data, name, config, class_names=class_names, owners=numbers)
     train, test = _parts(data, name)
     examples = _examples(train, f"{name}: train", config)
@@ -96,12 +97,6 @@ def _owner_numbers(owners: Any, clients: Sequence[Any] | None, count: int, name:
     if clients is not None:
         return owners_of_clients(clients, count, name)
     return None if owners is None else numbered_owners(owners, count, name)
-
-
-def _training_examples(arrays: Mapping[str, Any], config: DataConfig) -> int:
-    """How many owners are needed; where it is not known, the arrays are refused later, for what is wrong with them."""
-    key = config.npz_keys.split(",")[0].strip() or ARRAYS[0]
-    return len(arrays[key]) if key in arrays and hasattr(arrays[key], "__len__") else 0
 
 
 def _parts(data: Any, name: str) -> tuple[Any, Any]:

@@ -82,13 +82,14 @@ def _one_per_example(y: np.ndarray, where: str) -> tuple[np.ndarray, int]:
     if y.ndim == 2 and y.shape[1] == 1:  # the Keras convention for CIFAR
         y = y[:, 0]
     if y.dtype == object:
-        wrong = next((row for row, label in enumerate(y.ravel()) if not isinstance(label, str)), None)
+        texts = [label.decode("utf-8", "replace") if isinstance(label, bytes) else label for label in y.ravel()]
+        wrong = next((row for row, label in enumerate(texts) if not isinstance(label, str)), None)
         if wrong is not None:
             raise DataError(
-                f"{where} is an array of Python objects, such as {type(y.ravel()[wrong]).__name__} in place {wrong}: "
+                f"{where} is an array of Python objects, such as {type(texts[wrong]).__name__} in place {wrong}: "
                 "labels are integers or texts"
             )
-        y = y.astype(str)
+        y = np.array(texts).reshape(y.shape)
     if y.dtype.kind == "S":
         y = np.char.decode(y, "utf-8", "replace")
     if y.ndim not in (1, 2) or y.dtype.kind not in "Ubiuf":

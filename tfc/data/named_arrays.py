@@ -88,7 +88,10 @@ def dataset_of_arrays(
     found = {key: as_array(arrays[key], f"{source}: {key}") for key in names}
     if owners is None and (held := [key for key in OWNERS if key in found]):
         owners = numbered_owners(found[held[0]], len(found[names[0]]) if found[names[0]].ndim else 0, source)
-    named = tuple(map(str, class_names)) or tuple(str(text) for text in found.get(CLASS_NAMES, np.array([])).ravel())
+    own_names = found.get(CLASS_NAMES, np.array([], str)).ravel()
+    named = tuple(class_names) or tuple(
+        np.char.decode(own_names, "utf-8", "replace") if own_names.dtype.kind == "S" else own_names
+    )
     parts = [key for key in names if key not in (*OWNERS, CLASS_NAMES)]
     train = Examples(found[parts[0]], found[parts[1]], owners, named)
     test = Examples(found[parts[2]], found[parts[3]]) if len(parts) > 2 else None
