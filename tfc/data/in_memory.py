@@ -66,17 +66,17 @@ def as_dataset(
     if isinstance(data, Dataset):
         if len(class_names):
             raise DataError(f"{name}: class_names are for arrays; a data set that is loaded has its own")
-        numbers = _owner_numbers(owners, clients, len(data.y_train), name)
+        numbers = _owner_numbers(owners, clients, data.y_train, name)
         return data if numbers is None else owned(data, numbers, name)
     if isinstance(data, (tuple, list)) and len(data) == len(ARRAYS) and all(map(_is_array, data)):
         data = dict(zip(ARRAYS, data, strict=True))
     if isinstance(data, Mapping) and not {"train", "test"} & set(data):
-        first = as_array(data[wanted_names(list(data), name, config)[0]], f"{name}: inputs")
-        numbers = _owner_numbers(owners, clients, len(first) if first.ndim else 0, name)
+        key = wanted_names(list(data), name, config)[0]
+        numbers = _owner_numbers(owners, clients, data[key], f"{name}: {key}")
         return dataset_of_arrays(name, data, name, config, class_names=class_names, owners=numbers)
     train, test = _parts(data, name)
     examples = _examples(train, f"{name}: train", config)
-    numbers = _owner_numbers(owners, clients, len(examples.y) if examples.y.ndim else 0, name)
+    numbers = _owner_numbers(owners, clients, examples.x, name)
     if numbers is not None:
         examples = Examples(examples.x, examples.y, numbers, examples.class_names)
     others = None if test is None else _examples(test, f"{name}: test", config)
@@ -93,10 +93,13 @@ def _of_path(path: Path, config: DataConfig) -> Dataset:
     return npz(path, config)
 
 
-def _owner_numbers(owners: Any, clients: Sequence[Any] | None, count: int, name: str) -> np.ndarray | None:
-    if clients is not None:
-        return owners_of_clients(clients, count, name)
-    return None if owners is None else numbered_owners(owners, count, name)
+def _owner_numbers(owners: Any, clients: Sequence[Any] | None, train: Any, where: str) -> np.ndarray | None:
+    """Returns an owner for each item of `train`; None where nobody said one."""
+    if owners is None and clients is None:
+        return None
+    array = as_array(train, where)
+    count = len(array) if array.ndim else 0
+    return numbered_owners(owners, count, where) if clients is None else owners_of_clients(clients, count, where)
 
 
 def _parts(data: Any, name: str) -> tuple[Any, Any]:

@@ -12,7 +12,7 @@ from tfc.base.errors import DataError
 from tfc.config import DataConfig, ExperimentConfig
 from tfc.data.dataset import Dataset, resized
 from tfc.data.in_memory import as_dataset
-from tfc.data.input_kinds import AUTO, IMAGE, LOG_MEL, TOKENS
+from tfc.data.input_kinds import AUTO, IMAGE, LOG_MEL, TABLE, TOKENS
 from tfc.data.ood import OodFn
 from tfc.data.ood_noise import procedural_tokens
 from tfc.data.partition import Clients
@@ -116,7 +116,7 @@ def build_ood(config: ExperimentConfig, input_shape: tuple[int, ...], dataset: D
         DataError: If the folder has no such files, or the model's input is of another kind.
     """
     server = config.server
-    kind = dataset.kind if dataset is not None else _configured_kind(config)
+    kind = dataset.kind if dataset is not None else _configured_kind(config, input_shape)
     source = server.ood if server.ood != "auto" else _OOD_OF_KIND.get(kind, "noise")
     if server.ood_dir:
         folder = Path(server.ood_dir).expanduser()
@@ -130,9 +130,12 @@ def build_ood(config: ExperimentConfig, input_shape: tuple[int, ...], dataset: D
 
 
 _OOD_OF_KIND = {IMAGE: "images", LOG_MEL: "audio"}
+_IMAGE_AXES = 3
 
 
-def _configured_kind(config: ExperimentConfig) -> str:
+def _configured_kind(config: ExperimentConfig, input_shape: tuple[int, ...]) -> str:
     if config.data.dataset in AUDIO_SETS:
         return LOG_MEL
-    return config.data.kind if config.data.kind != AUTO else IMAGE
+    if config.data.kind != AUTO:
+        return config.data.kind
+    return IMAGE if len(input_shape) == _IMAGE_AXES else TABLE
