@@ -33,6 +33,7 @@ SIGNATURES = {
     "tfc.client_data_type": "(input_shape: 'tuple[int, ...]', input_dtype: 'Any') -> 'tff.Type'",
     "tfc.ClientFlags": "IntFlag: NONE, DROPOUT, CORRUPT",
     "tfc.ClientExamples": "(x_train: 'np.ndarray', y_train: 'np.ndarray', x_validation: 'np.ndarray', y_validation: 'np.ndarray') -> None",  # noqa: E501
+    "tfc.as_dataset": "(data: 'Any', *, name: 'str' = 'data', class_names: 'Sequence[str]' = (), owners: 'Any' = None, clients: 'Sequence[Any] | None' = None, config: 'DataConfig | None' = None) -> 'Dataset'",  # noqa: E501
     "tfc.procedural_images": "(num_examples: 'int', batch_size: 'int', input_shape: 'tuple[int, ...]', seed: 'int') -> 'OodFn'",  # noqa: E501
     "tfc.OodFn": "type: collections.abc.Callable[[], tensorflow.python.data.ops.dataset_ops.DatasetV2]",
     "tfc.local_worker": "(*, max_concurrent_clients: 'int' = 20, log: 'str | Path | None' = None) -> 'Iterator[WorkerProcess]'",  # noqa: E501
@@ -48,7 +49,7 @@ SIGNATURES = {
     "tfc.ServerConfig": "(compression: 'bool' = True, master: 'bool' = True, epochs: 'int' = 2, batch_size: 'int' = 64, learning_rate: 'float' = 0.0001, temperature: 'float' = 2.0, ood_examples: 'int' = 2000, ood: 'str' = 'auto', update_norm_bound: 'float' = 0.0, noise_multiplier: 'float' = 0.3, ood_dir: 'str' = '') -> None",  # noqa: E501
     "tfc.NetworkConfig": "(uplink_mbps: 'float' = 5.0, downlink_mbps: 'float' = 20.0, examples_per_second: 'float' = 200.0, speed_spread: 'float' = 0.5) -> None",  # noqa: E501
     "tfc.FaultsConfig": "(dropout: 'float' = 0.0, not_finite: 'float' = 0.0, corrupt: 'float' = 0.0, deadline_seconds: 'float' = 0.0, min_clients: 'int' = 0, max_attempts: 'int' = 3, poisoned_clients: 'int' = 0, poison_scale: 'float' = -10.0) -> None",  # noqa: E501
-    "tfc.load_dataset": "(config: 'ExperimentConfig') -> 'Dataset'",
+    "tfc.load_dataset": "(config: 'ExperimentConfig', data: 'Any' = None) -> 'Dataset'",
     "tfc.Dataset": "(name: 'str', x_train: 'np.ndarray', y_train: 'np.ndarray', x_test: 'np.ndarray', y_test: 'np.ndarray', num_classes: 'int', kind: 'str' = 'image', owners: 'np.ndarray | None' = None, class_names: 'tuple[str, ...]' = (), synthetic: 'bool' = False) -> None",  # noqa: E501
     "tfc.run": "(config: 'ExperimentConfig', out: 'str | Path', *, force: 'bool' = False, progress: 'bool' = True, record_payloads: 'bool' = False, workers: 'Sequence[str]' = ()) -> 'FinishedRun'",  # noqa: E501
     "tfc.read_run": "(path: 'str | Path') -> 'FinishedRun'",

@@ -143,7 +143,7 @@ def test_a_new_method_model_and_data_set_make_a_run(source):
     replace(registries, entry, entry + '        "perceptron": "tfc.models.perceptron:perceptron",\n')
 
     (source / "tfc" / "data" / "stripes.py").write_text(DATA.lstrip())
-    entry = '        "npz": "tfc.data.images:npz",\n'
+    entry = '        "npz": "tfc.data.npz_file:npz",\n'
     replace(registries, entry, entry + '        "stripes": "tfc.data.stripes:stripes",\n')
 
     x = np.zeros((100, 8, 8, 1), np.uint8)

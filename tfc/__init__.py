@@ -20,6 +20,7 @@ _PUBLIC = {
     "client_data": "tfc.federated.client_data",
     "client_data_type": "tfc.federated.client_data",
     "ClientFlags": "tfc.federated.client_data",
+    "as_dataset": "tfc.data.in_memory",
     "ClientExamples": "tfc.data.partition",
     "procedural_images": "tfc.data.ood",
     "OodFn": "tfc.data.ood",
@@ -97,6 +98,7 @@ if TYPE_CHECKING:  # what a type checker and an editor see
     from tfc.config.keys import TrainingConfig as TrainingConfig
     from tfc.config.loading import load as load
     from tfc.data.dataset import Dataset as Dataset
+    from tfc.data.in_memory import as_dataset as as_dataset
     from tfc.data.ood import OodFn as OodFn
     from tfc.data.ood import procedural_images as procedural_images
     from tfc.data.partition import ClientExamples as ClientExamples

@@ -53,10 +53,14 @@ IMAGE_SETS = LazyRegistry(
         "cifar10": "tfc.data.cifar:cifar10",
         "cifar100": "tfc.data.cifar:cifar100",
         "pathmnist": "tfc.data.images:pathmnist",
-        "npz": "tfc.data.images:npz",
+        "images": "tfc.data.image_folder:images",
+        "npz": "tfc.data.npz_file:npz",
     }
 )
-"""`data.dataset`: loaders of images, (data_dir, configuration of the data) -> Dataset; the server distils on images."""
+"""`data.dataset`: loaders of all but audio, (data_dir, configuration of the data) -> Dataset.
+
+What the server distils on follows from the kind of the inputs.
+"""
 
 AUDIO_SETS = LazyRegistry(
     {
@@ -69,10 +73,21 @@ AUDIO_SETS = LazyRegistry(
 
 DATASETS = IMAGE_SETS | AUDIO_SETS
 
+INPUT_KINDS = LazyRegistry(
+    {
+        "image": "tfc.data.input_kinds:image_inputs",
+        "sequence": "tfc.data.input_kinds:sequence_inputs",
+        "table": "tfc.data.input_kinds:table_inputs",
+        "tokens": "tfc.data.input_kinds:token_inputs",
+    }
+)
+"""`data.kind` beside `auto`: what inputs are, (array, what to call it in an error) -> array of its final type."""
+
 PARTITIONS = LazyRegistry(
     {
         "iid": "tfc.data.partition:iid_partition",
         "dirichlet": "tfc.data.partition:dirichlet_partition",
+        "dirichlet-balanced": "tfc.data.partition:balanced_dirichlet_partition",
         "owner": "tfc.data.partition:owner_partition",
         "quantity": "tfc.data.partition:quantity_partition",
     }
@@ -93,7 +108,13 @@ AUGMENTATIONS = LazyRegistry(
 )
 """`training.augmentation`: (images, seed) -> images."""
 
-OOD_SOURCES = LazyRegistry({"images": "tfc.data.ood_sources:IMAGES", "audio": "tfc.data.ood_sources:AUDIO"})
+OOD_SOURCES = LazyRegistry(
+    {
+        "images": "tfc.data.ood_sources:IMAGES",
+        "audio": "tfc.data.ood_sources:AUDIO",
+        "noise": "tfc.data.ood_sources:NOISE",
+    }
+)
 """`server.ood` beside `auto`: what the server distils on, `tfc.data.ood_sources.OodSource`."""
 
 LAYER_CHOICES = LazyRegistry(

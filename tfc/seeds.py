@@ -29,6 +29,7 @@ class Purpose(enum.IntEnum):
     FAULTS = 11
     SPEED = 12
     LAYERS = 13
+    TEST_SPLIT = 14
 
 
 def generator(seed: int, purpose: Purpose, *keys: int) -> np.random.Generator:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,18 +28,43 @@ def read_arrays(path: Path, names: Sequence[str], otherwise: Sequence[str] = ())
     Raises:
         NpzError: If the file is missing, not an archive, damaged, or lacks an array.
     """
+    with _opened(path) as archive:
+        missing = [name for name in names if name not in archive]
+        if missing and otherwise and all(name in archive for name in otherwise):
+            names = otherwise
+        elif missing:
+            held = ", ".join(archive.files) or "nothing"
+            raise NpzError(f"{path}: lacks {', '.join(missing)}; it holds {held}")
+        return {name: archive[name] for name in names}
+
+
+def names_of_arrays(path: Path) -> tuple[str, ...]:
+    """Returns the names of the arrays that an archive holds.
+
+    Args:
+        path: The archive.
+
+    Raises:
+        NpzError: If the file is missing, or no archive.
+    """
+    with _opened(path) as archive:
+        return tuple(archive.files)
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """Opens an archive; whatever goes wrong with it is an NpzError."""
     try:
         # Opened here: NumPy leaves a truncated archive open.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            missing = [name for name in names if name not in archive]
-            if missing and otherwise and all(name in archive for name in otherwise):
-                names = otherwise
-            elif missing:
-                held = ", ".join(archive.files) or "nothing"
-                raise NpzError(f"{path}: lacks {', '.join(missing)}; it holds {held}")
-            return {name: archive[name] for name in names}
+            yield archive
     except NpzError:
         raise
     # A single array in place of an archive is no context manager: AttributeError or, from Python 3.11, TypeError.
     except (OSError, ValueError, EOFError, AttributeError, TypeError, zlib.error, zipfile.BadZipFile) as error:
+        if "allow_pickle" in str(error):
+            raise NpzError(
+                f"{path}: not a readable NPZ file: it holds pickled Python objects, which can run code and are not "
+                "loaded; save arrays of numbers or texts"
+            ) from error
         raise NpzError(f"{path}: not a readable NPZ file: {error}") from error

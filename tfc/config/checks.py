@@ -47,8 +47,9 @@ def _check_data(config: ExperimentConfig) -> None:
         ):
             if value != neutral:
                 raise ConfigError(f"{name} = {value!r} is for images; {data.dataset} is audio")
-    if data.dataset == "npz" and not data.data_dir:
-        raise ConfigError("data.data_dir must name the NPZ file when data.dataset is npz")
+    for name, what in (("npz", "NPZ file"), ("images", "folder of images")):
+        if data.dataset == name and not data.data_dir:
+            raise ConfigError(f"data.data_dir must name the {what} when data.dataset is {name}")
 
 
 def _check_training(config: ExperimentConfig) -> None:

@@ -12,6 +12,7 @@ from tfc.registries import (
     AUGMENTATIONS,
     CENTROID_STARTS,
     DATASETS,
+    INPUT_KINDS,
     LAYER_CHOICES,
     METHODS,
     MODELS,
@@ -81,12 +82,27 @@ class DataConfig:
 
     dataset: str = key("mnist5k", "data set", DATASETS)
     data_dir: str = key("", "folder (or NPZ file) of the data; empty for the usual places")
+    kind: str = key(
+        "auto",
+        "what own inputs are; auto: two axes are a table, three or four images, so sequences and tokens are named here",
+        ("auto", *INPUT_KINDS),
+    )
+    npz_keys: str = key(
+        "", "npz: the file's names of x_train, y_train, x_test, y_test, with commas; empty where it has these"
+    )
+    test_fraction: float = key(
+        0.0, "own data without a test part: share of each class that is split off for it", Range(0, 1, open_high=True)
+    )
     clip_seconds: float = key(0.0, "audio is padded or cropped to this length; 0: 1 s, voxforge 3 s", Range(0, 60))
     words: str = key(
         "twelve", "speech_commands: ten words, the same with unknown and silence, or all words", WORD_CHOICES
     )
     clips_per_class: int = key(0, "audio: at most so many training clips of a class; 0 for all", _COUNT_OR_ZERO)
-    image_size: int = key(0, "pads images with zeros to this height and width; 0 keeps their size", _COUNT_OR_ZERO)
+    image_size: int = key(
+        0,
+        "pads images with zeros (resizes those of a folder) to this height and width; 0 keeps their size",
+        _COUNT_OR_ZERO,
+    )
     channels: int = key(0, "repeats the channels to this number; 0 keeps them as they are", _COUNT_OR_ZERO)
     partition: str = key("iid", "how examples are divided among clients", PARTITIONS)
     alpha: float = key(0.5, "dirichlet: concentration; the smaller, the more clients' classes differ", _RATE)
@@ -95,7 +111,7 @@ class DataConfig:
         1.0, "share of its training examples that a client has in round 1", Range(0, 1, open_low=True)
     )
     growth_rounds: int = key(0, "rounds until clients have all their training examples, in equal steps", _COUNT_OR_ZERO)
-    min_examples: int = key(10, "dirichlet, owner, quantity: examples of the smallest client", _COUNT)
+    min_examples: int = key(10, "all but iid: examples of the smallest client", _COUNT)
     num_clients: int = key(10, "number of clients", _COUNT)
     examples_per_client: int = key(0, "examples of each client; 0 divides all of them evenly", _COUNT_OR_ZERO)
     validation_fraction: float = key(0.1, "share of each client's examples for validation", Range(0, 1, open_high=True))
@@ -213,7 +229,9 @@ class ServerConfig:
     temperature: float = key(2.0, "temperature T of the softmax", _RATE)
     ood_examples: int = key(2000, "out-of-distribution examples per epoch", _COUNT)
     ood: str = key(
-        "auto", "data for distillation; auto: audio for data sets of audio, else images", ("auto", *OOD_SOURCES)
+        "auto",
+        "data for distillation; auto: images or audio as the inputs are, noise for tables, sequences and tokens",
+        ("auto", *OOD_SOURCES),
     )
     update_norm_bound: float = key(0.0, "a client's change is scaled down to this L2 norm; 0: no bound", Range(0))
     noise_multiplier: float = key(

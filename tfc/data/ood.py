@@ -12,7 +12,7 @@ from tfc.data.pixels import to_float
 from tfc.seeds import Purpose, stateless
 
 OodFn = Callable[[], tf.data.Dataset]
-"""A no-argument function; called inside a graph, it returns batches (batch, *input_shape) of float32 in [0, 1]."""
+"""A no-argument function; called inside a graph, it returns batches (batch, *input_shape) of float32 inputs."""
 
 _LEAVES = 40
 _BATCH_OF_GENERATOR = 100
@@ -67,6 +67,15 @@ def dead_leaves(batch: int, input_shape: tuple[int, ...], seed: tf.Tensor) -> tf
     return tf.clip_by_value(colour + shading, 0.0, 1.0)
 
 
+def _check_shape(input_shape: tuple[int, ...]) -> None:
+    if len(input_shape) != 3:
+        found = "x".join(map(str, input_shape))
+        raise DataError(
+            f"server.ood=images makes images of shape (height, width, channels); the model takes {found}: set "
+            "server.ood=noise"
+        )
+
+
 def procedural_images(num_examples: int, batch_size: int, input_shape: tuple[int, ...], seed: int) -> OodFn:
     """Returns a pipeline of dead-leaves images that needs no files.
 
@@ -76,12 +85,16 @@ def procedural_images(num_examples: int, batch_size: int, input_shape: tuple[int
         input_shape: Height, width (pixels), channels.
         seed: Seed of the run.
 
+    Raises:
+        DataError: If the input is no image.
+
     Examples:
         >>> import tfc
         >>> ood_fn = tfc.procedural_images(num_examples=10, batch_size=4, input_shape=(28, 28, 1), seed=0)
         >>> [len(batch) for batch in ood_fn()]
         [4, 4, 2]
     """
+    _check_shape(input_shape)
 
     def build() -> tf.data.Dataset:
         batches = -(-num_examples // _BATCH_OF_GENERATOR)
@@ -106,6 +119,7 @@ def image_folder(folder: Path, num_examples: int, batch_size: int, input_shape: 
     Raises:
         DataError: If the folder holds no image or a damaged one, or the channels are neither 1 nor 3.
     """
+    _check_shape(input_shape)
     suffixes = {".png", ".jpg", ".jpeg", ".gif", ".bmp"}
     if not folder.is_dir():
         raise DataError(f"server.ood_dir={folder} is no folder")

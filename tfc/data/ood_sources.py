@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from tfc.data.ood import OodFn, image_folder, procedural_images
 from tfc.data.ood_audio import audio_folder, procedural_audio
+from tfc.data.ood_noise import no_files, procedural_noise
 
 
 class OodSource(NamedTuple):
@@ -24,3 +25,4 @@ class OodSource(NamedTuple):
 
 IMAGES = OodSource(procedural_images, image_folder)
 AUDIO = OodSource(procedural_audio, audio_folder)
+NOISE = OodSource(procedural_noise, no_files)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,9 @@ import numpy as np
 
 from tfc.base.errors import DataError
 from tfc.config import DataConfig
-from tfc.data.skew import by_owner, by_quantity, dirichlet
+from tfc.data.dirichlet import balanced_dirichlet, dirichlet
+from tfc.data.example_pool import check_enough
+from tfc.data.skew import by_owner, by_quantity
 from tfc.seeds import Purpose, generator
 
 
@@ -53,12 +56,8 @@ def iid(labels: np.ndarray, num_clients: int, examples_per_client: int, seed: in
     Raises:
         DataError: If there are too few examples.
     """
-    share = examples_per_client or len(labels) // num_clients
-    if share < 1 or share * num_clients > len(labels):
-        raise DataError(
-            f"data.num_clients={num_clients} clients with {max(share, 1)} examples each need "
-            f"{max(share, 1) * num_clients} training examples; the data set has {len(labels)}"
-        )
+    share = max(examples_per_client or len(labels) // num_clients, 1)
+    check_enough(len(labels), num_clients, share, 0)
     order = generator(seed, Purpose.PARTITION).permutation(len(labels))
     return [order[client * share : (client + 1) * share] for client in range(num_clients)]
 
@@ -73,8 +72,15 @@ def iid_partition(labels: np.ndarray, owners: np.ndarray | None, data: DataConfi
 
 
 def dirichlet_partition(labels: np.ndarray, owners: np.ndarray | None, data: DataConfig, seed: int) -> list[np.ndarray]:
-    """Divides as `tfc.data.skew.dirichlet` does, as configured."""
+    """Divides as `tfc.data.dirichlet.dirichlet` does, as configured."""
     return dirichlet(labels, data.num_clients, data.examples_per_client, data.alpha, data.min_examples, seed)
+
+
+def balanced_dirichlet_partition(
+    labels: np.ndarray, owners: np.ndarray | None, data: DataConfig, seed: int
+) -> list[np.ndarray]:
+    """Divides as `tfc.data.dirichlet.balanced_dirichlet` does, as configured."""
+    return balanced_dirichlet(labels, data.num_clients, data.examples_per_client, data.alpha, data.min_examples, seed)
 
 
 def owner_partition(labels: np.ndarray, owners: np.ndarray | None, data: DataConfig, seed: int) -> list[np.ndarray]:
@@ -155,8 +161,10 @@ def split_members(
     num_validation = math.ceil(validation_fraction * len(members))
     validation, training = order[:num_validation], order[num_validation:]
     if not len(training):
+        needed = next(n for n in itertools.count(1) if n > math.ceil(validation_fraction * n))
         raise DataError(
             f"client {client} has {len(members)} examples, and data.validation_fraction={validation_fraction:g} leaves "
-            "none for training: fewer data.num_clients, or more data.examples_per_client"
+            f"none for training: every client needs {needed}; raise data.min_examples (or data.examples_per_client) to "
+            "that, or lower data.num_clients"
         )
     return training, validation

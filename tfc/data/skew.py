@@ -1,58 +1,12 @@
-"""Partitions whose clients differ: in their classes, in their owners, in how much they hold."""
+"""Partitions whose clients differ: in their owners, in how much they hold."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from tfc.base.errors import DataError
+from tfc.data.example_pool import shuffled_pool
 from tfc.seeds import Purpose, generator
-
-_TRIES = 100
-
-
-def dirichlet(
-    labels: np.ndarray, num_clients: int, examples_per_client: int, alpha: float, min_examples: int, seed: int
-) -> list[np.ndarray]:
-    """Gives each client classes of its own preference.
-
-    Each class is divided by shares from a symmetric Dirichlet distribution: the smaller `alpha`, the fewer clients hold
-    a class. Draws are repeated until the smallest client has enough.
-
-    Source: the Dirichlet prior and its `alpha` are those of Hsu, Qi, Brown, "Measuring the Effects of Non-Identical
-    Data Distribution" (arXiv 1909.06335), whose clients all hold as many examples; dividing class by class, so that
-    sizes differ too, is from Yurochkin et al. (arXiv 1905.12022, section 4).
-
-    Args:
-        labels: Classes of all training examples, shape (examples,).
-        num_clients: Number of clients.
-        examples_per_client: Mean examples of a client; 0 divides all of them.
-        alpha: Concentration, over 0.
-        min_examples: Examples of the smallest client.
-        seed: Seed of the run.
-
-    Returns:
-        One int array of example numbers per client, in random order.
-
-    Raises:
-        DataError: If there are too few examples, or no draw gives every client its minimum.
-    """
-    pool = _pool(len(labels), num_clients, examples_per_client, min_examples, seed)
-    for attempt in range(_TRIES):
-        random = generator(seed, Purpose.PARTITION, 1, attempt)
-        parts: list[list[np.ndarray]] = [[] for _ in range(num_clients)]
-        for label in np.unique(labels):
-            members = pool[labels[pool] == label]
-            shares = random.dirichlet(np.full(num_clients, alpha))
-            ends = np.rint(np.cumsum(shares) * len(members)).astype(int)[:-1]
-            for part, new in zip(parts, np.split(members, ends), strict=True):
-                part.append(new)
-        clients = [random.permutation(np.concatenate(part)) for part in parts]
-        if min(map(len, clients)) >= min_examples:
-            return clients
-    raise DataError(
-        f"data.partition=dirichlet: in {_TRIES} draws with data.alpha={alpha:g} a client always had fewer than "
-        f"data.min_examples={min_examples} examples: raise data.alpha, or lower data.min_examples or data.num_clients"
-    )
 
 
 def by_owner(
@@ -74,12 +28,15 @@ def by_owner(
         DataError: If the data set has no owners or too few, or a client gets less than its minimum.
     """
     if owners is None:
-        raise DataError("data.partition=owner needs a data set that knows who made each example, such as spoken_words")
+        raise DataError(
+            "data.partition=owner needs a data set that knows who made each example, such as spoken_words, an NPZ file "
+            "with an array owner, or clients of TFF"
+        )
     names = np.unique(owners)
     if len(names) < num_clients:
         raise DataError(
             f"data.num_clients={num_clients} clients need as many owners for data.partition=owner; the data set has "
-            f"{len(names)}"
+            f"{len(names)}: at most data.num_clients={len(names)} would do"
         )
     random = generator(seed, Purpose.PARTITION, 2)
     parts: list[list[np.ndarray]] = [[] for _ in range(num_clients)]
@@ -94,9 +51,11 @@ def by_owner(
         clients = [client[:examples_per_client] for client in clients]
     smallest = min(map(len, clients))
     if smallest < min_examples:
+        capped = 0 < examples_per_client < min_examples
+        advice = f", data.examples_per_client={min_examples}" if capped else ", or fewer data.num_clients"
         raise DataError(
             f"data.partition=owner: the smallest of {num_clients} clients has {smallest} examples, fewer than "
-            f"data.min_examples={min_examples}: lower it, or data.num_clients"
+            f"data.min_examples={min_examples}: set data.min_examples={smallest}{advice}"
         )
     return clients
 
@@ -120,22 +79,8 @@ def by_quantity(
     Raises:
         DataError: If there are too few examples.
     """
-    pool = _pool(len(labels), num_clients, examples_per_client, min_examples, seed)
+    pool = shuffled_pool(len(labels), num_clients, examples_per_client, min_examples, seed)
     weights = generator(seed, Purpose.PARTITION, 3).lognormal(0.0, sigma, num_clients)
     free = len(pool) - num_clients * min_examples
     ends = np.rint(np.cumsum(weights) / weights.sum() * free).astype(int) + min_examples * np.arange(1, num_clients + 1)
     return np.split(pool, ends[:-1])
-
-
-def _pool(total: int, num_clients: int, examples_per_client: int, min_examples: int, seed: int) -> np.ndarray:
-    """Returns the example numbers that are divided, in random order."""
-    wanted = num_clients * examples_per_client or total
-    needed = max(wanted, num_clients * min_examples)
-    if needed > total:
-        raise DataError(
-            f"data.num_clients={num_clients} clients with {max(examples_per_client, min_examples)} examples each need "
-            f"{needed} training examples; the data set has {total}"
-        )
-    if examples_per_client and examples_per_client < min_examples:
-        raise DataError(f"data.examples_per_client={examples_per_client} is less than data.min_examples={min_examples}")
-    return generator(seed, Purpose.PARTITION).permutation(total)[:wanted]

@@ -5,12 +5,17 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from tfc.config import ExperimentConfig
+from tfc.base.errors import DataError
+from tfc.config import DataConfig, ExperimentConfig
 from tfc.data.dataset import Dataset, resized
+from tfc.data.in_memory import as_dataset
+from tfc.data.input_kinds import AUTO, IMAGE, LOG_MEL, TABLE, TOKENS
 from tfc.data.ood import OodFn
+from tfc.data.ood_noise import procedural_tokens
 from tfc.data.partition import Clients
 from tfc.federated.model_spec import ModelFn
 from tfc.models.model_contract import ExpectedData
@@ -19,6 +24,9 @@ from tfc.registries import AUDIO_SETS, DATASETS, MODELS, OOD_SOURCES, PARTITIONS
 
 _PROBED = 64
 """Training inputs that a model is tried with."""
+
+_OWN_DATA_KEYS = {"kind": ("npz",), "npz_keys": ("npz",), "test_fraction": ("npz", "images")}
+"""Keys that only loaders of own data read."""
 
 
 @dataclass(frozen=True)
@@ -61,11 +69,16 @@ def load_experiment(config: ExperimentConfig) -> Experiment:
     return Experiment(config, dataset, clients, ood_fn, model_builder(config, expected_data(dataset)))
 
 
-def load_dataset(config: ExperimentConfig) -> Dataset:
-    """Loads the configured data set, images padded and channels repeated as configured.
+def load_dataset(config: ExperimentConfig, data: Any = None) -> Dataset:
+    """Loads the configured data set, or takes one in memory; images padded and channels repeated as configured.
+
+    Args:
+        config: Names the data set and its shape.
+        data: What `as_dataset` takes, in place of the data set that the configuration names; None for that one.
 
     Raises:
-        DataError: If it is missing, damaged, or can't be brought to the configured shape.
+        DataError: If it is missing, damaged, can't be brought to the configured shape, or is of another kind than
+            settings are for.
 
     Examples:
         >>> import tfc
@@ -73,9 +86,27 @@ def load_dataset(config: ExperimentConfig) -> Dataset:
         >>> dataset.x_test.shape[1:], dataset.x_test.dtype
         ((28, 28, 3), dtype('uint8'))
     """
-    data_dir = Path(config.data.data_dir).expanduser() if config.data.data_dir else None
-    dataset = DATASETS[config.data.dataset](data_dir, config.data)
+    if data is not None:
+        dataset = as_dataset(data, config=config.data)
+    else:
+        data_dir = Path(config.data.data_dir).expanduser() if config.data.data_dir else None
+        _check_own_data_keys(config)
+        dataset = DATASETS[config.data.dataset](data_dir, config.data)
+    if config.training.augmentation != "none" and dataset.kind != IMAGE:
+        raise DataError(
+            f"training.augmentation = {config.training.augmentation!r} is for images; {dataset.name} holds inputs of "
+            f"kind {dataset.kind}"
+        )
     return resized(dataset, config.data.image_size, config.data.channels)
+
+
+def _check_own_data_keys(config: ExperimentConfig) -> None:
+    """Refuses settings of own data for data sets that would not look at them."""
+    data, usual = config.data, DataConfig()
+    for name, readers in _OWN_DATA_KEYS.items():
+        value = getattr(data, name)
+        if value != getattr(usual, name) and data.dataset not in readers:
+            raise DataError(f"data.{name} = {value!r} is for data.dataset = {' or '.join(readers)}, not {data.dataset}")
 
 
 def load_clients(config: ExperimentConfig, dataset: Dataset) -> Clients:
@@ -119,15 +150,39 @@ def model_builder(config: ExperimentConfig, expected: ExpectedData) -> ModelFn:
     )
 
 
-def build_ood(config: ExperimentConfig, input_shape: tuple[int, ...]) -> OodFn:
+def build_ood(config: ExperimentConfig, input_shape: tuple[int, ...], dataset: Dataset | None = None) -> OodFn:
     """Returns the configured out-of-distribution pipeline.
+
+    Args:
+        config: Names the source; the seed decides what is drawn.
+        input_shape: Shape of one input.
+        dataset: What clients train on, of which the server knows the kind and the range of tokens; where None, the kind
+            follows from the configuration.
 
     Raises:
         DataError: If the folder has no such files, or the model's input is of another kind.
     """
     server = config.server
-    kind = server.ood if server.ood != "auto" else "audio" if config.data.dataset in AUDIO_SETS else "images"
-    source = OOD_SOURCES[kind]
+    kind = dataset.kind if dataset is not None else _configured_kind(config, input_shape)
+    source = server.ood if server.ood != "auto" else _OOD_OF_KIND.get(kind, "noise")
     if server.ood_dir:
-        return source.folder(Path(server.ood_dir).expanduser(), server.ood_examples, server.batch_size, input_shape)
-    return source.procedural(server.ood_examples, server.batch_size, input_shape, config.seed)
+        folder = Path(server.ood_dir).expanduser()
+        return OOD_SOURCES[source].folder(folder, server.ood_examples, server.batch_size, input_shape)
+    if kind == TOKENS:
+        if source != "noise" or dataset is None:
+            raise DataError(f"server.ood = {source!r} can't make tokens: leave it at auto")
+        num_tokens = int(dataset.x_train.max()) + 1
+        return procedural_tokens(server.ood_examples, server.batch_size, input_shape, config.seed, num_tokens)
+    return OOD_SOURCES[source].procedural(server.ood_examples, server.batch_size, input_shape, config.seed)
+
+
+_OOD_OF_KIND = {IMAGE: "images", LOG_MEL: "audio"}
+_IMAGE_AXES = 3
+
+
+def _configured_kind(config: ExperimentConfig, input_shape: tuple[int, ...]) -> str:
+    if config.data.dataset in AUDIO_SETS:
+        return LOG_MEL
+    if config.data.kind != AUTO:
+        return config.data.kind
+    return IMAGE if len(input_shape) == _IMAGE_AXES else TABLE

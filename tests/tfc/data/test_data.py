@@ -9,7 +9,8 @@ import pytest
 import tensorflow as tf
 
 from tfc.base.errors import DataError
-from tfc.data.images import fashion_mnist, mnist5k, npz, read_idx
+from tfc.data.images import fashion_mnist, mnist5k, read_idx
+from tfc.data.npz_file import npz
 from tfc.data.ood import dead_leaves, image_folder, procedural_images
 from tfc.data.partition import Clients, iid, split_members
 from tfc.data.pixels import to_float
@@ -111,9 +112,13 @@ def test_npz_takes_the_usual_conventions(tmp_path):
     [
         ({"x_test": None}, "lacks x_test"),
         ({"y_train": np.zeros(5, int)}, "x_train has 6 examples and y_train 5"),
-        ({"y_train": np.zeros(6)}, "y_train must be integers"),
+        ({"y_train": np.full(6, 0.5)}, r"y_train must be integers \(classes\), found 0\.5 in row 0"),
         ({"y_test": np.array([0, -1, 1])}, "class -1 is negative"),
-        ({"x_train": np.zeros((6, 16))}, "must have shape"),
+        (
+            {"x_train": np.zeros((6, 2, 2, 2, 2))},
+            r"must have shape \(examples, height, width\[, channels\]\) for images or",
+        ),
+        ({"x_train": np.zeros((6, 16))}, r"x_test must have shape \(examples, features\) for data\.kind=table"),
         ({"x_train": np.full((6, 4, 4), np.nan)}, "not finite"),
         ({"x_test": np.zeros((3, 5, 5))}, "differ in shape"),
         ({"x_test": np.zeros((3, 4, 4), np.uint8)}, "training inputs are float32, test inputs uint8"),
@@ -145,7 +150,10 @@ def test_archives_with_a_damaged_inside_are_refused(tmp_path):
 
 
 def test_clients_without_training_examples_are_refused():
-    with pytest.raises(DataError, match=r"client 3 has 1 examples, and data\.validation_fraction=0\.1 leaves none"):
+    with pytest.raises(
+        DataError,
+        match=r"client 3 has 1 examples, and data\.validation_fraction=0\.1 leaves none .*: every client needs 2",
+    ):
         split_members(np.array([4]), 0.1, seed=0, client=3)
 
 

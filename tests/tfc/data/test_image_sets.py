@@ -15,7 +15,7 @@ def test_cifar10_joins_its_batches_and_puts_colours_last(tmp_path):
     folder = write_cifar10(tmp_path)
     dataset = cifar10(folder)
     assert dataset.x_train.shape == (200, 32, 32, 3) and dataset.x_test.shape == (40, 32, 32, 3)
-    assert dataset.num_classes == 10 and dataset.x_train.dtype == np.uint8
+    assert dataset.num_classes == 10 and dataset.x_train.dtype == np.uint8 and dataset.class_names[9] == "truck"
     second = pickle.loads((folder / "data_batch_2").read_bytes(), encoding="bytes")
     for channel in range(3):
         plane = second[b"data"][5, 1024 * channel : 1024 * (channel + 1)].reshape(32, 32)
@@ -27,6 +27,14 @@ def test_cifar10_joins_its_batches_and_puts_colours_last(tmp_path):
 def test_cifar100_has_fine_classes(tmp_path):
     dataset = cifar100(write_cifar100(tmp_path))
     assert dataset.num_classes == 100 and sorted(set(dataset.y_train)) == list(range(100))
+    assert dataset.class_names == ()
+    names = [f"thing {number}".encode() for number in range(100)]
+    meta = tmp_path / "cifar-100-python" / "meta"
+    meta.write_bytes(pickle.dumps({b"fine_label_names": names}, 2))
+    assert cifar100(tmp_path).class_names[99] == "thing 99"
+    meta.write_bytes(pickle.dumps({b"fine_label_names": names[:50]}, 2))
+    with pytest.raises(DataError, match="meta: its entry 'fine_label_names' must list 100 names"):
+        cifar100(tmp_path)
 
 
 def test_the_keras_cache_is_looked_into(tmp_path, monkeypatch):
@@ -79,7 +87,7 @@ def test_incomplete_cifar_and_classes_out_of_range_are_refused(tmp_path):
     with pytest.raises(DataError, match="data_batch_4 missing; cifar10 is at https"):
         cifar10(folder)
     (folder / "data_batch_4").write_bytes(pickle.dumps({b"data": ROWS, b"labels": [0, 10, 1]}, 2))
-    with pytest.raises(DataError, match="class 10 found, but cifar10 has 10 classes"):
+    with pytest.raises(DataError, match="class 10 found, but there are 10 classes"):
         cifar10(folder)
 
 
@@ -97,7 +105,7 @@ def test_pathmnist_takes_the_file_or_its_folder(tmp_path):
     "change,message",
     [
         ({"val_labels": None}, "lacks val_labels"),
-        ({"train_labels": np.full((45, 1), 9, np.uint8)}, "class 9 found, but pathmnist has 9 classes"),
+        ({"train_labels": np.full((45, 1), 9, np.uint8)}, "class 9 found, but there are 9 classes"),
         ({"train_images": np.zeros((45, 28, 28), np.uint8)}, "train_images must have shape"),
         ({"test_labels": np.zeros((44, 1), np.uint8)}, "x_test has 45 examples and y_test 44"),
     ],

@@ -1,5 +1,8 @@
 """Partitions whose clients differ: nothing twice, the right sizes, a function of the seed, skew as asked."""
 
+import re
+import time
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -36,7 +39,7 @@ def test_partitions_are_disjoint_of_the_right_sizes_and_repeatable(name, clients
     assert len(np.unique(together)) == len(together) and together.min() >= 0 and together.max() < len(LABELS)
     if name == "owner":
         assert all(len(part) <= (each or len(LABELS)) for part in parts)
-    if name in ("dirichlet", "quantity") or (name == "owner" and not each):
+    if name in ("dirichlet", "dirichlet-balanced", "quantity") or (name == "owner" and not each):
         assert len(together) == (clients * each or len(LABELS))
     for part, again in zip(parts, divide(seed, **data), strict=True):
         np.testing.assert_array_equal(part, again)
@@ -56,7 +59,7 @@ def test_a_small_alpha_gives_clients_few_classes_and_a_large_one_all():
 
 
 def test_dirichlet_gives_up_with_advice():
-    with pytest.raises(DataError, match=r"data\.alpha=0\.01 a client always had fewer .*: raise data\.alpha, or lower"):
+    with pytest.raises(DataError, match=r"data\.alpha=0\.01 a client always had fewer .* Any of these works: "):
         divide(partition="dirichlet", num_clients=50, alpha=0.01, min_examples=20)
 
 
@@ -106,3 +109,45 @@ def test_class_counts_hold_training_and_validation():
     y = np.array([0, 2, 2, 1, 0, 1, 2])
     clients = Clients(np.zeros((7, 1)), y, [np.arange(4), np.arange(4, 7)], 0.25, seed=0)
     np.testing.assert_array_equal(clients.class_counts(4), [[1, 1, 2, 0], [1, 1, 1, 0]])
+
+
+@pytest.mark.parametrize("alpha", [0.1, 0.5])
+def test_a_balanced_dirichlet_serves_a_hundred_clients(alpha):
+    labels = np.arange(60_000) % 10
+    started = time.process_time()
+    parts = divide(labels=labels, partition="dirichlet-balanced", num_clients=100, alpha=alpha)
+    assert time.process_time() - started < 1
+    sizes = np.array([len(part) for part in parts])
+    assert sizes.sum() == len(labels) and sizes.min() >= 10
+    counts = np.stack([np.bincount(labels[part], minlength=10) for part in parts])
+    classes_held = (counts > 0.05 * counts.sum(axis=1, keepdims=True)).sum(axis=1).mean()
+    assert classes_held < (4 if alpha == 0.1 else 7)
+    # Nobody who held the mean before the last class got any of it.
+    assert not counts[counts[:, :9].sum(axis=1) >= 600, 9].any()
+
+
+REMEDIES = [
+    {"partition": "dirichlet", "num_clients": 50, "alpha": 0.01, "min_examples": 20},
+    {"partition": "dirichlet", "num_clients": 20, "alpha": 0.2, "min_examples": 20},
+    {"partition": "dirichlet", "num_clients": 24, "alpha": 0.5, "min_examples": 15, "examples_per_client": 20},
+    {"partition": "dirichlet-balanced", "num_clients": 100, "alpha": 0.1, "min_examples": 10},
+    {"partition": "quantity", "num_clients": 130, "min_examples": 10},
+    {"partition": "iid", "num_clients": 13, "examples_per_client": 100},
+    {"partition": "iid", "num_clients": 2000},
+    {"partition": "dirichlet", "num_clients": 13, "examples_per_client": 100},
+    {"partition": "owner", "num_clients": 61},
+    {"partition": "owner", "num_clients": 30, "min_examples": 41},
+    {"partition": "owner", "num_clients": 30, "examples_per_client": 5},
+]
+
+
+@pytest.mark.parametrize("data", REMEDIES, ids=lambda data: f"{data['partition']}-{data['num_clients']}")
+def test_every_setting_that_an_error_advises_works(data):
+    with pytest.raises(DataError) as raised:
+        divide(**data)
+    text = str(raised.value)
+    advice = re.findall(r"data\.(\w+)=([\w.-]*\w)", re.split("works: |at most |: set ", text, maxsplit=1)[1])
+    assert advice and "\n" not in text, text
+    for key, value in advice:
+        changed = value if key == "partition" else float(value) if key == "alpha" else int(value)
+        assert len(divide(**{**data, key: changed})) > 0, (text, key)
