@@ -17,6 +17,10 @@ _PUBLIC = {
     "build_fedcompress": "tfc.methods.fedcompress",
     "AggregationFactory": "tfc.methods.tff_aggregators",
     "ModelFn": "tfc.federated.model_spec",
+    "register_method": "tfc.federated.method",
+    "BroadcastTracker": "tfc.federated.broadcast_tracker",
+    "Shipment": "tfc.federated.broadcast_tracker",
+    "Builder": "tfc.federated.method",
     "client_data": "tfc.federated.client_data",
     "client_data_type": "tfc.federated.client_data",
     "ClientFlags": "tfc.federated.client_data",
@@ -102,9 +106,13 @@ if TYPE_CHECKING:  # what a type checker and an editor see
     from tfc.data.ood import OodFn as OodFn
     from tfc.data.ood import procedural_images as procedural_images
     from tfc.data.partition import ClientExamples as ClientExamples
+    from tfc.federated.broadcast_tracker import BroadcastTracker as BroadcastTracker
+    from tfc.federated.broadcast_tracker import Shipment as Shipment
     from tfc.federated.client_data import ClientFlags as ClientFlags
     from tfc.federated.client_data import client_data as client_data
     from tfc.federated.client_data import client_data_type as client_data_type
+    from tfc.federated.method import Builder as Builder
+    from tfc.federated.method import register_method as register_method
     from tfc.federated.model_spec import ModelFn as ModelFn
     from tfc.methods.fedavg import build_fedavg as build_fedavg
     from tfc.methods.fedcompress import build_fedcompress as build_fedcompress

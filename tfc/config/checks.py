@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tfc.base.errors import ConfigError
-from tfc.config.keys import MODEL_SUFFIXES, ExperimentConfig
+from tfc.config.keys import IN_MEMORY, MODEL_SUFFIXES, ExperimentConfig
 from tfc.registries import AUDIO_SETS, MODELS
 
 
@@ -22,7 +22,7 @@ def check(config: ExperimentConfig) -> None:
 
 def _check_model(config: ExperimentConfig) -> None:
     name = config.model.name
-    if name not in MODELS and not name.endswith(MODEL_SUFFIXES):
+    if name not in (*MODELS, IN_MEMORY) and not name.endswith(MODEL_SUFFIXES):
         raise ConfigError(
             f"model.name must be one of {', '.join(MODELS)}, or a file ({', '.join(MODEL_SUFFIXES)}); found {name!r}"
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,21 +50,17 @@ class Range:
         return low if self.high is None else f"{low} and {'less than' if self.open_high else 'at most'} {self.high:g}"
 
 
-def key(default: Any, help: str, allowed: Range | Iterable[str] | None = None) -> Any:
+def key(default: Any, help: str, allowed: Range | Collection[str] | None = None) -> Any:
     """Declares a key of the configuration: its default, its meaning, its allowed values (a registry: its names)."""
-    return field(
-        default=default,
-        metadata={
-            "help": help,
-            "allowed": allowed if isinstance(allowed, Range) or allowed is None else tuple(allowed),
-        },
-    )
+    return field(default=default, metadata={"help": help, "allowed": allowed})
 
 
 CLIENTS_AT_A_TIME = 20
 """Clients that a worker trains at a time: more take more memory, however small their data are."""
 
 MODEL_SUFFIXES = (".keras", ".h5")
+IN_MEMORY = "memory"
+"""Name of data and models that are handed to `tfc.run` in Python."""
 _COUNT = Range(1)
 _COUNT_OR_ZERO = Range(0)
 _RATE = Range(0, None, open_low=True)
@@ -80,7 +76,7 @@ class DataConfig:
         10
     """
 
-    dataset: str = key("mnist5k", "data set", DATASETS)
+    dataset: str = key("mnist5k", "data set", (*DATASETS, IN_MEMORY))
     data_dir: str = key("", "folder (or NPZ file) of the data; empty for the usual places")
     kind: str = key(
         "auto",

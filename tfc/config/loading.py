@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,13 @@ from tfc.config.keys import ExperimentConfig, Range
 PRESETS = Path(__file__).parent.parent / "presets"
 
 
-def _checked_value(path: str, value: Any, expected: Any, allowed: Range | tuple[str, ...] | None) -> Any:
+def _checked_value(path: str, value: Any, expected: Any, allowed: Range | Collection[str] | None) -> Any:
     if expected is float and type(value) is int:
         value = float(value)
     if type(value) is not expected:
         found = f"{value!r}, {type(value).__name__}"
         raise ConfigError(f"{path} must be of type {expected.__name__}, found {found}")
-    if isinstance(allowed, tuple) and value not in allowed:
+    if not isinstance(allowed, Range | None) and value not in allowed:
         raise ConfigError(f"{path} must be one of {', '.join(allowed)}; found {value!r}")
     if isinstance(allowed, Range) and value not in allowed:
         raise ConfigError(f"{path} must be {allowed}; found {value!r}")
@@ -187,7 +187,7 @@ def describe() -> list[tuple[str, Any, str, str]]:
                 visit(typing.cast(type, hints[item.name]), f"{prefix}{item.name}.")
             else:
                 allowed = item.metadata["allowed"]
-                text = ", ".join(allowed) if isinstance(allowed, tuple) else str(allowed or "")
+                text = str(allowed or "") if isinstance(allowed, Range | None) else ", ".join(allowed)
                 rows.append((prefix + item.name, item.default, text, item.metadata["help"]))
 
     visit(ExperimentConfig, "")

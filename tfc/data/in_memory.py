@@ -53,7 +53,7 @@ def as_dataset(
     Raises:
         DataError: If the data are of no such form, or can't be trained on; says what was found.
 
-    Example:
+    Examples:
         >>> x, y = np.zeros((6, 8, 8)), [0, 1, 2, 0, 1, 2]
         >>> as_dataset((x, y, x, y)).input_shape
         (8, 8, 1)

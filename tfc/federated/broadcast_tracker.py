@@ -14,6 +14,11 @@ class Shipment:
         client: Its number.
         rounds: Rounds whose payloads it gets, each given the one before; empty where it gets the key frame.
         length: Bytes in all.
+
+    Examples:
+        >>> import tfc
+        >>> tfc.BroadcastTracker().ship([7], payload_bytes=100, key_frame_bytes=0)
+        [Shipment(client=7, rounds=(1,), length=100)]
     """
 
     client: int
@@ -31,10 +36,22 @@ class BroadcastTracker:
     Attributes:
         payload_bytes: Length of each round's payload, the first round's first.
         last_held: Number of the last round whose broadcast a client holds; clients that hold none are missing.
+        start_bytes: What a client gets besides the first time, such as frozen weights as float32.
+
+    Examples:
+        >>> import tfc
+        >>> tracker = tfc.BroadcastTracker()
+        >>> [shipment.length for shipment in tracker.ship([0, 1], payload_bytes=100, key_frame_bytes=0)]
+        [100, 100]
+        >>> [shipment.length for shipment in tracker.ship([0], payload_bytes=50, key_frame_bytes=0)]
+        [50]
+        >>> tracker.ship([1], payload_bytes=40, key_frame_bytes=70)[0].length  # it missed a round: 50 + 40, or 70
+        70
     """
 
     payload_bytes: list[int] = field(default_factory=list)
     last_held: dict[int, int] = field(default_factory=dict)
+    start_bytes: int = 0
 
     def ship(
         self, clients: Iterable[int], payload_bytes: int, key_frame_bytes: int, *, again: bool = False
@@ -57,9 +74,10 @@ class BroadcastTracker:
         for client in clients:
             missed = tuple(range(self.last_held.get(client, 0) + 1, present + 1))
             chain = sum(self.payload_bytes[number - 1] for number in missed)
+            start = 0 if client in self.last_held else self.start_bytes
             if 0 < key_frame_bytes < chain:
-                shipments.append(Shipment(client, (), key_frame_bytes))
+                shipments.append(Shipment(client, (), key_frame_bytes + start))
             else:
-                shipments.append(Shipment(client, missed, chain))
+                shipments.append(Shipment(client, missed, chain + start))
             self.last_held[client] = present
         return shipments

@@ -11,6 +11,7 @@ import tensorflow_federated as tff
 from tfc.config import ExperimentConfig
 from tfc.data.ood import OodFn
 from tfc.federated.model_spec import ModelFn, ModelSpec
+from tfc.registries import METHODS
 
 
 @dataclass(frozen=True)
@@ -49,3 +50,35 @@ class Method:
         """
         options: dict[str, Any] = {"record_payloads": record_payloads} if self.messages else {}
         return self.build(model_fn, data_type, config, ood_fn, **options)
+
+
+Builder = Callable[..., tff.learning.templates.LearningProcess]
+
+
+def register_method(
+    name: str, *, uplink_form: str = "", counts_by_formula: bool = False
+) -> Callable[[Builder], Builder]:
+    """Returns a decorator that makes a builder of one's own a federated method, by the name of which it is configured.
+
+    Args:
+        name: Value of the key `method`.
+        uplink_form: What clients send, for summary.json; the name where empty.
+        counts_by_formula: Whether tensors cross the boundary, whose bytes follow from a formula.
+
+    Raises:
+        ConfigError: If the package has a method of that name.
+
+    Examples:
+        >>> import tfc
+        >>> @tfc.register_method("careful")
+        ... def build_careful(model_fn, data_type, config, ood_fn=None):
+        ...     return tfc.build_fedavg(model_fn, data_type, config)
+        >>> tfc.load("demo", {"method": "careful"}).method
+        'careful'
+    """
+
+    def register(build: Builder) -> Builder:
+        METHODS.add(name, Method(build, uplink_form or name, counts_by_formula=counts_by_formula))
+        return build
+
+    return register

@@ -19,7 +19,7 @@ from tfc.config import ExperimentConfig
 from tfc.federated.model_weights import dequantized_kernels, frozen_variables
 from tfc.graph_codec import seed_model
 from tfc.models.embedding import EmbeddingPlace, find_embedding
-from tfc.models.model_contract import ExpectedData, check_model
+from tfc.models.model_contract import ExpectedData, buildable, check_model
 from tfc.registries import UPLINK_MODES
 
 ModelFn = Callable[[], tf.keras.Model]
@@ -115,6 +115,7 @@ class ModelSpec:
         Raises:
             ConfigError: If there is no such layer, or the model can't be trained here; lists all that is wrong with it.
         """
+        model_fn = buildable(model_fn)
         model = model_fn()
         check_model(model, ExpectedData(), "model_fn")
         layout = layout_of(model, layers, max_clusters)

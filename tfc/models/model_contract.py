@@ -59,10 +59,13 @@ def check_model(model: tf.keras.Model, expected: ExpectedData, source: str) -> N
 
 def _defects(model: tf.keras.Model, expected: ExpectedData) -> Iterator[str]:
     if not getattr(model, "_is_graph_network", False):
-        yield (
-            "is neither functional nor sequential, so its layers can't be built anew in TFF's graphs: write it with "
-            "tf.keras.Model(inputs, outputs)"
-        )
+        if isinstance(model, tf.keras.Sequential):
+            yield "does not know its inputs: let it start with tf.keras.Input(shape)"
+        else:
+            yield (
+                "is neither functional nor sequential, so its layers can't be built anew in TFF's graphs: write it "
+                "with tf.keras.Model(inputs, outputs)"
+            )
         return
     if len(model.inputs) != 1:
         yield f"has {len(model.inputs)} inputs: only models with one are supported"
@@ -71,6 +74,11 @@ def _defects(model: tf.keras.Model, expected: ExpectedData) -> Iterator[str]:
     yield from _wrong_types(model)
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         return
+    if expected.pixels is not None and not model.inputs[0].dtype.is_floating:
+        yield (
+            f"takes {model.inputs[0].dtype.name} inputs, and uint8 data are divided by 255 before the model sees them: "
+            "give it float32 inputs"
+        )
     shape = tuple(model.inputs[0].shape[1:])
     fits = expected.input_shape is None or _takes(shape, expected.input_shape)
     if not fits:
@@ -199,10 +207,39 @@ def built(model: tf.keras.Model, input_shape: tuple[int, ...]) -> tf.keras.Model
         model: Any Keras model.
         input_shape: Shape of one input of the data.
     """
-    if isinstance(model, tf.keras.Sequential) and not getattr(model, "_is_graph_network", False):
+    if input_shape and isinstance(model, tf.keras.Sequential) and not getattr(model, "_is_graph_network", False):
         weights = model.get_weights() if model.built else None
         layers = [type(layer).from_config(copy.deepcopy(layer.get_config())) for layer in model.layers]
         model = tf.keras.Sequential([tf.keras.Input(input_shape), *layers], name=model.name)
         if weights is not None:
             model.set_weights(weights)
     return model
+
+
+def buildable(
+    model_fn: Callable[[], tf.keras.Model], input_shape: tuple[int, ...] = ()
+) -> Callable[[], tf.keras.Model]:
+    """Returns a function that builds a user's model anew each time, in whatever graph it is called.
+
+    Args:
+        model_fn: The user's; it may return the same model each time, one that does not know its inputs, or one that
+            can be built outside of graphs alone.
+        input_shape: Shape of one input of the data; empty where it is not known.
+    """
+    first, second = built(model_fn(), input_shape), model_fn()
+    if second is first or not _builds_in_graphs(model_fn):
+        return rebuilder(first)
+    if getattr(second, "_is_graph_network", False):
+        return model_fn
+    return lambda: built(model_fn(), input_shape)
+
+
+def _builds_in_graphs(model_fn: Callable[[], tf.keras.Model]) -> bool:
+    try:
+        with tf.Graph().as_default():
+            model_fn()
+    except Exception:  # whatever the user's code does there
+        return False
+    finally:
+        model_fn()  # Keras rewires its classes in a bare graph; building outside wires them back
+    return True

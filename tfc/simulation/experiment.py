@@ -21,6 +21,7 @@ from tfc.federated.model_spec import ModelFn
 from tfc.models.model_contract import ExpectedData
 from tfc.models.own_model import is_model_file, own_model
 from tfc.registries import AUDIO_SETS, DATASETS, MODELS, OOD_SOURCES, PARTITIONS
+from tfc.simulation.own_parts import OwnParts
 
 _PROBED = 64
 """Training inputs that a model is tried with."""
@@ -39,6 +40,7 @@ class Experiment:
         clients: What each client holds of the training set.
         ood_fn: The out-of-distribution pipeline.
         model_fn: Builds the Keras model with its initial weights.
+        process: A learning process or a builder in place of the configured method's; None for that one.
     """
 
     config: ExperimentConfig
@@ -46,6 +48,7 @@ class Experiment:
     clients: Clients
     ood_fn: OodFn
     model_fn: ModelFn
+    process: Any = None
 
     @property
     def class_counts(self) -> tuple[tuple[int, ...], ...]:
@@ -53,20 +56,25 @@ class Experiment:
         return tuple(map(tuple, self.clients.class_counts(self.dataset.num_classes).tolist()))
 
 
-def load_experiment(config: ExperimentConfig) -> Experiment:
+def load_experiment(config: ExperimentConfig, own: OwnParts | None = None) -> Experiment:
     """Loads and builds what an experiment is made of.
 
     Args:
         config: The configuration.
+        own: Parts that are handed over in place of the configured ones.
 
     Raises:
         DataError: If the data are missing or damaged, or do not go with the configuration.
         ConfigError: If the model can't be read, or does not fit the data.
     """
-    dataset = load_dataset(config)
+    own = own or OwnParts()
+    config = own.named(config)
+    dataset = load_dataset(config, own.data)
     clients = load_clients(config, dataset)
-    ood_fn = build_ood(config, dataset.input_shape)
-    return Experiment(config, dataset, clients, ood_fn, model_builder(config, expected_data(dataset)))
+    ood_fn = build_ood(config, dataset.input_shape, dataset)
+    expected = expected_data(dataset)
+    model_fn = own.model_builder(expected) if own.has_model else model_builder(config, expected)
+    return Experiment(config, dataset, clients, ood_fn, model_fn, own.process)
 
 
 def load_dataset(config: ExperimentConfig, data: Any = None) -> Dataset:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import tensorflow as tf
 import tensorflow_federated as tff
 
 from tfc.base.atomic_write import atomic_write
+from tfc.clustering.layout import layout_of
 from tfc.data.pixels import to_float
+from tfc.federated.model_weights import frozen_variables
 from tfc.simulation.experiment import Experiment
 
 _EVALUATION_BATCH = 500
@@ -19,6 +22,8 @@ class GlobalModel:
 
     Attributes:
         keras: The Keras model.
+        parameters: Number of values that every broadcast tells: trained weights and moving statistics.
+        frozen_bytes: Bytes of the weights that training does not move; each client gets them once.
     """
 
     def __init__(self, experiment: Experiment) -> None:
@@ -29,6 +34,9 @@ class GlobalModel:
         """
         self._model_fn = experiment.model_fn
         self.keras: tf.keras.Model = self._model_fn()
+        layout = layout_of(self.keras, "none", 1)
+        self.parameters = sum(math.prod(shape) for shape in (*layout.trainable_shapes, *layout.non_trainable_shapes))
+        self.frozen_bytes = sum(variable.numpy().nbytes for variable in frozen_variables(self.keras, layout))
         cross_entropy = tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         self.keras.compile(loss=cross_entropy, metrics=["accuracy"])
         dataset = experiment.dataset

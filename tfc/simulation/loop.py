@@ -6,11 +6,14 @@ import contextlib
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import tensorflow as tf
 from tqdm import tqdm
 
 from tfc.base.errors import RunInterruptedError
 from tfc.config import ExperimentConfig
+from tfc.federated.model_spec import ModelFn
 from tfc.simulation.experiment import Experiment, load_experiment
 from tfc.simulation.finish import finish
 from tfc.simulation.folder import FinishedRun, read_run
@@ -18,6 +21,7 @@ from tfc.simulation.global_model import GlobalModel
 from tfc.simulation.interruption import Interruption
 from tfc.simulation.lock import RunLock
 from tfc.simulation.observer import RunObserver
+from tfc.simulation.own_parts import OwnParts
 from tfc.simulation.resumption import resumes
 from tfc.simulation.start import build_process, open_folder, open_recorder, require_recordable, starting_point
 from tfc.simulation.summary import peak_rss_mb, versions
@@ -33,6 +37,10 @@ def run(
     progress: bool = True,
     record_payloads: bool = False,
     workers: Sequence[str] = (),
+    data: Any = None,
+    model: tf.keras.Model | None = None,
+    model_fn: ModelFn | None = None,
+    process: Any = None,
 ) -> FinishedRun:
     """Runs one experiment from its first round to its last and writes its folder.
 
@@ -43,6 +51,11 @@ def run(
         progress: Whether a progress bar is shown on standard error.
         record_payloads: Whether every payload is kept in the folder, for `tfc replay`.
         workers: `host:port` of workers on other machines; empty for one of this machine's own.
+        data: What `tfc.as_dataset` takes, such as (x_train, y_train, x_test, y_test); None for the configured data set.
+        model: A Keras model in place of the configured one; it stays as it is.
+        model_fn: A function that builds the Keras model, in place of `model`.
+        process: A learning process in place of the configured method's, of the form that this package's builders make
+            (such as `tfc.build_aggregated`), or a builder (model_fn, data_type, config, ood_fn) -> LearningProcess.
 
     Returns:
         The finished run.
@@ -60,14 +73,15 @@ def run(
         >>> [row.round for row in finished.rounds]
         [1, 2]
     """
-    out = Path(out)
+    out, own = Path(out), OwnParts(data, model, model_fn, process)
+    config = own.named(config)
     if record_payloads:
         require_recordable(config)
     with RunLock(out) as lock:
         lock.take_if_there()
         resumes(out, config, force=force, record_payloads=record_payloads)
         _run(
-            load_experiment(config),
+            load_experiment(config, own),
             out,
             lock,
             force=force,
@@ -100,17 +114,19 @@ def _run(
         state = process.initialize()
         # Only now is it certain that the run can start: a refused one leaves what is there alone.
         lock.take()
-        start = starting_point(out, config, state, force=force, record_payloads=record_payloads)
+        model = GlobalModel(experiment)
+        start = starting_point(
+            out, config, state, force=force, record_payloads=record_payloads, start_bytes=model.frozen_bytes
+        )
         started -= start.seconds
         folder = open_folder(out, experiment, start)
         observer = observed.enter_context(RunObserver(out, config.rounds, config.method, versions()))
-        model = GlobalModel(experiment)
         bar.set_description(config.method)
         recorder = open_recorder(out, experiment, start) if record_payloads else None
         training = Training(experiment, process, folder, model, recorder, start, started)
         _play_rounds(training, config.rounds, observer, bar)
         rss_mb = peak_rss_mb(worker_pids)
-    finish(experiment, folder, model, started, rss_mb)
+    finish(experiment, training, model, rss_mb)
 
 
 def _play_rounds(training: Training, rounds: int, observer: RunObserver, bar: tqdm) -> None:

@@ -5,6 +5,7 @@ Of the room's files this one alone builds a method.
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from tqdm import tqdm
 
 from tfc import config as configuration
 from tfc.base.errors import ConfigError
-from tfc.base.run_files import CHECKPOINTS, CONFIG, PAYLOADS
+from tfc.base.run_files import CHECKPOINTS, CONFIG, INPUTS, PAYLOADS
 from tfc.config import ExperimentConfig
 from tfc.federated.broadcast_tracker import BroadcastTracker
 from tfc.federated.client_data import client_data_type
@@ -24,6 +25,8 @@ from tfc.replay.recorder import PayloadRecorder, recorded_spec, unrecordable
 from tfc.simulation.checkpoints import Checkpoint, latest_checkpoint
 from tfc.simulation.experiment import Experiment
 from tfc.simulation.folder_writer import RunFolder, writing
+from tfc.simulation.input_digests import check_same_inputs, input_digests
+from tfc.simulation.own_parts import check_process
 from tfc.simulation.resumption import resumes
 
 
@@ -54,14 +57,21 @@ def build_process(experiment: Experiment, *, record_payloads: bool) -> tff.learn
     config, dataset = experiment.config, experiment.dataset
     data_type = client_data_type(dataset.input_shape, dataset.x_train.dtype)
     method: Method = METHODS[config.method]
+    if experiment.process is not None and not callable(experiment.process):
+        check_process(experiment.process, data_type)
+        return experiment.process
+    if experiment.process is not None:
+        method = Method(experiment.process)
     try:
-        return method(experiment.model_fn, data_type, config, experiment.ood_fn, record_payloads=record_payloads)
+        process = method(experiment.model_fn, data_type, config, experiment.ood_fn, record_payloads=record_payloads)
     except ValueError as error:
         raise ConfigError(str(error)) from error
+    check_process(process, data_type)
+    return process
 
 
 def starting_point(
-    out: Path, config: ExperimentConfig, state: Any, *, force: bool, record_payloads: bool
+    out: Path, config: ExperimentConfig, state: Any, *, force: bool, record_payloads: bool, start_bytes: int = 0
 ) -> Checkpoint:
     """Finds the round after which the run goes on, and says so on standard error; changes nothing.
 
@@ -71,6 +81,7 @@ def starting_point(
         state: The learning process' first state.
         force: Whether an existing run there is replaced.
         record_payloads: Whether payloads are kept.
+        start_bytes: What a client gets besides its first broadcast: the frozen weights.
 
     Returns:
         The run after that round; before its first round, with `state`, where it does not go on.
@@ -78,7 +89,7 @@ def starting_point(
     Raises:
         RunError: If something is there that has to stay (`tfc.simulation.resumption.resumes`).
     """
-    new = Checkpoint(0, state, BroadcastTracker())
+    new = Checkpoint(0, state, BroadcastTracker(start_bytes=start_bytes))
     if not resumes(out, config, force=force, record_payloads=record_payloads):
         return new
     found = latest_checkpoint(out / CHECKPOINTS, state, _say)
@@ -87,6 +98,8 @@ def starting_point(
         if found
         else f"{out}: not finished and without a checkpoint: starts with round 1"
     )
+    if found:
+        found.tracker.start_bytes = start_bytes
     return found or new
 
 
@@ -105,8 +118,12 @@ def open_folder(out: Path, experiment: Experiment, start: Checkpoint) -> RunFold
     Raises:
         RunError: If it can't be written.
     """
+    digests = input_digests(experiment)
+    if start.round:
+        check_same_inputs(out, digests)
     folder = RunFolder(out, start.rows if start.round else None)
     with writing(out):
+        folder.write_text(INPUTS, json.dumps(digests, indent=2) + "\n")
         folder.write_text(CONFIG, configuration.to_toml(experiment.config))
         folder.write_class_counts(experiment.class_counts)
     return folder

@@ -7,10 +7,9 @@ import os
 import platform
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
-import tensorflow as tf
 
 from tfc.base.machine import describe_machine
 from tfc.base.version import __version__
@@ -55,10 +54,24 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **packages, "fedcompress": __version__}
 
 
+class ModelSizes(NamedTuple):
+    """Sizes of a model, for what FedAvg would send.
+
+    Attributes:
+        parameters: Number of its parameters, frozen ones included.
+        moved: Number of those that training moves.
+        start_bytes: Bytes of the others, once for each client that took part.
+    """
+
+    parameters: int
+    moved: int
+    start_bytes: int
+
+
 def summarise(
     config: ExperimentConfig,
     dataset: Dataset,
-    model: tf.keras.Model,
+    sizes: ModelSizes,
     rounds: tuple[RoundMetrics, ...],
     seconds: float,
     rss_mb: float,
@@ -68,18 +81,19 @@ def summarise(
     Args:
         config: The experiment.
         dataset: Its data.
-        model: The final model.
+        sizes: Of the model.
         rounds: Rows of metrics.csv.
         seconds: Wall time of the run.
         rss_mb: Peak memory, MB.
     """
     uplink = sum(row.uplink_bytes for row in rounds)
     downlink = sum(row.downlink_bytes for row in rounds)
-    # What FedAvg would send: every parameter as float32, both directions, for the same clients and rounds.
+    # What FedAvg would send: every parameter that training moves as float32, both directions, for the same clients and
+    # rounds; what is frozen once to each client.
     clients = sum(row.clients_ok + row.clients_failed for row in rounds)
     answers = sum(row.clients_ok for row in rounds)
-    fedavg_downlink = clients * float32_message_bytes(model.count_params(), 0)
-    fedavg_uplink = answers * float32_message_bytes(model.count_params(), CLIENT_SCALARS)
+    fedavg_downlink = clients * float32_message_bytes(sizes.moved, 0) + sizes.start_bytes
+    fedavg_uplink = answers * float32_message_bytes(sizes.moved, CLIENT_SCALARS)
     best = max(rounds, key=lambda row: row.accuracy)
     last = rounds[-3:]
 
@@ -100,7 +114,7 @@ def summarise(
         "communication_ratio": ratio(fedavg_uplink + fedavg_downlink, uplink + downlink),
         "uplink_ratio": ratio(fedavg_uplink, uplink),
         "downlink_ratio": ratio(fedavg_downlink, downlink),
-        "parameters": int(model.count_params()),
+        "parameters": sizes.parameters,
         "seconds": round(seconds, 1),
         "simulated_seconds": round(sum(row.simulated_seconds for row in rounds), 1),
         "peak_rss_mb": round(rss_mb, 1),

@@ -23,6 +23,7 @@ class Training:
 
     Attributes:
         round: Number of the latest round, from 1; 0 before the first.
+        folder: Writes the run's folder.
     """
 
     def __init__(
@@ -46,20 +47,30 @@ class Training:
             start: The run after the round after which it goes on.
             started: When the run started, by `time.monotonic`; earlier parts of a run that goes on included.
         """
-        self._experiment, self._process, self._folder = experiment, process, folder
+        self._experiment, self._process, self.folder = experiment, process, folder
         self._model, self._recorder, self._started = model, recorder, started
         self.round, self._state, self._tracker = start.round, start.state, start.tracker
         self._update_model()
 
     @property
+    def seconds(self) -> float:
+        """Seconds since the run started; earlier parts of a resumed run included."""
+        return time.monotonic() - self._started
+
+    @property
+    def clients_started(self) -> int:
+        """Number of clients that were sent a broadcast so far."""
+        return len(self._tracker.last_held)
+
+    @property
     def path(self) -> Path:
         """The run's folder."""
-        return self._folder.path
+        return self.folder.path
 
     @property
     def rows(self) -> tuple[RoundMetrics, ...]:
         """Rows of metrics.csv so far."""
-        return self._folder.rounds
+        return self.folder.rounds
 
     @property
     def broadcast(self) -> Any:
@@ -101,9 +112,8 @@ class Training:
         clients = self._experiment.config.data.num_clients
         needed = self._recorder.needed(self._tracker, clients) if self._recorder else {}
         with writing(self.path):
-            self._folder.add_round(metrics)
-            seconds = time.monotonic() - self._started
-            checkpoint = Checkpoint(self.round, self._state, self._tracker, self.rows, seconds, needed)
+            self.folder.add_round(metrics)
+            checkpoint = Checkpoint(self.round, self._state, self._tracker, self.rows, self.seconds, needed)
             write_checkpoint(self.path / CHECKPOINTS, checkpoint)
 
 
