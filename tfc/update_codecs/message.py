@@ -86,7 +86,8 @@ class UpdateMessage:
         places = range(len(sizes))
         left = [number for number in places if number not in self.coded]
         parts = dict(zip(self.coded, tf.split(coded, [sizes[number] for number in self.coded]), strict=True))
-        parts.update(zip(left, tf.split(rest, [sizes[number] for number in left]), strict=True))
+        if left:  # a model may have no side parameters
+            parts.update(zip(left, tf.split(rest, [sizes[number] for number in left]), strict=True))
         return tuple(tf.reshape(parts[number], shapes[number]) for number in places)
 
     def _surrounded(self, form: Form, name: tf.Tensor, scalars: tf.Tensor, body: list[tf.Tensor]) -> tf.Tensor:

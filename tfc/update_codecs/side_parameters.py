@@ -80,7 +80,7 @@ class ByteSideParameters:
         return tf.constant(flags, tf.bool, [sum(self.sizes)])
 
     def _owners(self) -> tf.Tensor:
-        return tf.repeat(tf.range(len(self.sizes)), self.sizes)
+        return tf.repeat(tf.range(len(self.sizes)), tf.constant(self.sizes, tf.int32, [len(self.sizes)]))
 
     def encode(self, values: tf.Tensor, held: tf.Tensor) -> tf.Tensor:
         """Returns the bytes, uint8 (num_bytes,).

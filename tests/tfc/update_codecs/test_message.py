@@ -71,3 +71,18 @@ def test_messages_with_any_damage_are_refused(decode, place, change, cut):
     damaged[place % len(good)] ^= change
     assert not decode(damaged, model)[2]
     assert not decode(good[: len(good) - 1 - cut], model)[2]
+
+
+@pytest.mark.parametrize("kept", [ByteSideParameters, Float32SideParameters])
+def test_a_model_without_side_parameters_is_told_in_every_form(kept):
+    model = MessageSpec((), SHAPES[:2], 1, initial_others=(InitialValue(limit=0.5), InitialValue(1.0)))
+    form = UpdateMessage(model, (0, 1), SparseTernary(160, 0.1), kept((), ()), 0, tuple(Form))
+    reference = ReferenceModel(tf.constant(0), (), (), held().others[:2])
+    none = tf.zeros([0])
+    for payload in (
+        form.encode_weights(held(2).others[:2], none),
+        form.encode_seed(5, none),
+        form.encode_update(tf.ones([160]), none, none, reference, tf.constant(1, tf.int64)),
+    ):
+        values, _, sound = form.decode(payload, reference)
+        assert sound and [value.shape for value in values] == list(SHAPES[:2])

@@ -1,0 +1,252 @@
+"""Own models and own data through `tfc.run`: the right numbers, or one line of refusal."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tfc
+from tfc.base.run_files import CHECKPOINTS, INPUTS, SUMMARY
+
+layers = tf.keras.layers
+SETTINGS = {
+    "rounds": 2,
+    "data.num_clients": 2,
+    "server.ood_examples": 32,
+    "server.batch_size": 16,
+    "training.batch_size": 16,
+    "training.learning_rate": 0.01,
+    "clustering.min_clusters": 4,
+    "clustering.max_clusters": 8,
+}
+
+
+def quarters(count, seed):
+    """Images (8, 8, 1) with one bright quarter, which is their class."""
+    rng = np.random.default_rng(seed)
+    y = np.arange(count) % 4
+    x = rng.random((count, 8, 8, 1)).astype(np.float32) / 2
+    for image, label in zip(x, y, strict=True):
+        image[4 * (label // 2) :, 4 * (label % 2) :][:4, :4] += 0.5
+    return x, y
+
+
+IMAGES = (*quarters(160, 0), *quarters(80, 1))
+
+
+def tokens(count, seed):
+    """Sequences of 12 tokens; the class is the first one's rest."""
+    x = np.random.default_rng(seed).integers(0, 20, (count, 12)).astype(np.int32)
+    return x, x[:, 0] % 4
+
+
+def transfer(seed=0):
+    """A head on a frozen base whose weights are no fresh draw."""
+    base = tf.keras.Sequential(
+        [
+            tf.keras.Input((8, 8, 1)),
+            layers.Conv2D(6, 3, use_bias=False, activation="relu"),
+            layers.BatchNormalization(),
+            layers.Flatten(),
+        ],
+        name="base",
+    )
+    rng = np.random.default_rng(seed)
+    base.set_weights([np.abs(rng.normal(size=value.shape)) for value in base.get_weights()])
+    base.trainable = False
+    inputs = tf.keras.Input((8, 8, 1))
+    return tf.keras.Model(inputs, layers.Dense(4)(base(inputs, training=False)))
+
+
+def noisy():
+    return tf.keras.Sequential(
+        [
+            tf.keras.Input((8, 8, 1)),
+            layers.Flatten(),
+            layers.GaussianNoise(0.1),
+            layers.Dense(16, "relu"),
+            layers.Dropout(0.3),
+            layers.Dense(4),
+        ]
+    )
+
+
+def attention():
+    inputs = tf.keras.Input((8, 8, 1))
+    steps = layers.Reshape((8, 8))(inputs)
+    mixed = layers.Add()([layers.MultiHeadAttention(2, 8)(steps, steps), steps])
+    return tf.keras.Model(inputs, layers.Dense(4)(layers.Flatten()(mixed)))
+
+
+def recurrent():
+    return tf.keras.Sequential(
+        [tf.keras.Input((8, 8, 1)), layers.Reshape((8, 8)), layers.LSTM(8, dropout=0.1), layers.Dense(4)]
+    )
+
+
+def of_tokens():
+    inputs = tf.keras.Input((12,), dtype="int32")
+    return tf.keras.Model(inputs, layers.Dense(4)(layers.Flatten()(layers.Embedding(20, 8)(inputs))))
+
+
+def of_table():
+    return tf.keras.Sequential([tf.keras.Input((64,)), layers.Dense(4)])
+
+
+def run(out, data=IMAGES, method="fedavg", settings=None, **parts):
+    config = tfc.load("demo", {**SETTINGS, "method": method, **(settings or {})})
+    return tfc.run(config, out, progress=False, data=data, **parts)
+
+
+def evaluated(finished, x, y):
+    """Accuracy of the written model, by NumPy."""
+    model = tf.keras.models.load_model(finished.path / "model.keras", compile=False)
+    return float((model.predict(x, verbose=0).argmax(axis=1) == y).mean())
+
+
+def frozen_weights(finished):
+    model = tf.keras.models.load_model(finished.path / "model.keras", compile=False)
+    return model.get_layer("base").get_weights()
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        "fedavg",
+        "fedcompress",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("stc", "eden", "fedzip", "tff8bit")),
+    ],
+)
+def test_frozen_weights_are_bit_equal_after_a_run_and_travel_once(worker, tmp_path, method):
+    finished = run(tmp_path / "run", method=method, model=transfer())
+    for value, before in zip(frozen_weights(finished), transfer().get_layer("base").get_weights(), strict=True):
+        np.testing.assert_array_equal(value, before)
+    once = 4 * (9 * 6 + 4 * 6)
+    first, second = finished.rounds
+    moved = 4 * (6 * 6 * 6 * 4 + 4)
+    assert first.downlink_bytes >= 2 * once
+    assert second.downlink_bytes < first.downlink_bytes and second.downlink_bytes < 2 * (moved + 100)
+    assert second.accuracy == pytest.approx(evaluated(finished, *IMAGES[2:]), abs=1e-6)
+    if method == "fedavg":
+        assert first.downlink_bytes - second.downlink_bytes == 2 * once
+        assert finished.summary["communication_ratio"] == 1.0
+
+
+def test_random_layers_give_one_result_per_seed_also_after_a_resume(worker, tmp_path, monkeypatch):
+    from tfc.simulation.training import Training
+
+    losses = [[row.loss for row in run(tmp_path / name, model_fn=noisy).rounds] for name in ("first", "again")]
+    assert losses[0] == losses[1]
+    other = run(tmp_path / "other", model_fn=noisy, settings={"seed": 1})
+    assert [row.loss for row in other.rounds] != losses[0]
+
+    play, played = Training.play_round, []
+
+    def ending(training):
+        if played:
+            raise KeyboardInterrupt
+        played.append(play(training))
+        return played[-1]
+
+    monkeypatch.setattr(Training, "play_round", ending)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "resumed", model_fn=noisy)
+    monkeypatch.setattr(Training, "play_round", play)
+    assert (tmp_path / "resumed" / CHECKPOINTS).is_dir()
+    with pytest.raises(tfc.RunError, match="data differ from what the run was started with"):
+        run(tmp_path / "resumed", (IMAGES[0] + 1, *IMAGES[1:]), model_fn=noisy)
+    with pytest.raises(tfc.RunError, match=r"layers or frozen weights differ"):
+        run(tmp_path / "resumed", model=attention())
+    assert [row.loss for row in run(tmp_path / "resumed", model_fn=noisy).rounds] == losses[0]
+
+
+X, Y = IMAGES[:2]
+SHARED = of_table()
+FLAT = (X.reshape(-1, 64), Y, IMAGES[2].reshape(-1, 64), IMAGES[3])
+RIGHT = {
+    "recurrent": (IMAGES, {"model": recurrent()}, "fedcompress", {}),
+    "attention, built twice": (IMAGES, {"model": attention()}, "fedcompress", {}),
+    "tokens": ((*tokens(160, 0), *tokens(80, 1)), {"model": of_tokens()}, "fedcompress", {"data.kind": "tokens"}),
+    "a table": (FLAT, {"model_fn": of_table}, "fedcompress", {}),
+    "a function that returns one model": (FLAT, {"model_fn": lambda: SHARED}, "fedavg", {}),
+    "a model without inputs": (
+        IMAGES, {"model_fn": lambda: tf.keras.Sequential([layers.Flatten(), layers.Dense(4)])}, "fedavg", {},
+    ),
+    "uint8 pixels and labels (n, 1)": (
+        ((X * 255).astype(np.uint8), Y[:, None], (IMAGES[2] * 255).astype(np.uint8), IMAGES[3][:, None]),
+        {"model_fn": noisy}, "fedavg", {},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_what_people_bring_is_trained_and_evaluated_right(worker, tmp_path, name):
+    data, parts, method, settings = RIGHT[name]
+    finished = run(tmp_path / "run", data, method, settings, **parts)
+    x_test, y_test = np.asarray(data[2]), np.ravel(data[3])
+    x_test = x_test / np.float32(255) if x_test.dtype == np.uint8 else x_test
+    assert finished.rounds[-1].accuracy == pytest.approx(evaluated(finished, x_test, y_test), abs=1e-6)
+    assert finished.summary["dataset"] == finished.summary["model"] == "memory"
+    assert all(row.clients_failed == 0 for row in finished.rounds) and (tmp_path / "run" / INPUTS).is_file()
+
+
+def softmax():
+    return tf.keras.Sequential([tf.keras.Input((8, 8, 1)), layers.Flatten(), layers.Dense(4, "softmax")])
+
+
+@pytest.mark.parametrize(
+    "parts,settings,message",
+    [
+        ({"model": softmax()}, {}, "model: ends with a softmax"),
+        ({"model_fn": softmax}, {}, "model_fn: ends with a softmax"),
+        ({"model": noisy(), "model_fn": noisy}, {}, "give one of them"),
+        ({"process": 3}, {}, "process must be a tff.learning.templates.LearningProcess"),
+        ({}, {"model.name": "memory"}, r"tfc\.run\(config, out, model=\.\.\.\)"),
+        ({"model": noisy()}, {"model.embedding": "nothing"}, "model.embedding = 'nothing': the model has no such layer"),
+    ],
+)
+def test_refusals_are_one_line_and_write_nothing(tmp_path, parts, settings, message):
+    with pytest.raises(tfc.FedCompressError, match=message) as refusal:
+        run(tmp_path / "run", settings=settings, **parts)
+    assert "\n" not in str(refusal.value) and not (tmp_path / "run" / SUMMARY).exists()
+
+
+def test_tffs_own_process_is_refused_by_what_its_metrics_lack(worker, tmp_path):
+    import tensorflow_federated as tff
+
+    def functional():
+        return tff.learning.models.functional_model_from_keras(
+            of_table(), tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            {"x": tf.TensorSpec([None, 64]), "y": tf.TensorSpec([None], tf.int32)},
+        )  # fmt: skip
+
+    process = tff.learning.algorithms.build_weighted_fed_avg(
+        functional(), tff.learning.optimizers.build_sgdm(0.1), tff.learning.optimizers.build_sgdm(1.0)
+    )
+    with pytest.raises(tfc.ConfigError, match=r"its metrics lack distributor\.payload_bytes, .*tfc\.build_aggregated"):
+        run(tmp_path / "run", FLAT, model_fn=of_table, process=process)
+
+
+def test_a_builder_of_ones_own_and_a_registered_method_run(worker, tmp_path):
+    calls = []
+
+    @tfc.register_method("counted")
+    def build(model_fn, data_type, config, ood_fn=None):
+        calls.append(config.method)
+        return tfc.build_fedavg(model_fn, data_type, config)
+
+    finished = run(tmp_path / "method", FLAT, "counted", {"rounds": 1}, model_fn=of_table)
+    assert finished.summary["uplink"] == "counted" and calls == ["counted"]
+    again = run(tmp_path / "process", FLAT, "fedavg", {"rounds": 1}, model_fn=of_table, process=build)
+    assert [dataclasses.replace(row, seconds=0.0) for row in again.rounds] == [
+        dataclasses.replace(row, seconds=0.0) for row in finished.rounds
+    ]
+    with pytest.raises(tfc.ConfigError, match="'fedavg' is taken"):
+        tfc.register_method("fedavg")(build)
+
+
+def test_a_run_in_which_no_update_counts_ends_with_an_error(worker, tmp_path):
+    with pytest.raises(tfc.RunError, match=r"no client's update counted in any of 1 rounds \(2 dropped\)"):
+        run(tmp_path / "run", FLAT, settings={"rounds": 1, "faults.dropout": 1.0}, model_fn=of_table)
+    assert not (tmp_path / "run" / SUMMARY).exists()
