@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from programs import PYTHONS, python
 
+import edge
+
 HERE = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 
@@ -55,7 +57,7 @@ def test_device_commands_run_with_numpy_and_an_interpreter_alone(version, export
     assert done.returncode == 0 and found["bench, verify"] == found["--runtime litert"] == "yes"
     assert found["export"] == found["--runtime tflm"] == found["tfc run, tfc sweep"] == "no"
     assert "pip install --pre tflite-micro" in done.stdout
-    needs_tensorflow = {"export", "prepare", "ClusterSettings"}
+    needs_tensorflow = {name for name, module in edge._PUBLIC.items() if module.startswith("edge.conversion")}
     code = (
         "import tfc, edge; tfc.encode, tfc.decode, tfc.Palette, "
         f"[getattr(edge, name) for name in set(edge.__all__) - {needs_tensorflow}]"
