@@ -29,11 +29,15 @@ SIGNATURES = {
     "tfc.build_fedcompress": "(model_fn: 'ModelFn', data_type: 'tff.Type', config: 'ExperimentConfig', ood_fn: 'OodFn | None' = None, *, record_payloads: 'bool' = False) -> 'tff.learning.templates.LearningProcess'",  # noqa: E501
     "tfc.AggregationFactory": "type: typing.Any",
     "tfc.ModelFn": "type: collections.abc.Callable[[], keras.src.engine.training.Model]",
+    "tfc.register_method": "(name: 'str', *, uplink_form: 'str' = '', counts_by_formula: 'bool' = False) -> 'Callable[[Builder], Builder]'",  # noqa: E501
+    "tfc.BroadcastTracker": "(payload_bytes: 'list[int]' = <factory>, last_held: 'dict[int, int]' = <factory>, start_bytes: 'int' = 0) -> None",  # noqa: E501
+    "tfc.Shipment": "(client: 'int', rounds: 'tuple[int, ...]', length: 'int') -> None",
+    "tfc.Builder": "type: collections.abc.Callable[..., tensorflow_federated.python.learning.templates.learning_process.LearningProcess]",  # noqa: E501
     "tfc.client_data": "(examples: 'ClientExamples', client: 'int', round_number: 'int', flags: 'ClientFlags' = <ClientFlags.NONE: 0>, *, scale: 'float' = 1.0, most_bytes: 'int' = 2147483647) -> 'collections.OrderedDict[str, list[Any]]'",  # noqa: E501
     "tfc.client_data_type": "(input_shape: 'tuple[int, ...]', input_dtype: 'Any') -> 'tff.Type'",
     "tfc.ClientFlags": "IntFlag: NONE, DROPOUT, CORRUPT",
-    "tfc.ClientExamples": "(x_train: 'np.ndarray', y_train: 'np.ndarray', x_validation: 'np.ndarray', y_validation: 'np.ndarray') -> None",  # noqa: E501
     "tfc.as_dataset": "(data: 'Any', *, name: 'str' = 'data', class_names: 'Sequence[str]' = (), owners: 'Any' = None, clients: 'Sequence[Any] | None' = None, config: 'DataConfig | None' = None) -> 'Dataset'",  # noqa: E501
+    "tfc.ClientExamples": "(x_train: 'np.ndarray', y_train: 'np.ndarray', x_validation: 'np.ndarray', y_validation: 'np.ndarray') -> None",  # noqa: E501
     "tfc.procedural_images": "(num_examples: 'int', batch_size: 'int', input_shape: 'tuple[int, ...]', seed: 'int') -> 'OodFn'",  # noqa: E501
     "tfc.OodFn": "type: collections.abc.Callable[[], tensorflow.python.data.ops.dataset_ops.DatasetV2]",
     "tfc.local_worker": "(*, max_concurrent_clients: 'int' = 20, log: 'str | Path | None' = None) -> 'Iterator[WorkerProcess]'",  # noqa: E501
@@ -41,8 +45,8 @@ SIGNATURES = {
     "tfc.WorkerReport": "(pid: 'int' = 0, address: 'str' = '', private: 'bool' = False, why_not: 'str' = '', error: 'str' = '') -> None",  # noqa: E501
     "tfc.load": "(source: 'str | Path', overrides: 'Sequence[str] | Mapping[str, Any]' = ()) -> 'ExperimentConfig'",
     "tfc.ExperimentConfig": "(method: 'str' = 'fedcompress', rounds: 'int' = 12, aggregation: 'str' = 'mean', clients_per_round: 'int' = 0, seed: 'int' = 0, max_concurrent_clients: 'int' = 20, data: 'DataConfig' = <factory>, model: 'ModelConfig' = <factory>, training: 'TrainingConfig' = <factory>, clustering: 'ClusteringConfig' = <factory>, communication: 'CommunicationConfig' = <factory>, server: 'ServerConfig' = <factory>, network: 'NetworkConfig' = <factory>, faults: 'FaultsConfig' = <factory>) -> None",  # noqa: E501
-    "tfc.DataConfig": "(dataset: 'str' = 'mnist5k', data_dir: 'str' = '', clip_seconds: 'float' = 0.0, words: 'str' = 'twelve', clips_per_class: 'int' = 0, image_size: 'int' = 0, channels: 'int' = 0, partition: 'str' = 'iid', alpha: 'float' = 0.5, quantity_sigma: 'float' = 1.0, growth_start: 'float' = 1.0, growth_rounds: 'int' = 0, min_examples: 'int' = 10, num_clients: 'int' = 10, examples_per_client: 'int' = 0, validation_fraction: 'float' = 0.1) -> None",  # noqa: E501
-    "tfc.ModelConfig": "(name: 'str' = 'resnet8', initial: 'str' = 'seed', batchnorm_momentum: 'float' = 0.9) -> None",
+    "tfc.DataConfig": "(dataset: 'str' = 'mnist5k', data_dir: 'str' = '', kind: 'str' = 'auto', npz_keys: 'str' = '', test_fraction: 'float' = 0.0, clip_seconds: 'float' = 0.0, words: 'str' = 'twelve', clips_per_class: 'int' = 0, image_size: 'int' = 0, channels: 'int' = 0, partition: 'str' = 'iid', alpha: 'float' = 0.5, quantity_sigma: 'float' = 1.0, growth_start: 'float' = 1.0, growth_rounds: 'int' = 0, min_examples: 'int' = 10, num_clients: 'int' = 10, examples_per_client: 'int' = 0, validation_fraction: 'float' = 0.1) -> None",  # noqa: E501
+    "tfc.ModelConfig": "(name: 'str' = 'resnet8', initial: 'str' = 'seed', embedding: 'str' = '', batchnorm_momentum: 'float' = 0.9) -> None",  # noqa: E501
     "tfc.TrainingConfig": "(batch_size: 'int' = 64, plain_epochs: 'int' = 2, clustered_epochs: 'int' = 0, learning_rate: 'float' = 0.001, clustered_learning_rate: 'float' = 0.0005, augmentation: 'str' = 'none') -> None",  # noqa: E501
     "tfc.ClusteringConfig": "(layers: 'str' = 'all', start: 'str' = 'broadcast', min_clusters: 'int' = 16, max_clusters: 'int' = 32, step: 'int' = 4, patience: 'int' = 2, window: 'int' = 2, init_rounds: 'int' = 3, limit: 'float' = 0.01) -> None",  # noqa: E501
     "tfc.CommunicationConfig": "(uplink: 'str' = 'update', levels: 'int' = 9, rate_weight: 'float' = 0.8, final_rate_weight: 'float' = 0.0, final_rounds: 'int' = 5, target_ratio: 'float' = 0.0, sparsity: 'float' = 0.0, uplink_bits: 'int' = 1, downlink_bits: 'int' = 3, small_values: 'str' = 'int8') -> None",  # noqa: E501
@@ -51,7 +55,7 @@ SIGNATURES = {
     "tfc.FaultsConfig": "(dropout: 'float' = 0.0, not_finite: 'float' = 0.0, corrupt: 'float' = 0.0, deadline_seconds: 'float' = 0.0, min_clients: 'int' = 0, max_attempts: 'int' = 3, poisoned_clients: 'int' = 0, poison_scale: 'float' = -10.0) -> None",  # noqa: E501
     "tfc.load_dataset": "(config: 'ExperimentConfig', data: 'Any' = None) -> 'Dataset'",
     "tfc.Dataset": "(name: 'str', x_train: 'np.ndarray', y_train: 'np.ndarray', x_test: 'np.ndarray', y_test: 'np.ndarray', num_classes: 'int', kind: 'str' = 'image', owners: 'np.ndarray | None' = None, class_names: 'tuple[str, ...]' = (), synthetic: 'bool' = False) -> None",  # noqa: E501
-    "tfc.run": "(config: 'ExperimentConfig', out: 'str | Path', *, force: 'bool' = False, progress: 'bool' = True, record_payloads: 'bool' = False, workers: 'Sequence[str]' = ()) -> 'FinishedRun'",  # noqa: E501
+    "tfc.run": "(config: 'ExperimentConfig', out: 'str | Path', *, force: 'bool' = False, progress: 'bool' = True, record_payloads: 'bool' = False, workers: 'Sequence[str]' = (), data: 'Any' = None, model: 'tf.keras.Model | None' = None, model_fn: 'ModelFn | None' = None, process: 'Any' = None) -> 'FinishedRun'",  # noqa: E501
     "tfc.read_run": "(path: 'str | Path') -> 'FinishedRun'",
     "tfc.FinishedRun": "(path: 'Path', summary: 'dict[str, Any]', rounds: 'tuple[RoundMetrics, ...]', class_counts: 'tuple[tuple[int, ...], ...]' = (), label: 'str' = '') -> None",  # noqa: E501
     "tfc.RoundMetrics": "(round: 'int', accuracy: 'float', loss: 'float', num_clusters: 'int', quality_score: 'float', uplink_bytes: 'int', downlink_bytes: 'int', key_frame_bytes: 'int', rate_weight: 'float', clients_ok: 'int', clients_failed: 'int', seconds: 'float', clients_dropped: 'int' = 0, clients_not_finite: 'int' = 0, clients_corrupt: 'int' = 0, clients_late: 'int' = 0, attempts: 'int' = 1, simulated_seconds: 'float' = 0.0) -> None",  # noqa: E501

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -79,6 +80,22 @@ def aligned(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 2)
         return "  ".join(padded).rstrip()
 
     return "\n".join(line(row) for row in (header, *rows))
+
+
+def significant(value: float, decimals: int = 3) -> str:
+    """Returns a number with fixed decimals; a small one with so many that its first three digits show.
+
+    Args:
+        value: Any number.
+        decimals: Decimals of numbers that they suffice for.
+
+    Examples:
+        >>> significant(12.3456), significant(0.0001234), significant(0.0)
+        ('12.346', '0.000123', '0.000')
+    """
+    if not value or abs(value) >= 0.1:
+        return f"{value:.{decimals}f}"
+    return f"{value:.{max(decimals, 2 - math.floor(math.log10(abs(value))))}f}"
 
 
 _LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$"}

@@ -11,7 +11,7 @@ from tfc.base.command_line import Commands
 def _run(options: argparse.Namespace) -> int:
     from tfc.base.atomic_write import atomic_write
     from tfc.report.page import latency_table, read_bench, write_report
-    from tfc.report.tables import comparison_table, mean_table
+    from tfc.report.tables import comparison_table, mean_numbers, mean_table
     from tfc.simulation.folder import read_runs
 
     runs = read_runs(options.runs)
@@ -20,7 +20,7 @@ def _run(options: argparse.Namespace) -> int:
     print(comparison_table(runs).to_markdown())
     if len(runs) > 1:
         print(f"\n{means.to_markdown()}\n{means.note}")
-    for path, text in ((options.csv, means.to_csv()), (options.latex, means.to_latex())):
+    for path, text in ((options.csv, mean_numbers(runs).to_csv()), (options.latex, means.to_latex())):
         if path:
             with atomic_write(path) as temporary:
                 temporary.write_text(text, encoding="utf-8")
@@ -48,9 +48,9 @@ def add_to(commands: Commands) -> None:
         "tfc compare runs/demo-fedavg runs/demo-fedcompress --html report.html",
     )
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a finished run")
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the means over seeds as CSV")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the means over seeds as CSV, plain numbers")
     parser.add_argument("--latex", type=Path, metavar="FILE", help="write the means over seeds as a LaTeX table")
     parser.add_argument("--bench", type=Path, metavar="JSON", help="result of 'edge bench' to show beside them")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a self-contained report")
-    parser.add_argument("--figures", type=Path, metavar="DIR", help="write the figures as PNG")
+    parser.add_argument("--figures", type=Path, metavar="DIR", help="write the figures as PNG, SVG and PDF")
     parser.set_defaults(function=_run)

@@ -65,13 +65,13 @@ def examples_of_clients(runs: Sequence[FinishedRun]) -> Figure:
 
 
 def save_figures(runs: Sequence[FinishedRun], folder: Path) -> list[Path]:
-    """Draws all figures into a folder as PNG.
+    """Draws all figures into a folder as PNG, SVG and PDF.
 
     Args:
         runs: One run, or several to compare.
-        folder: Where NAME.png go.
+        folder: Where NAME.png, NAME.svg and NAME.pdf go.
 
     Returns:
         Their paths.
     """
-    return figures.save_all(_compared(runs), folder)
+    return figures.save_all(_compared(runs), folder, ("png", "svg", "pdf"))

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tfc import config as configuration
 from tfc.base.errors import ConfigError
@@ -176,7 +177,7 @@ def ranked(groups: Sequence[SeedGroup], accuracy: float) -> list[SeedGroup]:
     """
 
     def key(group: SeedGroup) -> tuple[bool, float]:
-        needed = group.bytes_to(accuracy)
+        needed = None if differences_from_baseline(group, groups) else group.bytes_to(accuracy)
         return (needed is None, -group.mean("last3_accuracy") if needed is None else needed)
 
     return sorted(groups, key=key)
@@ -193,3 +194,33 @@ def pareto_front(groups: Sequence[SeedGroup]) -> list[SeedGroup]:
         if not front or group.mean("last3_accuracy") > front[-1].mean("last3_accuracy"):
             front.append(group)
     return front
+
+
+def _compared_settings(run: FinishedRun) -> dict[str, Any]:
+    """What runs have to share for their bytes and accuracies to be compared: data, model, participation, rounds."""
+    try:
+        config = configuration.load(str(run.path / CONFIG))
+    except ConfigError:  # written by another version: what its summary says
+        return {key: run.summary.get(key) for key in ("rounds", "dataset", "model")}
+    settings = configuration.flat(configuration.to_dict(config))
+    return {
+        name: value
+        for name, value in settings.items()
+        if name.startswith("data.") or name in ("model.name", "rounds", "clients_per_round")
+    }
+
+
+def differences_from_baseline(group: SeedGroup, groups: Sequence[SeedGroup]) -> list[str]:
+    """Returns the settings in which a row can't be compared with FedAvg's, each as `key = VALUE, there VALUE`.
+
+    Args:
+        group: One row of a comparison.
+        groups: All of them; without exactly one of FedAvg's there is nothing to compare with.
+    """
+    reference = baseline(groups)
+    if reference is None or group is reference:
+        return []
+    own, other = _compared_settings(group.runs[0]), _compared_settings(reference.runs[0])
+    return [
+        f"{name} = {own[name]!r}, there {other[name]!r}" for name in own if name in other and own[name] != other[name]
+    ]

@@ -79,9 +79,9 @@ def data_sets(runs: Sequence[FinishedRun]) -> list[str]:
     Args:
         runs: Finished runs.
     """
-    said = {True: "synthetic", False: "not synthetic", None: "not recorded whether synthetic"}
+    said = {True: "synthetic", False: "not synthetic", None: "own data", "": "not recorded whether synthetic"}
     return list(
         dict.fromkeys(
-            f"{run.summary.get('dataset', 'not recorded')} ({said[run.summary.get('synthetic')]})" for run in runs
+            f"{run.summary.get('dataset', 'not recorded')} ({said[run.summary.get('synthetic', '')]})" for run in runs
         )
     )

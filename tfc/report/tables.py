@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tfc.base.table import Table
+from tfc.base.table import Table, significant
 from tfc.replay.replay import ReplayedRound
-from tfc.report.seed_groups import SeedGroup, ranked, seed_groups, target_accuracy, times_sooner
+from tfc.report.seed_groups import (
+    SeedGroup,
+    differences_from_baseline,
+    ranked,
+    seed_groups,
+    target_accuracy,
+    times_sooner,
+)
 from tfc.simulation.folder import FinishedRun
 
 
-def _megabytes(count: int) -> str:
-    return f"{count / 1e6:.3f}"
+def _megabytes(count: float) -> str:
+    return significant(count / 1e6)
 
 
 def _formula_mark(run: FinishedRun) -> str:
@@ -60,13 +67,21 @@ def _hours(group: SeedGroup, groups: Sequence[SeedGroup], target: float) -> tupl
     """Cells of a seed group's simulated time to the target."""
     needed, factor = group.hours_to(target) if group.is_timed else None, times_sooner(group, groups)
     missing = "not reached" if group.is_timed else "not counted"
-    return (missing if needed is None else f"{needed:.3f}", _ratio(factor))
+    return (missing if needed is None else significant(needed), _ratio(factor))
+
+
+def _target_cells(group: SeedGroup, groups: Sequence[SeedGroup], target: float) -> tuple[str, ...]:
+    if differences_from_baseline(group, groups):
+        return ("not comparable",) * 3
+    needed = group.bytes_to(target)
+    return ("not reached" if needed is None else _megabytes(needed), *_hours(group, groups, target))
 
 
 def mean_table(runs: Sequence[FinishedRun]) -> Table:
     """Returns means over seeds: one row per set of runs that differ in nothing but their seed.
 
-    With exactly one row of FedAvg, rows are ranked by the bytes they need to its accuracy minus a point.
+    With exactly one row of FedAvg, rows are ranked by the bytes they need to its accuracy minus a point. Rows whose
+    data, model, participation or rounds differ from FedAvg's are marked and not ranked.
 
     Args:
         runs: Finished runs.
@@ -76,21 +91,23 @@ def mean_table(runs: Sequence[FinishedRun]) -> Table:
     if target is not None:
         groups = ranked(groups, target)
     header = ["runs", "seeds", "last 3 rounds", "MB up", "MB down", "ratio"]
-    rows = []
+    rows, remarks = [], []
     for group in groups:
         deviation = group.deviation("last3_accuracy")
         spread = "" if deviation is None else f" ± {deviation:.4f}"
+        other = differences_from_baseline(group, groups)
+        if other:
+            remarks.append(f"{group.name}: {', '.join(other)}")
         cells = [
-            group.name + _mark(group.runs[0]),
+            group.name + _mark(group.runs[0]) + (" *" if other else ""),
             str(len(group.runs)),
             f"{group.mean('last3_accuracy'):.4f}{spread}",
-            f"{group.mean('uplink_bytes') / 1e6:.3f}{_formula_mark(group.runs[0])}",
-            f"{group.mean('downlink_bytes') / 1e6:.3f}",
+            _megabytes(group.mean("uplink_bytes")) + _formula_mark(group.runs[0]),
+            _megabytes(group.mean("downlink_bytes")),
             f"{group.ratio:.2f}x",
         ]
         if target is not None:
-            needed = group.bytes_to(target)
-            cells += ["not reached" if needed is None else f"{needed / 1e6:.3f}", *_hours(group, groups, target)]
+            cells += _target_cells(group, groups, target)
         rows.append(tuple(cells))
     note = "Mean and standard deviation over seeds."
     if target is not None:
@@ -100,7 +117,41 @@ def mean_table(runs: Sequence[FinishedRun]) -> Table:
             "one point; fewest first. h: simulated hours until then on the links and devices of [network]; sooner: "
             "FedAvg's hours divided by the row's."
         )
+    if remarks:
+        note += f" * differs from FedAvg's row in what is compared, so no target is given: {'; '.join(remarks)}."
     return Table("Means over seeds", tuple(header), tuple(rows), note)
+
+
+def mean_numbers(runs: Sequence[FinishedRun]) -> Table:
+    """Returns the means over seeds as plain numbers with a unit in every column's name, for CSV.
+
+    Args:
+        runs: Finished runs.
+    """
+    groups = seed_groups(runs)
+    target = target_accuracy(groups)
+    rows = []
+    for group in ranked(groups, target) if target is not None else groups:
+        comparable = target is not None and not differences_from_baseline(group, groups)
+        values = (
+            group.name,
+            group.method,
+            len(group.runs),
+            group.mean("last3_accuracy"),
+            group.deviation("last3_accuracy"),
+            group.mean("uplink_bytes"),
+            group.mean("downlink_bytes"),
+            group.ratio,
+            target,
+            group.bytes_to(target) if target is not None and comparable else None,
+            group.hours_to(target) if target is not None and comparable and group.is_timed else None,
+        )
+        rows.append(tuple("" if value is None else str(value) for value in values))
+    header = (
+        "runs", "method", "seeds", "last3_accuracy", "last3_accuracy_std", "uplink_bytes", "downlink_bytes", "ratio",
+        "target_accuracy", "bytes_to_target", "hours_to_target",
+    )  # fmt: skip
+    return Table("Means over seeds", header, tuple(rows))
 
 
 def replay_table(rounds: Sequence[ReplayedRound], *, deflated: bool) -> Table:

@@ -56,7 +56,8 @@ def _axes(title: str, x_label: str, y_label: str) -> tuple[Figure, Axes]:
 
 
 def _legend(figure: Figure) -> None:
-    figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    if any(axes.get_legend_handles_labels()[0] for axes in figure.axes):
+        figure.legend(loc="outside lower center", ncols=2, frameon=False)
 
 
 def _styles() -> Iterable[dict[str, Any]]:
@@ -198,12 +199,13 @@ FIGURES: dict[str, Callable[[Shown], Figure]] = {
 """Figures by file name."""
 
 
-def save_all(shown: Shown, folder: Path) -> list[Path]:
-    """Draws all figures into a folder as PNG.
+def save_all(shown: Shown, folder: Path, formats: Sequence[str] = ("png",)) -> list[Path]:
+    """Draws all figures into a folder.
 
     Args:
         shown: What they show.
-        folder: Where NAME.png go.
+        folder: Where NAME.FORMAT go.
+        formats: `png`, `svg`, `pdf`.
 
     Returns:
         Their paths.
@@ -213,10 +215,12 @@ def save_all(shown: Shown, folder: Path) -> list[Path]:
     """
     paths = []
     for name, draw in FIGURES.items():
-        path = folder / f"{name}.png"
-        with atomic_write(path) as temporary:
-            draw(shown).savefig(temporary)
-        paths.append(path)
+        figure = draw(shown)
+        for suffix in formats:
+            path = folder / f"{name}.{suffix}"
+            with atomic_write(path) as temporary:
+                figure.savefig(temporary, format=suffix)
+            paths.append(path)
     return paths
 
 

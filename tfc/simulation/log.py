@@ -34,6 +34,18 @@ class _Onward(logging.Handler):
 
 
 @contextlib.contextmanager
+def quiet_tensorflow() -> Iterator[None]:
+    """Keeps TensorFlow's remarks about itself (deprecations, retracing) from the console while the context lasts."""
+    logger = logging.getLogger("tensorflow")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+@contextlib.contextmanager
 def _handled_by(handler: logging.Handler, level: int, *, onward: bool) -> Iterator[None]:
     handler.setLevel(level)
     with contextlib.ExitStack() as before:

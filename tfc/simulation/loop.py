@@ -20,6 +20,7 @@ from tfc.simulation.folder import FinishedRun, read_run
 from tfc.simulation.global_model import GlobalModel
 from tfc.simulation.interruption import Interruption
 from tfc.simulation.lock import RunLock
+from tfc.simulation.log import quiet_tensorflow
 from tfc.simulation.observer import RunObserver
 from tfc.simulation.own_parts import OwnParts
 from tfc.simulation.resumption import resumes
@@ -77,7 +78,7 @@ def run(
     config = own.named(config)
     if record_payloads:
         require_recordable(config)
-    with RunLock(out) as lock:
+    with quiet_tensorflow(), RunLock(out) as lock:
         lock.take_if_there()
         resumes(out, config, force=force, record_payloads=record_payloads)
         _run(

@@ -15,10 +15,14 @@ from tfc.base.machine import describe_machine
 from tfc.base.version import __version__
 from tfc.codec.message_spec import float32_message_bytes
 from tfc.config import ExperimentConfig
+from tfc.config.keys import IN_MEMORY
 from tfc.data.dataset import Dataset
 from tfc.federated.model_spec import CLIENT_SCALARS
 from tfc.registries import METHODS
 from tfc.simulation.folder import RoundMetrics
+
+OWN_DATA = (IN_MEMORY, "npz", "images")
+"""Data sets of the user's: whether a program made them up is not known."""
 
 
 def counted_by_formula(config: ExperimentConfig) -> bool:
@@ -121,7 +125,7 @@ def summarise(
         "num_clusters": rounds[-1].num_clusters,
         "uplink": METHODS[config.method].uplink_form or config.communication.uplink,
         "dataset": config.data.dataset,
-        "synthetic": dataset.synthetic,
+        "synthetic": None if config.data.dataset in OWN_DATA else dataset.synthetic,
         "model": config.model.name,
         "seed": config.seed,
         "machine": describe_machine(),

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tfc import config as configuration
-from tfc.base.errors import ConfigError, RunError
+from tfc.base.errors import ConfigError, RunError, TfcError
 from tfc.base.run_files import CONFIG, SUMMARY
 from tfc.config import ExperimentConfig
 from tfc.simulation.folder import FinishedRun, read_run
-from tfc.simulation.resumption import differences
+from tfc.simulation.resumption import differences, resumes
 
 
 @dataclass(frozen=True)
@@ -91,16 +91,43 @@ def run_all(runs: Sequence[PlannedRun], out: Path, *, progress: bool = True) -> 
     """
     from tfc.simulation.loop import run
 
-    for planned in runs:
-        path = out / planned.name
-        if (path / SUMMARY).is_file():
-            # Loaded, not compared as texts: keys that are missing in older files have their defaults.
-            changed = differences(configuration.load(str(path / CONFIG)), planned.config)
-            if changed:
-                raise RunError(
-                    f"{path} is a finished run with other settings: {'; '.join(changed)}: choose another --out, or "
-                    "remove it"
-                )
-        else:
-            run(planned.config, path, progress=progress)
+    left = [planned for planned in runs if not _is_finished(planned, out / planned.name)]
+    _check_all(left, out)
+    for planned in left:
+        run(planned.config, out / planned.name, progress=progress)
     return [read_run(out / planned.name) for planned in runs]
+
+
+def _is_finished(planned: PlannedRun, path: Path) -> bool:
+    """Whether a run is finished; raises RunError where it has other settings."""
+    if not (path / SUMMARY).is_file():
+        return False
+    # Loaded, not compared as texts: keys that are missing in older files have their defaults.
+    changed = differences(configuration.load(str(path / CONFIG)), planned.config)
+    if changed:
+        raise RunError(
+            f"{path} is a finished run with other settings: {'; '.join(changed)}: choose another --out, or remove it"
+        )
+    return True
+
+
+def _check_all(runs: Sequence[PlannedRun], out: Path) -> None:
+    """Refuses what can be refused of all runs before the first one starts: folders, data, partitions, own models."""
+    from tfc.models.own_model import is_model_file
+    from tfc.simulation.experiment import expected_data, load_clients, load_dataset, model_builder
+
+    datasets, models = {}, set()
+    for planned in runs:
+        config = planned.config
+        try:
+            resumes(out / planned.name, config, force=False, record_payloads=False)
+            if config.data not in datasets:
+                datasets = {config.data: load_dataset(config)}  # one at a time: they may be large
+            dataset = datasets[config.data]
+            load_clients(config, dataset)
+            key = (config.model.name, config.data)
+            if is_model_file(config.model.name) and key not in models:
+                model_builder(config, expected_data(dataset))
+                models.add(key)
+        except TfcError as error:
+            raise type(error)(f"{planned.name}: {error}") from error

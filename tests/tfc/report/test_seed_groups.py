@@ -13,7 +13,7 @@ from tfc.base.table import Table
 from tfc.cli import main
 from tfc.report.figures import accuracy_per_hour, accuracy_per_megabyte
 from tfc.report.seed_groups import pareto_front, ranked, seed_groups, target_accuracy, times_sooner
-from tfc.report.tables import mean_table
+from tfc.report.tables import mean_numbers, mean_table
 from tfc.simulation.folder import read_run
 from tfc.simulation.sweep_file import is_sweep_file, plan_file
 
@@ -103,7 +103,7 @@ def test_the_table_ranks_and_says_what_is_not_reached(runs):
     assert table.header[-3:] == ("MB to 0.7900", "h to 0.7900", "sooner")
     assert {row[-2:] for row in table.rows} == {("not counted", "-")}
     assert [(row[0], row[-3]) for row in table.rows] == [
-        ("thrifty", "0.060"),
+        ("thrifty", "0.0600"),
         ("fedavg", "0.400"),
         ("weak", "not reached"),
     ]
@@ -198,3 +198,16 @@ def test_the_sweeps_of_the_results_are_sound():
     assert files
     for path in files:
         assert len({run.name for run in plan_file(path)}) == len(plan_file(path)) > 1
+
+
+def test_rows_of_other_data_or_rounds_are_marked_and_not_ranked(tmp_path):
+    fedavg = finished(tmp_path, "fedavg", [0.5, 0.8], 100, method="fedavg")
+    other = finished(tmp_path, "other", [0.6, 0.9], 10, **{"data.alpha": 0.1})
+    means = mean_table([fedavg, other])
+    rows = {row[0]: row[6:] for row in means.rows}
+    assert rows["other *"] == ("not comparable",) * 3 and rows["fedavg"][0] != "not comparable"
+    assert "other: data.alpha = 0.1, there 0.5" in means.note
+    numbers = mean_numbers([fedavg, other])
+    by_name = {row[0]: dict(zip(numbers.header, row, strict=True)) for row in numbers.rows}
+    assert by_name["other"]["bytes_to_target"] == "" and float(by_name["fedavg"]["bytes_to_target"]) > 0
+    assert all(float(row["uplink_bytes"]) > 0 for row in by_name.values())

@@ -203,7 +203,11 @@ def softmax():
         ({"model": noisy(), "model_fn": noisy}, {}, "give one of them"),
         ({"process": 3}, {}, "process must be a tff.learning.templates.LearningProcess"),
         ({}, {"model.name": "memory"}, r"tfc\.run\(config, out, model=\.\.\.\)"),
-        ({"model": noisy()}, {"model.embedding": "nothing"}, "model.embedding = 'nothing': the model has no such layer"),
+        (
+            {"model": noisy()},
+            {"model.embedding": "nothing"},
+            "model.embedding = 'nothing': the model has no such layer",
+        ),
     ],
 )
 def test_refusals_are_one_line_and_write_nothing(tmp_path, parts, settings, message):
