@@ -7,6 +7,7 @@ generator that a model's layers hold is replaced by one that derives stateless s
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -78,3 +79,25 @@ class LayerRandomness:
             yield
         finally:
             self._key = None
+
+
+_RANDOM = re.compile(r"^(Stateful|Random|Truncated|Multinomial|Parameterized)")
+
+
+def unseeded_operations(model: tf.keras.Model) -> tuple[str, ...]:
+    """Returns the kinds of random operations in a model's training that no key decides, such as those of own layers.
+
+    Args:
+        model: A built model, outside of graphs; its random generators are replaced.
+    """
+    randomness = LayerRandomness(model)
+    (tensor,) = model.inputs
+
+    @tf.function
+    def train(x: tf.Tensor) -> Any:
+        with randomness.keyed(tf.zeros([2], tf.int32)):
+            return model(x, training=True)
+
+    graph = train.get_concrete_function(tf.TensorSpec([2, *tensor.shape[1:]], tensor.dtype)).graph.as_graph_def()
+    nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
+    return tuple(sorted({node.op for node in nodes if _RANDOM.match(node.op)}))

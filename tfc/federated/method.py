@@ -23,12 +23,14 @@ class Method:
         uplink_form: What clients send, for summary.json; empty where `communication.uplink` says it.
         messages: (model_fn, config) -> the messages' form, where `tfc.replay` can read them; else None.
         counts_by_formula: Whether tensors cross the boundary, whose bytes follow from a formula, not from payloads.
+        unseeded: (config) -> what draws random numbers that the run's seed does not decide; empty where nothing does.
     """
 
     build: Callable[..., tff.learning.templates.LearningProcess]
     uplink_form: str = ""
     messages: Callable[[ModelFn, ExperimentConfig], ModelSpec] | None = None
     counts_by_formula: bool = False
+    unseeded: Callable[[ExperimentConfig], str] = lambda config: ""
 
     def __call__(
         self,

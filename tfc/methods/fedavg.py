@@ -128,4 +128,8 @@ def build_averaging_finalizer(
     return finalizer_process(no_state, average)
 
 
-FEDAVG = Method(build_fedavg, "float32", plain_spec)
+def _unseeded(config: ExperimentConfig) -> str:
+    return "TFF's differentially private aggregator draws its noise" if config.aggregation == "dp" else ""
+
+
+FEDAVG = Method(build_fedavg, "float32", plain_spec, unseeded=_unseeded)

@@ -273,4 +273,6 @@ def build_tff8bit(
     return build_aggregated(model_fn, data_type, config, factory, client_bytes=quantized_bytes(sizes))
 
 
-TFF8BIT = Method(build_tff8bit, "8 bit", counts_by_formula=True)
+TFF8BIT = Method(
+    build_tff8bit, "8 bit", counts_by_formula=True, unseeded=lambda config: "TFF's quantisation rounds at random"
+)

@@ -24,9 +24,17 @@ from tfc.simulation.log import quiet_tensorflow
 from tfc.simulation.observer import RunObserver
 from tfc.simulation.own_parts import OwnParts
 from tfc.simulation.resumption import resumes
-from tfc.simulation.start import build_process, open_folder, open_recorder, require_recordable, starting_point
+from tfc.simulation.start import (
+    build_process,
+    open_folder,
+    open_recorder,
+    require_recordable,
+    say_what_no_seed_decides,
+    starting_point,
+)
 from tfc.simulation.summary import peak_rss_mb, versions
 from tfc.simulation.training import Training
+from tfc.simulation.weight_list import log_weights
 from tfc.workers.remote import workers_of_run
 
 
@@ -111,6 +119,7 @@ def _run(
         contextlib.ExitStack() as observed,
         workers_of_run(workers, max_concurrent_clients=config.max_concurrent_clients) as worker_pids,
     ):
+        say_what_no_seed_decides(experiment)
         process = build_process(experiment, record_payloads=record_payloads)
         state = process.initialize()
         # Only now is it certain that the run can start: a refused one leaves what is there alone.
@@ -122,6 +131,7 @@ def _run(
         started -= start.seconds
         folder = open_folder(out, experiment, start)
         observer = observed.enter_context(RunObserver(out, config.rounds, config.method, versions()))
+        log_weights(experiment)
         bar.set_description(config.method)
         recorder = open_recorder(out, experiment, start) if record_payloads else None
         training = Training(experiment, process, folder, model, recorder, start, started)

@@ -19,8 +19,9 @@ from tfc.base.run_files import CHECKPOINTS, CONFIG, INPUTS, PAYLOADS
 from tfc.config import ExperimentConfig
 from tfc.federated.broadcast_tracker import BroadcastTracker
 from tfc.federated.client_data import client_data_type
+from tfc.federated.layer_randomness import unseeded_operations
 from tfc.federated.method import Method
-from tfc.registries import METHODS
+from tfc.registries import METHODS, MODELS
 from tfc.replay.recorder import PayloadRecorder, recorded_spec, unrecordable
 from tfc.simulation.checkpoints import Checkpoint, latest_checkpoint
 from tfc.simulation.experiment import Experiment
@@ -68,6 +69,22 @@ def build_process(experiment: Experiment, *, record_payloads: bool) -> tff.learn
         raise ConfigError(str(error)) from error
     check_process(process, data_type)
     return process
+
+
+def say_what_no_seed_decides(experiment: Experiment) -> None:
+    """Says on standard error where two runs of one seed will differ.
+
+    Args:
+        experiment: Its method, and its model where that is the user's own.
+    """
+    method: Method = METHODS[experiment.config.method]
+    reasons = [method.unseeded(experiment.config)] if experiment.process is None else []
+    if experiment.config.model.name not in MODELS:
+        operations = unseeded_operations(experiment.model_fn())
+        if operations:
+            reasons.append(f"the model draws random numbers by {', '.join(operations)}")
+    for reason in filter(None, reasons):
+        _say(f"not repeatable: {reason} without the run's seed, so another run of this seed gives other results")
 
 
 def starting_point(

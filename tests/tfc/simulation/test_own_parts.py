@@ -254,3 +254,71 @@ def test_a_run_in_which_no_update_counts_ends_with_an_error(worker, tmp_path):
     with pytest.raises(tfc.RunError, match=r"no client's update counted in any of 1 rounds \(2 dropped\)"):
         run(tmp_path / "run", FLAT, settings={"rounds": 1, "faults.dropout": 1.0}, model_fn=of_table)
     assert not (tmp_path / "run" / SUMMARY).exists()
+
+
+class Unseeded(layers.Layer):
+    """A layer of the user's own that draws from TensorFlow's global state."""
+
+    def call(self, x, training=False):
+        return x + tf.random.normal(tf.shape(x)) if training else x
+
+
+def test_what_no_seed_decides_is_said(capsys):
+    from tfc.simulation.experiment import load_experiment
+    from tfc.simulation.own_parts import OwnParts
+    from tfc.simulation.start import say_what_no_seed_decides
+
+    def told(model_fn, **settings):
+        config = tfc.load("demo", {**SETTINGS, **settings})
+        say_what_no_seed_decides(load_experiment(config, OwnParts(IMAGES, model_fn=model_fn)))
+        return capsys.readouterr().err
+
+    def own_noise():
+        inputs = tf.keras.Input((8, 8, 1))
+        return tf.keras.Model(inputs, layers.Dense(4)(layers.Flatten()(Unseeded()(inputs))))
+
+    assert told(noisy) == ""
+    assert "not repeatable: the model draws random numbers by RandomStandardNormal without" in told(own_noise)
+    assert "TFF's quantisation rounds at random" in told(noisy, method="tff8bit")
+    bounded = {"aggregation": "dp", "server.update_norm_bound": 1.0}
+    assert "differentially private aggregator draws its noise" in told(noisy, method="fedavg", **bounded)
+
+
+def test_the_log_lists_how_every_weight_travels():
+    from tfc.simulation.experiment import load_experiment
+    from tfc.simulation.own_parts import OwnParts
+    from tfc.simulation.weight_list import weight_lines
+
+    def lines(**settings):
+        config = tfc.load("demo", {**SETTINGS, **settings})
+        return weight_lines(load_experiment(config, OwnParts(IMAGES, model=transfer())))
+
+    found = lines(**{"clustering.layers": "conv"})
+    assert found[0] == "clustered: 0 kernels, 0 weights" and found[1].startswith("not clustered: dense")
+    assert found[1].endswith("216x4, 3,456 bytes as float32")
+    assert found[2:] == [
+        "side parameters: 2 tensors, 3,472 bytes as float32", "frozen: 5 tensors, 312 bytes, sent to each client once",
+    ]  # fmt: skip
+    assert lines()[0] == "clustered: 1 kernels, 864 weights"
+
+
+def test_an_own_loop_that_samples_clients_counts_the_same_bytes(worker, tmp_path):
+    from tfc.simulation.experiment import load_experiment
+    from tfc.simulation.own_parts import OwnParts
+    from tfc.simulation.round import sampled_clients
+
+    settings = {"rounds": 3, "data.num_clients": 3, "clients_per_round": 1, "seed": 2}
+    finished = run(tmp_path / "run", FLAT, "fedcompress", settings, model_fn=of_table)
+    config = tfc.load("demo", {**SETTINGS, **settings})
+    experiment = load_experiment(config, OwnParts(FLAT, model_fn=of_table))
+    data_type = tfc.client_data_type((64,), np.float32)
+    process = tfc.build_fedcompress(of_table, data_type, config, experiment.ood_fn)
+    state, tracker, counted = process.initialize(), tfc.BroadcastTracker(), []
+    for number in (1, 2, 3):
+        broadcast, clients = state.global_model_weights, sampled_clients(config, number)
+        shipments = tracker.ship(clients, np.size(broadcast.payload), np.size(broadcast.key_frame))
+        data = [tfc.client_data(experiment.clients[client], client, number) for client in clients]
+        state, metrics = process.next(state, data)
+        counted.append((int(metrics["aggregator"]["uplink_bytes"]), sum(each.length for each in shipments)))
+    assert counted == [(row.uplink_bytes, row.downlink_bytes) for row in finished.rounds]
+    assert len({sampled_clients(config, number)[0] for number in (1, 2, 3)}) > 1, "some client missed a broadcast"
