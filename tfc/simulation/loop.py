@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from tfc.simulation.experiment import Experiment, load_experiment
 from tfc.simulation.finish import finish
 from tfc.simulation.folder import FinishedRun, read_run
 from tfc.simulation.global_model import GlobalModel
+from tfc.simulation.input_digests import check_same_inputs, input_digests
 from tfc.simulation.interruption import Interruption
 from tfc.simulation.lock import RunLock
 from tfc.simulation.log import quiet_tensorflow
@@ -88,11 +89,16 @@ def run(
         require_recordable(config)
     with quiet_tensorflow(), RunLock(out) as lock:
         lock.take_if_there()
-        resumes(out, config, force=force, record_payloads=record_payloads)
+        goes_on = resumes(out, config, force=force, record_payloads=record_payloads)
+        experiment = load_experiment(config, own)
+        digests = input_digests(experiment)
+        if goes_on:
+            check_same_inputs(out, digests)
         _run(
-            load_experiment(config, own),
+            experiment,
             out,
             lock,
+            digests,
             force=force,
             progress=progress,
             record_payloads=record_payloads,
@@ -105,6 +111,7 @@ def _run(
     experiment: Experiment,
     out: Path,
     lock: RunLock,
+    digests: Mapping[str, str],
     *,
     force: bool,
     progress: bool,
@@ -129,7 +136,7 @@ def _run(
             out, config, state, force=force, record_payloads=record_payloads, start_bytes=model.frozen_bytes
         )
         started -= start.seconds
-        folder = open_folder(out, experiment, start)
+        folder = open_folder(out, experiment, start, digests)
         observer = observed.enter_context(RunObserver(out, config.rounds, config.method, versions()))
         log_weights(experiment)
         bar.set_description(config.method)

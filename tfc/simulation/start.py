@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,6 @@ from tfc.replay.recorder import PayloadRecorder, recorded_spec, unrecordable
 from tfc.simulation.checkpoints import Checkpoint, latest_checkpoint
 from tfc.simulation.experiment import Experiment
 from tfc.simulation.folder_writer import RunFolder, writing
-from tfc.simulation.input_digests import check_same_inputs, input_digests
 from tfc.simulation.own_parts import check_process
 from tfc.simulation.resumption import resumes
 
@@ -124,23 +124,21 @@ def _say(text: str) -> None:
     tqdm.write(text, file=sys.stderr)
 
 
-def open_folder(out: Path, experiment: Experiment, start: Checkpoint) -> RunFolder:
+def open_folder(out: Path, experiment: Experiment, start: Checkpoint, digests: Mapping[str, str]) -> RunFolder:
     """Creates the run's folder, or goes on with it; writes configuration and partition.
 
     Args:
         out: The run's folder.
         experiment: The experiment.
         start: The run after the round after which it goes on.
+        digests: From `input_digests`.
 
     Raises:
         RunError: If it can't be written.
     """
-    digests = input_digests(experiment)
-    if start.round:
-        check_same_inputs(out, digests)
     folder = RunFolder(out, start.rows if start.round else None)
     with writing(out):
-        folder.write_text(INPUTS, json.dumps(digests, indent=2) + "\n")
+        folder.write_text(INPUTS, json.dumps(dict(digests), indent=2) + "\n")
         folder.write_text(CONFIG, configuration.to_toml(experiment.config))
         folder.write_class_counts(experiment.class_counts)
     return folder
