@@ -40,6 +40,10 @@ class ModelFileError(EdgeError):
     """A file is no model of the expected form, or a runtime can't run it."""
 
 
+class UnsafeModelError(ModelFileError):
+    """A model file holds code, or names code outside of Keras that would run when it is loaded."""
+
+
 class RuntimeMissingError(EdgeError):
     """No TFLite interpreter is installed, or not the one asked for."""
 
