@@ -55,7 +55,7 @@ def read_content(path: Path) -> ModelContent:
         ModelFileError: If it is missing, damaged, or none of the two formats.
     """
     if not path.is_file():
-        raise ModelFileError(f"{path}: no such file")
+        raise ModelFileError(f"{path}: not a Keras model that loads: no such file")
     try:
         content = path.read_bytes()
         if content.startswith(_HDF5_SIGNATURE):

@@ -35,11 +35,12 @@ def _is_tensor(value: Any) -> bool:
 
 
 def _described(value: Any) -> Mapping[str, Any]:
-    content = value.get("config") if _is_tensor(value) else None
+    content = value.get("config") if _is_tensor(value) else {}
     history = content.get("keras_history") if isinstance(content, Mapping) else None
     if not isinstance(history, list) or [type(part) for part in history] != [str, int, int]:
         raise UnknownHereError("is called with something that is no tensor of the model")
-    return content
+    found: Mapping[str, Any] = content
+    return found
 
 
 def _tensor(value: Any, nested: Collection[str]) -> list[Any]:
@@ -157,26 +158,23 @@ def operation_layer(entry: Mapping[str, Any], nested: Collection[str]) -> dict[s
         UnknownHereError: If there is none.
     """
     kind, name = str(entry.get("class_name")), entry.get("name")
+    settings: dict[str, Any]
     args = next((args for args, kwargs in _calls(entry) if not any(kwargs.values())), [])
     if not isinstance(name, str) or len(_calls(entry)) != 1:
         raise UnknownHereError("is not known here")
     if kind in _FUNCTIONS and len(args) == 1:
-        written = {"class_name": "Activation", "config": {"activation": _FUNCTIONS[kind]}}
-        tensors = args
-    elif (
-        kind in _MERGES
-        and len(args) == 2
-        and all(map(_is_tensor, args))
-        and len(_shape(args[0])) == len(_shape(args[1]))
-    ):
-        written, tensors = {"class_name": kind, "config": {}}, args
+        written, settings, tensors = "Activation", {"activation": _FUNCTIONS[kind]}, args
+    elif kind in _MERGES and len(args) == 2 and all(map(_is_tensor, args)):
+        written, settings, tensors = kind, {}, args
+        if len(_shape(args[0])) != len(_shape(args[1])):
+            raise UnknownHereError("is not known here for tensors of different ranks")
     elif kind in ("Add", "Subtract", "Multiply") and len(args) == 2 and any(map(_is_tensor, args)):
-        written = {"class_name": "Rescaling", "config": _rescaling(kind, args)}
+        written, settings = "Rescaling", _rescaling(kind, args)
         tensors = [value for value in args if _is_tensor(value)]
     else:
         raise UnknownHereError("is not known here")
-    written["config"]["name"] = name
-    return {**written, "name": name, "inbound_nodes": [[[*_tensor(tensor, nested), {}] for tensor in tensors]]}
+    node = [[*_tensor(tensor, nested), {}] for tensor in tensors]
+    return {"class_name": written, "config": {**settings, "name": name}, "name": name, "inbound_nodes": [node]}
 
 
 def _rescaling(kind: str, args: list[Any]) -> dict[str, Any]:

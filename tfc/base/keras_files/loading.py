@@ -53,6 +53,16 @@ def load_model(path: Path, *, custom_objects: Mapping[str, Any] | None = None) -
         raise ModelFileError(f"{path}: not a Keras model that loads: {first_line(error)}") from error
 
 
+def tfmot_wrappers(model: tf.keras.Model) -> list[str]:
+    """Returns the names of a model's layers that are tfmot's wrappers, those of nested models included.
+
+    Args:
+        model: Any Keras model.
+    """
+    layers = model._flatten_layers(include_self=False)
+    return [layer.name for layer in layers if type(layer).__name__ in _WRAPPERS]
+
+
 def first_line(error: Exception) -> str:
     """Returns the first line of what an error says, or its class; without the file's content.
 

@@ -1,4 +1,4 @@
-"""Saves models with Keras 3, their inputs and outputs beside them. Runs in an environment of its own, without TensorFlow.
+"""Saves models with Keras 3, inputs and outputs beside them. Runs in an environment of its own, without TensorFlow.
 
 Usage: KERAS_BACKEND=jax python save_with_keras3.py FOLDER
 """
@@ -34,7 +34,9 @@ def images():
     x = x + 1.0
     x = keras.ops.relu(x) * x - 0.25
     # Nested twice, called twice, and with layers of the same classes as outside.
-    head = keras.Sequential([keras.Input((20,)), k.Dense(8, activation=keras.activations.tanh), k.Dense(5)], name="head")
+    head = keras.Sequential(
+        [keras.Input((20,)), k.Dense(8, activation=keras.activations.tanh), k.Dense(5)], name="head"
+    )
     outer_in = keras.Input((20,))
     outer = keras.Model(outer_in, k.UnitNormalization()(head(outer_in)) + head(outer_in), name="outer")
     both = [outer(k.GlobalAveragePooling2D()(x)), outer(k.GlobalMaxPooling2D()(x))]
@@ -50,7 +52,9 @@ def sequences():
     x = k.GRU(6, return_sequences=True, reset_after=False)(x)
     x = k.Bidirectional(k.LSTM(4, return_sequences=True))(x)
     x = k.Bidirectional(
-        k.GRU(3, return_sequences=True), merge_mode="sum", backward_layer=k.LSTM(3, return_sequences=True, go_backwards=True)
+        k.GRU(3, return_sequences=True),
+        merge_mode="sum",
+        backward_layer=k.LSTM(3, return_sequences=True, go_backwards=True),
     )(x)
     x = k.SimpleRNN(4, return_sequences=True, activation="relu")(x)
     return keras.Model(inputs, k.Dense(3)(k.Bidirectional(k.SimpleRNN(4))(x)))
