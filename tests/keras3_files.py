@@ -1,4 +1,4 @@
-"""Files as Keras 3 writes them, written without it. What it really writes is in the system test beside the loader's tests."""
+"""Files as Keras 3 writes them, written without it; test_keras3_system.py has real ones."""
 
 import io
 import json

@@ -141,6 +141,7 @@ def _wrapper_scopes(needed: bool) -> Iterator[None]:
     if not needed:
         yield
         return
+    import tensorflow as tf
     import tensorflow_model_optimization as tfmot
 
     scopes = (
@@ -148,7 +149,11 @@ def _wrapper_scopes(needed: bool) -> Iterator[None]:
         tfmot.sparsity.keras.prune_scope,
         tfmot.quantization.keras.quantize_scope,
     )
+    schedules = {
+        name: getattr(tfmot.sparsity.keras, name) for name in ("ConstantSparsity", "PolynomialDecay")
+    }  # those that PruneLowMagnitude has as its setting
     with contextlib.ExitStack() as stack:
         for scope in scopes:
             stack.enter_context(scope())
+        stack.enter_context(tf.keras.utils.custom_object_scope(schedules))
         yield

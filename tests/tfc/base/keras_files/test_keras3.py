@@ -30,7 +30,9 @@ def mlp():
     inner = [input_layer("input_inner", 6), dense("first", 6, activation="silu", trainable=False)]
     layers = [
         input_layer("start", 6),
-        layer("Normalization", "statistics", call(tensor("start", 6)), axis=[-1], invert=False, mean=None, variance=None),
+        layer(
+            "Normalization", "statistics", call(tensor("start", 6)), axis=[-1], invert=False, mean=None, variance=None
+        ),
         sequential(
             "inner",
             inner,
@@ -181,8 +183,14 @@ LOGITS = r"layer logits \(class Dense\)"
         (replaced(class_name="Lambda"), r"layer logits \(class Lambda\) is not known here"),
         (replaced(class_name="LSTM\nmore"), r"\(class 'LSTM\\nmore'\) is not known here"),
         (changed(activation="hard_sigmoid"), LOGITS + " has the activation hard_sigmoid, which is not known here"),
-        (changed(activation={"class_name": "function", "module": "os", "config": "system"}), "has the activation system"),
-        (changed(kernel_initializer={"module": "os", "class_name": "Zeros", "config": {}}), "has the initializer Zeros"),
+        (
+            changed(activation={"class_name": "function", "module": "os", "config": "system"}),
+            "has the activation system",
+        ),
+        (
+            changed(kernel_initializer={"module": "os", "class_name": "Zeros", "config": {}}),
+            "has the initializer Zeros",
+        ),
         (changed(kernel_regularizer={"class_name": "Popen"}), "has the regularizer Popen, which is not known here"),
         (changed(lora_rank=4), LOGITS + " has the setting lora_rank, which is not known here"),
         (changed(dtype="mixed_bfloat16"), LOGITS + " computes in mixed_bfloat16: save the model with dtype float32"),
