@@ -8,7 +8,6 @@ import logging
 import os
 import tempfile
 import warnings
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfc.base.errors import ModelFileError
+from tfc.keras_files.loading import load_model, tfmot_wrappers
 
 
 @contextlib.contextmanager
@@ -35,11 +35,6 @@ def quiet_converter() -> Iterator[None]:
             os.dup2(saved, 2)
             os.close(saved)
             logger.setLevel(level)
-
-
-def first_line(error: Exception) -> str:
-    """Returns the first line of an error's message, or its class."""
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def _converter(model: tf.keras.Model) -> tf.lite.TFLiteConverter:
@@ -83,43 +78,33 @@ def to_int8(model: tf.keras.Model, calibration: np.ndarray) -> bytes:
     return bytes(converter.convert())
 
 
-_WRAPPER = "ClusterWeights"
-
-
-def _load(path: Path) -> tf.keras.Model:
-    try:
-        return tf.keras.models.load_model(path, compile=False)
-    except (TypeError, ValueError) as error:
-        if zipfile.is_zipfile(path) and _WRAPPER in zipfile.ZipFile(path).read("config.json").decode():
-            raise ValueError(
-                "it has tfmot's wrappers for clustering, which can't be loaded from this format; save it after "
-                "tfmot.clustering.keras.strip_clustering, or as .h5"
-            ) from error
-        if _WRAPPER not in str(error):
-            raise
-    # The model was saved with tfmot's wrappers around its layers.
+def _stripped(model: tf.keras.Model) -> tf.keras.Model:
+    """Takes tfmot's wrappers for clustering and pruning off; those of quantisation are what the converter goes by."""
+    if not tfmot_wrappers(model):
+        return model
     import tensorflow_model_optimization as tfmot
 
-    with tfmot.clustering.keras.cluster_scope():
-        return tfmot.clustering.keras.strip_clustering(tf.keras.models.load_model(path, compile=False))
+    kinds = {type(layer).__name__ for layer in model.layers}
+    if "ClusterWeights" in kinds:
+        model = tfmot.clustering.keras.strip_clustering(model)
+    if "PruneLowMagnitude" in kinds:
+        model = tfmot.sparsity.keras.strip_pruning(model)
+    return model
 
 
 def load_keras_model(path: Path) -> tf.keras.Model:
     """Loads a Keras model file.
 
     Args:
-        path: `.keras` or `.h5` file of a model with one input and one output; tfmot's wrappers for clustering are
-            removed.
+        path: `.keras` or `.h5` file of a model with one input and one output; tfmot's wrappers for clustering
+            and pruning are removed. Also `.keras` files of Keras 3.
 
     Raises:
         ModelFileError: If it is missing, damaged, or not such a model.
     """
     if not path.is_file():
         raise ModelFileError(f"{path}: no such file; a run leaves its model as runs/NAME/model.keras")
-    try:
-        model = _load(path)
-    except Exception as error:  # Keras passes on any error of the damaged part
-        raise ModelFileError(f"{path}: not a Keras model that loads: {first_line(error)}") from error
+    model = _stripped(load_model(path))
     if not getattr(model, "inputs", None):
         raise ModelFileError(f"{path}: the model was never built; call it once, then save it")
     if len(model.inputs) != 1 or len(model.outputs) != 1:

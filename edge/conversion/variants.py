@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from edge.conversion.converter import first_line, load_keras_model, quiet_converter, to_float32, to_int8
+from edge.conversion.converter import load_keras_model, quiet_converter, to_float32, to_int8
 from edge.conversion.flatbuffer import FlatbufferModel
 from edge.conversion.integer import to_palettized_int8
 from edge.conversion.keras_kernels import FoldedKernel, kernels_of, match
@@ -23,6 +23,7 @@ from edge.formats.packing import pack
 from tfc.base.atomic_write import atomic_write
 from tfc.base.errors import EdgeError, ModelFileError
 from tfc.base.run_files import CALIBRATION
+from tfc.keras_files.loading import first_line
 
 _LOG = logging.getLogger(__name__)
 

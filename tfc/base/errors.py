@@ -121,6 +121,10 @@ class ModelFileError(EdgeError):
     """
 
 
+class UnsafeModelError(ModelFileError):
+    """A model file holds code, or names code outside of Keras that would run when it is loaded."""
+
+
 class RuntimeMissingError(EdgeError):
     """No TFLite interpreter is installed, or not the one asked for.
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from tfc.base.errors import ConfigError
+from tfc.base.errors import ConfigError, ModelFileError
 from tfc.config.keys import MODEL_SUFFIXES
+from tfc.keras_files.loading import load_model, tfmot_wrappers
 from tfc.models.model_contract import ExpectedData, built, check_model, rebuilder
 
 
@@ -25,17 +26,21 @@ def own_model(path: Path, expected: ExpectedData) -> Callable[[], tf.keras.Model
     """Reads a model and returns a function that builds it anew, in whatever graph it is called.
 
     Args:
-        path: A .keras or .h5 file of a functional or sequential model, logits out.
+        path: A .keras or .h5 file of a functional or sequential model, logits out; also .keras files of Keras 3.
         expected: The data that it is for.
 
     Raises:
         ConfigError: If it can't be read, or can't be trained here; says what to change.
     """
     try:
-        model = tf.keras.models.load_model(path, compile=False)
-    except Exception as error:  # Keras raises whatever its readers and layers do
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise ConfigError(f"model.name={path}: not a Keras model that loads: {lines[0]}") from error
+        model = load_model(path)
+    except ModelFileError as error:
+        raise ConfigError(f"model.name={error}") from error
+    if wrapped := tfmot_wrappers(model):
+        raise ConfigError(
+            f"model.name={path}: its layer {wrapped[0]} has one of tfmot's wrappers: save the model after stripping "
+            "them (strip_clustering, strip_pruning); quantised models can't be trained here"
+        )
     model = built(model, expected.input_shape or ())
     check_model(model, expected, f"model.name={path}")
     return rebuilder(model)

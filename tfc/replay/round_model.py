@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import tensorflow as tf
-
 from tfc import config
 from tfc.base.atomic_write import atomic_write
-from tfc.base.errors import RunError
+from tfc.base.errors import ModelFileError, RunError
 from tfc.base.run_files import CONFIG, MODEL
 from tfc.clustering.layout import layout_of
 from tfc.codec.palette import dequantize
 from tfc.federated.model_weights import assign
+from tfc.keras_files.loading import load_model
 from tfc.replay.replay import broadcast_model
 
 
@@ -35,9 +34,9 @@ def write_round_model(run: Path, round_number: int, out: Path) -> None:
     broadcast = broadcast_model(run, round_number)
     settings = config.load(str(run / CONFIG))
     try:
-        model = tf.keras.models.load_model(source, compile=False)
-    except Exception as error:  # Keras passes on any error of the damaged part
-        raise RunError(f"{source}: not a Keras model that loads: {error}") from error
+        model = load_model(source)
+    except ModelFileError as error:
+        raise RunError(str(error)) from error
     layers = settings.clustering.layers if broadcast.palettes else "none"
     layout = layout_of(model, layers, settings.clustering.max_clusters)
     assign(model, layout, [dequantize(palette) for palette in broadcast.palettes], broadcast.others)
