@@ -15,7 +15,8 @@ from edge.formats.packing import is_packed, read_bytes, read_model_content
 from edge.formats.table_expansion import has_look_up_tables
 from edge.formats.tflite_reader import TfliteView
 from edge.running.interpreters import InterpreterOptions
-from edge.running.runtime import RUNTIMES, Runtime, TfliteModel, find_runtime
+from edge.running.loaded_model import TfliteModel
+from edge.running.runtime import RUNTIMES, Runtime, find_runtime
 from tfc.base.errors import EdgeError, ModelFileError
 
 _LOG = logging.getLogger(__name__)

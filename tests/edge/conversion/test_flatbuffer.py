@@ -12,7 +12,8 @@ from edge.conversion.flatbuffer import FlatbufferModel
 from edge.formats.inspection import inspect
 from edge.formats.table_expansion import expand_tables
 from edge.formats.tflite_reader import TfliteView
-from edge.running.runtime import TfliteModel, find_runtime
+from edge.running.loaded_model import TfliteModel
+from edge.running.runtime import find_runtime
 from tfc.base.errors import ModelFileError
 
 VARIANTS = ("f32", "wo8", "int8", "lut")

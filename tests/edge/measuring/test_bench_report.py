@@ -17,7 +17,8 @@ from edge.measuring.bench_result import read_bench
 from edge.measuring.bench_table import format_bench, format_comparison, milliseconds, to_csv
 from edge.measuring.interleaving import BenchSettings
 from edge.running.interpreters import InterpreterOptions
-from edge.running.runtime import TfliteModel, find_runtime
+from edge.running.loaded_model import TfliteModel
+from edge.running.runtime import find_runtime
 from tfc.base.charts.scatter import Point, scatter
 from tfc.base.errors import DataFileError, EdgeError
 

@@ -57,7 +57,8 @@ def test_other_pairs_may_differ_within_reason(exported, other):
 
 
 def test_the_numbers_are_those_of_the_outputs(exported):
-    from edge.running.runtime import TfliteModel, find_runtime
+    from edge.running.loaded_model import TfliteModel
+    from edge.running.runtime import find_runtime
 
     data = np.load(exported / "test.npz")
     paths = [exported / f"model-{variant}.tflite" for variant in ("f32", "int8")]
