@@ -33,7 +33,7 @@ _PUBLIC = {
     "format_comparison": "edge.measuring.bench_table",
     "verify": "edge.running.verification",
     "VerifySettings": "edge.running.verification",
-    "Comparison": "edge.running.verification",
+    "Comparison": "edge.running.output_comparison",
     "format_verification": "edge.running.verification",
     "find_runtime": "edge.running.runtime",
     "Runtime": "edge.running.runtime",
@@ -75,9 +75,9 @@ if TYPE_CHECKING:  # what a type checker and an editor see
     from edge.running.interpreters import Interpreter as Interpreter
     from edge.running.interpreters import InterpreterOptions as InterpreterOptions
     from edge.running.loaded_model import TfliteModel as TfliteModel
+    from edge.running.output_comparison import Comparison as Comparison
     from edge.running.runtime import Runtime as Runtime
     from edge.running.runtime import find_runtime as find_runtime
-    from edge.running.verification import Comparison as Comparison
     from edge.running.verification import VerifySettings as VerifySettings
     from edge.running.verification import format_verification as format_verification
     from edge.running.verification import verify as verify

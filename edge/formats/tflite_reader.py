@@ -241,7 +241,8 @@ class TfliteView:
         return self._guarded(self._read_signature)
 
     def _read_signature(self) -> dict[int, str]:
-        data, names = self._bytes, {}
+        data = self._bytes
+        names: dict[int, str] = {}
         for signature in data.tables(self._root, _MODEL_SIGNATURES):
             if data.scalar(signature, _SIGNATURE_SUBGRAPH, "I") != self._number:
                 continue
@@ -254,8 +255,10 @@ class TfliteView:
     @cached_property
     def has_variable_tensors(self) -> bool:
         """Whether this subgraph has tensors that keep their values from one run to the next, as an LSTM's do."""
-        tables = self._guarded(lambda: self._bytes.tables(self._graph, _GRAPH_TENSORS))
-        return any(self._guarded(lambda t=table: self._bytes.scalar(t, _TENSOR_VARIABLE, "b")) for table in tables)
+        data = self._bytes
+        return self._guarded(
+            lambda: any(data.scalar(table, _TENSOR_VARIABLE, "b") for table in data.tables(self._graph, _GRAPH_TENSORS))
+        )
 
     @cached_property
     def tensors(self) -> tuple[TensorView, ...]:

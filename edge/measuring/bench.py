@@ -115,10 +115,11 @@ def bench_files(
 
     Returns:
         The content of bench.json: date, machine, state (before, after, throttled), threads, settings, complete, data,
-        data_notes (what was done to the data), baseline, baseline_runtime, refused (name, runtime, reason) and, per file and runtime, name, path, runtime,
-        runtime_version, sha256, bytes, bytes_deflated, accuracy (None for numeric errors), quality {kind, metric, value,
-        and where they apply root_mean_square, output, reason}, agreement (of classes), difference (relative, of
-        numbers; by name of the output) and agreement_with (see `edge.measuring.bench_result.float_reference`), load_ms, first_ms, peak_memory_mb, arena_bytes, latency_ms
+        data_notes (what was done to the data), baseline, baseline_runtime, refused (name, runtime, reason) and, per
+        file and runtime, name, path, runtime, runtime_version, sha256, bytes, bytes_deflated, accuracy (None for
+        numeric errors), quality {kind, metric, value and, where they apply, root_mean_square, output, reason},
+        agreement (of classes), difference (of outputs that are numbers, by name; relative) and agreement_with (see
+        `edge.measuring.bench_result.float_reference`), load_ms, first_ms, peak_memory_mb, arena_bytes, latency_ms
         {median, p10, p90, p99, runs, raw}, speedup, speedup_interval.
 
     Raises:

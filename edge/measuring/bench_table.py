@@ -41,8 +41,9 @@ def quality_metric(items: Sequence[dict[str, Any]]) -> str:
     Args:
         items: `files` of bench.json; those of older versions have accuracies alone.
     """
-    metrics = {(item.get("quality") or {}).get("metric") for item in items} - {None}
-    return "accuracy" if not metrics else metrics.pop() if len(metrics) == 1 else "quality"
+    metrics = [(item.get("quality") or {}).get("metric") for item in items]
+    known = list(dict.fromkeys(str(metric) for metric in metrics if metric))
+    return "accuracy" if not known else known[0] if len(known) == 1 else "quality"
 
 
 def quality_value(item: dict[str, Any]) -> float | None:

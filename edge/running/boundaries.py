@@ -42,7 +42,7 @@ class Boundary(NamedTuple):
 
     @property
     def range(self) -> tuple[float, float]:
-        """Smallest and largest value: of a quantised tensor all it can represent, of rows their numbers, else 0 and 1."""
+        """Smallest and largest value: what a quantised tensor can represent, numbers of rows, else 0 and 1."""
         dtype = np.dtype(self.dtype)
         if self.scale:
             limits = np.iinfo(dtype)
@@ -97,7 +97,7 @@ def _plain_name(name: str) -> str:
 
 def _table_rows(view: TfliteView, tensor: int) -> int:
     """Rows of the smallest table that an input selects rows of, also through operators that change type or shape."""
-    reached, rows = {tensor}, []
+    reached, rows = {tensor}, list[int]()
     for operator in view.operators:
         if operator.name == "GATHER" and len(operator.inputs) > 1 and operator.inputs[1] in reached:
             table = view.tensors[operator.inputs[0]]

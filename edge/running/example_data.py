@@ -111,7 +111,7 @@ def _fitting(path: Path, name: str, x: np.ndarray, boundary: Boundary, notes: li
     if boundary.scale or np.issubdtype(wanted, np.floating):
         return _floats(path, name, x, boundary, notes)
     whole = np.round(x)
-    limits = (0, 1) if wanted == bool else (np.iinfo(wanted).min, np.iinfo(wanted).max)
+    limits = (0, 1) if np.issubdtype(wanted, np.bool_) else (np.iinfo(wanted).min, np.iinfo(wanted).max)
     if not np.isfinite(x).all() or (whole != x).any() or x.min() < limits[0] or x.max() > limits[1]:
         fits = f"integers from {limits[0]} to {limits[1]}, as the model's {wanted} input takes them"
         raise DataFileError(f"{path}: {name} must be {fits}; found {x.dtype}")

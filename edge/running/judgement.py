@@ -2,7 +2,7 @@
 
 | output of an example | labels of an example | what is measured |
 |---|---|---|
-| C scores | a class from 0 to C - 1, or C numbers of which one is 1 and the others are 0 | accuracy: the largest score |
+| C scores | a class from 0 to C - 1, or C numbers: one 1, the others 0 | accuracy: the largest score |
 | a number | 0 or 1 (or -1 and 1) | accuracy: above 0.5 if all outputs lie in [0, 1], else above 0 |
 | scores per position, (..., C) | a class per position, (...) | position accuracy |
 | a number per position | 0 or 1 per position | position accuracy |

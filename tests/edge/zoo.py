@@ -264,7 +264,7 @@ def converted(model: tf.keras.Model, calibration: Arrays | None = None) -> bytes
     converter = tf.lite.TFLiteConverter.from_concrete_functions([run.get_concrete_function(**specs)], model)
     converter.experimental_enable_resource_variables = True
     if calibration is not None:
-        details = tf.lite.Interpreter(model_content=converter.convert()).get_input_details()
+        details = tf.lite.Interpreter(model_content=converted(model)).get_input_details()
         order = [each["name"].removeprefix("serving_default_").partition(":")[0] for each in details]
         columns = [calibration.get(name, calibration.get("x")) for name in order]
         converter.optimizations = [tf.lite.Optimize.DEFAULT]

@@ -138,8 +138,9 @@ def test_points_and_bars_tell_their_file_interpreter_and_values(result):
 
 def test_without_data_the_page_says_so(result):
     bare = copy.deepcopy(result)
+    bare["data"] = None
     for item in bare["files"]:
-        item["accuracy"] = item["agreement"] = None
+        item["accuracy"] = item["agreement"] = item["quality"] = None
     assert "Accuracy: not measured (no --data)" in to_html(bare)
 
 
