@@ -26,6 +26,7 @@ class _Entry(NamedTuple):
     path: Path
     runtime: Runtime
     process: MeasuredProcess
+    first_ms: float
 
 
 def _opened(
@@ -40,12 +41,13 @@ def _opened(
         errors: list[EdgeError] = []
         for runtime in runtimes:
             try:
-                process = MeasuredProcess(path, runtime.name, settings.interpreter_options)
+                process = stack.enter_context(MeasuredProcess(path, runtime.name, settings.interpreter_options))
+                first_ms = process.call("first")  # some refuse a model only when it runs
             except (ModelFileError, RuntimeMissingError) as error:
                 errors.append(error)
                 refused.append({"name": path.name, "runtime": runtime.package, "reason": str(error)})
                 continue
-            entries.append(_Entry(path, runtime, stack.enter_context(process)))
+            entries.append(_Entry(path, runtime, process, first_ms))
         if len(errors) == len(runtimes):
             raise errors[0]
     return entries, refused
@@ -77,16 +79,15 @@ def _measured(
 ) -> tuple[list[MeasuredFile], bool]:
     """What every file shows, and whether all slices were finished."""
     processes = [entry.process for entry in entries]
-    first_ms = [process.call("first") for process in processes]
     for process in processes:
         process.run(max(settings.warm_up_runs, 1))
     memory = [process.call("peak_memory_mb") for process in processes]  # before any data set is in it
     answers = _answers(entries, data, progress)
     slices, complete = interleaved_latencies(processes, settings, progress)
     files = [
-        MeasuredFile(path, runtime, process.load_ms, first, peak, process.arena_bytes, answered, values)
-        for (path, runtime, process), first, peak, answered, values in zip(
-            entries, first_ms, memory, answers, slices, strict=True
+        MeasuredFile(path, runtime, process.load_ms, first_ms, peak, process.arena_bytes, answered, values)
+        for (path, runtime, process, first_ms), peak, answered, values in zip(
+            entries, memory, answers, slices, strict=True
         )
     ]
     return files, complete

@@ -67,9 +67,11 @@ class _Calls:
         if not self._keep_state:
             self._opened.reset()
         self._opened.set_input(self._inputs)
-        invoke, clock = self._opened.invoke, time.perf_counter_ns
+        invoke, clock, keeps_inputs = self._opened.invoke, time.perf_counter_ns, self._opened.keeps_inputs
         samples = []
         for _ in range(count):
+            if not keeps_inputs:
+                self._opened.set_input(self._inputs)
             start = clock()
             invoke()
             samples.append((clock() - start) / 1e6)

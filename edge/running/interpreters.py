@@ -57,6 +57,10 @@ class Interpreter(Protocol):
     """
 
     @property
+    def keeps_inputs(self) -> bool:
+        """Whether a run leaves the inputs as they were; otherwise it uses their memory for other tensors."""
+
+    @property
     def inputs(self) -> tuple[Boundary, ...]:
         """All inputs."""
 
@@ -82,6 +86,8 @@ class Interpreter(Protocol):
 
 class LinuxInterpreter:
     """ai-edge-litert or tflite-runtime: one class, in two packages."""
+
+    keeps_inputs = True
 
     def __init__(self, module: str, content: bytes, options: InterpreterOptions) -> None:
         """Loads a model and allocates its tensors.
@@ -144,6 +150,8 @@ class LinuxInterpreter:
 
 class MicroInterpreter:
     """TensorFlow Lite for Microcontrollers, its reference kernels on this machine; one thread."""
+
+    keeps_inputs = False
 
     def __init__(self, module: str, content: bytes, options: InterpreterOptions) -> None:
         """Loads a model.

@@ -112,6 +112,11 @@ class TfliteModel:
         """Arena bytes that a microcontroller must reserve; None for other interpreters."""
         return self._interpreter.arena_bytes()
 
+    @property
+    def keeps_inputs(self) -> bool:
+        """Whether a run leaves the inputs as they were; otherwise they must be set before each."""
+        return self._interpreter.keeps_inputs
+
     def reset(self) -> None:
         """Resets the state that runs have left behind; nothing where the model has none. Inputs must be set again."""
         if self.has_state:
