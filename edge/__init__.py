@@ -34,6 +34,7 @@ _PUBLIC = {
     "verify": "edge.running.verification",
     "VerifySettings": "edge.running.verification",
     "Comparison": "edge.running.output_comparison",
+    "Quality": "edge.running.judgement",
     "format_verification": "edge.running.verification",
     "find_runtime": "edge.running.runtime",
     "Runtime": "edge.running.runtime",
@@ -74,6 +75,7 @@ if TYPE_CHECKING:  # what a type checker and an editor see
     from edge.running.boundaries import Boundary as Boundary
     from edge.running.interpreters import Interpreter as Interpreter
     from edge.running.interpreters import InterpreterOptions as InterpreterOptions
+    from edge.running.judgement import Quality as Quality
     from edge.running.loaded_model import TfliteModel as TfliteModel
     from edge.running.output_comparison import Comparison as Comparison
     from edge.running.runtime import Runtime as Runtime

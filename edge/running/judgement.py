@@ -66,6 +66,11 @@ class Quality:
         root_mean_square: Of numeric errors, in the labels' unit; None for the others.
         output: Name of the output that was judged.
         reason: Why they were not judged.
+
+    Examples:
+        >>> import edge
+        >>> edge.Quality("scores", "accuracy", 0.93).accuracy
+        0.93
     """
 
     kind: str

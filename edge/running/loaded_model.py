@@ -15,9 +15,6 @@ from edge.running.interpreters import InterpreterOptions
 from edge.running.runtime import Runtime
 from tfc.base.errors import ModelFileError, RuntimeMissingError
 
-Inputs = np.ndarray | Sequence[np.ndarray]
-"""Examples of each input of a model, in its order; an array alone where there is one input."""
-
 
 def _refuse_scales_per_channel(content: bytes) -> None:
     """TFLM's DEQUANTIZE silently uses the first scale for all channels."""
@@ -131,7 +128,7 @@ class TfliteModel:
         """
         return tuple(each.random(count, rng) for each in self.inputs)
 
-    def set_input(self, x: Inputs) -> None:
+    def set_input(self, x: np.ndarray | Sequence[np.ndarray]) -> None:
         """Sets the inputs, quantised where the model asks for it.
 
         Args:
@@ -169,7 +166,7 @@ class TfliteModel:
         """
         return self.outputs[number].values(self.raw_output(number))
 
-    def predict(self, x: Inputs) -> np.ndarray:
+    def predict(self, x: np.ndarray | Sequence[np.ndarray]) -> np.ndarray:
         """Returns the first output for many examples, (examples, ...): see `predict_all`.
 
         Args:
@@ -177,7 +174,7 @@ class TfliteModel:
         """
         return self.predict_all(x)[0]
 
-    def predict_all(self, x: Inputs, *, raw: bool = False) -> tuple[np.ndarray, ...]:
+    def predict_all(self, x: np.ndarray | Sequence[np.ndarray], *, raw: bool = False) -> tuple[np.ndarray, ...]:
         """Returns all outputs for many examples, a batch at a time.
 
         State is reset before every batch; with `keep_state` once, at the start.

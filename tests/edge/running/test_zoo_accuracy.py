@@ -1,5 +1,6 @@
 """Accuracies and errors of every model of the zoo, against a bare interpreter; sabotaged copies fail `edge verify`."""
 
+import shutil
 import warnings
 
 import numpy as np
@@ -209,3 +210,21 @@ def test_a_wrong_calibration_fails_on_real_inputs(files, tmp_path):
     assert verify(path, wrong, data)["verdict"] == "failed"
     found = verify(path, wrong)
     assert "do not show errors such as a wrong calibration" in found["notes"][-1]
+
+
+def test_subgraphs_are_read_and_packed(files, tmp_path):
+    from edge.formats.inspection import inspect
+    from edge.formats.packing import pack, unpack
+    from edge.formats.tflite_reader import TfliteView
+
+    path, data = files("gru", "f32")
+    content = path.read_bytes()
+    view = TfliteView(content)
+    assert len(view.subgraphs) == 3 and view.subgraphs[0] is view
+    assert all(each.operators and each.inputs and each.outputs for each in view.subgraphs)
+    assert unpack(pack(content)) == content and inspect(path)["model_bytes"] == len(content)
+    packed = tmp_path / "gru.packed"
+    packed.write_bytes(pack(content))
+    assert verify(path, packed)["identical"]
+    shutil.copy(path, tmp_path / "other.tflite")
+    assert verify(path, tmp_path / "other.tflite", data)["passed"]
