@@ -63,13 +63,14 @@ def _check_input_shapes(entries: Sequence[_Entry]) -> None:
 def _answers(entries: Sequence[_Entry], data: Path | None, progress: Progress) -> list[Answered]:
     """What each file answers to the data."""
     found = []
+    pixels = any(entry.process.takes_pixels for entry in entries)
     for number, entry in enumerate(entries):
         if data is None:
             found.append(Answered())
             continue
         progress("accuracy", number / len(entries))
         _LOG.info("%s: accuracy", entry.path)
-        told, predicted, others = entry.process.answers(data)
+        told, predicted, others = entry.process.answers(data, pixels=pixels)
         found.append(Answered(told["quality"], tuple(told["notes"]), predicted, others))
     return found
 

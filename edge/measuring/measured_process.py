@@ -53,6 +53,7 @@ class _Calls:
         load_ms = (time.perf_counter_ns() - start) / 1e6
         return {
             "load_ms": load_ms,
+            "takes_pixels": any(each.takes_pixels for each in self._model.inputs),
             "input_shapes": [each.shape[1:] for each in self._model.inputs],
             "arena_bytes": self._model.arena_bytes,
         }
@@ -77,10 +78,10 @@ class _Calls:
             samples.append((clock() - start) / 1e6)
         return samples
 
-    def predict(self, data: str, to: str) -> dict[str, Any]:
+    def predict(self, data: str, to: str, pixels: bool) -> dict[str, Any]:
         """Judges the outputs for all examples; writes the answers, and outputs that are not judged, to an archive."""
         model = self._opened
-        examples = read_examples(Path(data), model.inputs)
+        examples = read_examples(Path(data), model.inputs, pixels=pixels)
         outputs = model.predict_all(examples.inputs)
         answers = judge(outputs, examples.labels)
         others = [number for number in range(len(outputs)) if number != answers.output]
@@ -154,6 +155,7 @@ class MeasuredProcess:
             raise
         self.load_ms: float = opened["load_ms"]
         self.input_shapes: tuple[tuple[int, ...], ...] = tuple(map(tuple, opened["input_shapes"]))
+        self.takes_pixels: bool = opened["takes_pixels"]
         self.arena_bytes: int | None = opened["arena_bytes"]
 
     def call(self, name: str, **arguments: Any) -> Any:
@@ -193,11 +195,12 @@ class MeasuredProcess:
         samples: list[float] = self.call("run", count=count)
         return samples
 
-    def answers(self, data: Path) -> tuple[dict[str, Any], np.ndarray, dict[str, np.ndarray]]:
+    def answers(self, data: Path, *, pixels: bool) -> tuple[dict[str, Any], np.ndarray, dict[str, np.ndarray]]:
         """Returns what the model says to examples.
 
         Args:
             data: An archive that `edge.running.example_data.read_examples` reads.
+            pixels: Whether any of the files takes pixels from 0 to 255.
 
         Returns:
             `quality` and `notes`; the answers; and by name the outputs that are not judged, (examples, ...).
@@ -207,7 +210,7 @@ class MeasuredProcess:
         """
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "answers.npz")
-            told: dict[str, Any] = self.call("predict", data=str(data), to=str(path))
+            told: dict[str, Any] = self.call("predict", data=str(data), to=str(path), pixels=pixels)
             with np.load(path) as archive:
                 others = {name: archive[f"output_{number}"] for number, name in told.pop("others").items()}
                 return told, archive["predicted"], others

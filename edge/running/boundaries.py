@@ -10,6 +10,9 @@ import numpy as np
 
 from edge.formats.tflite_reader import TfliteView
 
+_LARGEST_SHARE = 2.0
+"""A quantised input that reaches beyond it takes pixels from 0 to 255 and not shares of 255."""
+
 
 class Boundary(NamedTuple):
     """An input or output of a model.
@@ -52,6 +55,11 @@ class Boundary(NamedTuple):
         if dtype in (np.uint8, np.int8):
             return float(np.iinfo(dtype).min), float(np.iinfo(dtype).max)
         return 0.0, 1.0
+
+    @property
+    def takes_pixels(self) -> bool:
+        """Whether it is quantised, with a range that is made for pixels from 0 to 255; floats do not tell."""
+        return bool(self.scale) and self.range[1] > _LARGEST_SHARE
 
     def random(self, count: int, rng: np.random.Generator) -> np.ndarray:
         """Returns random examples within `range`, (count, *shape without the batch).

@@ -17,9 +17,6 @@ import numpy as np
 from edge.running.boundaries import Boundary
 from tfc.base.errors import DataFileError
 
-_LARGEST_SCALED = 2.0
-"""Where a quantised input reaches beyond this value, it takes pixels from 0 to 255 and not shares of 255."""
-
 
 @dataclass(frozen=True)
 class Examples:
@@ -39,7 +36,7 @@ class Examples:
         return len(self.inputs[0])
 
 
-def read_examples(path: Path, inputs: Sequence[Boundary], *, labelled: bool = True) -> Examples:
+def read_examples(path: Path, inputs: Sequence[Boundary], *, labelled: bool = True, pixels: bool = False) -> Examples:
     """Reads examples for a model.
 
     One input is called `x`, several by their names or `x_0`, `x_1`, ...; labels are `y`. In an archive of a whole data
@@ -49,6 +46,7 @@ def read_examples(path: Path, inputs: Sequence[Boundary], *, labelled: bool = Tr
         path: The archive.
         inputs: Of the model.
         labelled: Whether labels must be there.
+        pixels: Whether a file beside this one takes pixels from 0 to 255, so that this one gets them, too.
 
     Raises:
         DataFileError: If the file is missing or damaged, or its content does not fit.
@@ -62,7 +60,8 @@ def read_examples(path: Path, inputs: Sequence[Boundary], *, labelled: bool = Tr
         raise DataFileError(f"{path}: lacks y; it holds {', '.join(arrays)}")
     notes: list[str] = []
     found = tuple(
-        _fitting(path, name, arrays[name], boundary, notes) for name, boundary in zip(names, inputs, strict=True)
+        _fitting(path, name, arrays[name], boundary, notes, pixels=pixels)
+        for name, boundary in zip(names, inputs, strict=True)
     )
     lengths = {name: len(each) for name, each in zip(names, found, strict=True)}
     if len(set(lengths.values())) > 1:
@@ -97,7 +96,7 @@ def _name(path: Path, arrays: Mapping[str, np.ndarray], boundary: Boundary, numb
     raise DataFileError(f"{path}: lacks {called}; it holds {held}")
 
 
-def _fitting(path: Path, name: str, x: np.ndarray, boundary: Boundary, notes: list[str]) -> np.ndarray:
+def _fitting(path: Path, name: str, x: np.ndarray, boundary: Boundary, notes: list[str], *, pixels: bool) -> np.ndarray:
     """The examples in a type that `Boundary.quantised` takes as it is meant."""
     shape = boundary.shape[1:]
     if x.shape[1:] != shape or not x.ndim or not len(x):
@@ -109,7 +108,7 @@ def _fitting(path: Path, name: str, x: np.ndarray, boundary: Boundary, notes: li
     if not (np.issubdtype(x.dtype, np.number) or x.dtype == bool):
         raise DataFileError(f"{path}: {name} must be numbers, found {x.dtype}")
     if boundary.scale or np.issubdtype(wanted, np.floating):
-        return _floats(path, name, x, boundary, notes)
+        return _floats(path, name, x, boundary, notes, pixels=pixels)
     whole = np.round(x)
     limits = (0, 1) if np.issubdtype(wanted, np.bool_) else (np.iinfo(wanted).min, np.iinfo(wanted).max)
     if not np.isfinite(x).all() or (whole != x).any() or x.min() < limits[0] or x.max() > limits[1]:
@@ -118,14 +117,16 @@ def _fitting(path: Path, name: str, x: np.ndarray, boundary: Boundary, notes: li
     return whole.astype(wanted)
 
 
-def _floats(path: Path, name: str, x: np.ndarray, boundary: Boundary, notes: list[str]) -> np.ndarray:
+def _floats(path: Path, name: str, x: np.ndarray, boundary: Boundary, notes: list[str], *, pixels: bool) -> np.ndarray:
     if np.issubdtype(x.dtype, np.floating):
         return x.astype(np.float32)
     high = boundary.range[1]
-    takes_pixels = bool(boundary.scale) and high > _LARGEST_SCALED
-    if takes_pixels:
+    if boundary.takes_pixels:
         if x.max() > high + boundary.scale:
             raise DataFileError(f"{path}: {name} goes up to {x.max()}, the model's quantised input to {high:.4g}")
+        return x.astype(np.float32)
+    if pixels and not boundary.scale and x.dtype == np.uint8:
+        notes.append(f"{name} is uint8: taken as it is, since a file's quantised input takes pixels up to 255")
         return x.astype(np.float32)
     if x.dtype == np.uint8 and name.partition("_")[2].startswith("test"):  # as training takes them
         notes.append(f"{name} is uint8: divided by 255")

@@ -117,7 +117,8 @@ def _check_inputs(models: tuple[TfliteModel, TfliteModel]) -> None:
 
 def _from_archive(models: tuple[TfliteModel, TfliteModel], path: Path, *, most: int = 0) -> _Given:
     """Real examples as each model takes them; of an archive of calibration inputs no more than `most`."""
-    found = [read_examples(path, model.inputs, labelled=not most) for model in models]
+    pixels = any(each.takes_pixels for model in models for each in model.inputs)
+    found = [read_examples(path, model.inputs, labelled=not most, pixels=pixels) for model in models]
     inputs = tuple(tuple(each[:most] if most else each for each in examples.inputs) for examples in found)
     notes = dict.fromkeys(note for examples in found for note in examples.notes)
     return _Given((inputs[0], inputs[1]), None if most else found[0].labels, tuple(f"{note}." for note in notes))
