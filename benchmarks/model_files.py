@@ -35,7 +35,8 @@ from edge.formats.patch import make_patch
 from edge.formats.table_expansion import expand_tables
 from edge.measuring.bench import bench_files
 from edge.measuring.interleaving import BenchSettings
-from edge.running.runtime import TfliteModel, find_runtime
+from edge.running.loaded_model import TfliteModel
+from edge.running.runtime import find_runtime
 from edge.running.verification import VerifySettings, verify
 from tfc import config
 from tfc.replay.files import rounds_in

@@ -33,14 +33,15 @@ _PUBLIC = {
     "format_comparison": "edge.measuring.bench_table",
     "verify": "edge.running.verification",
     "VerifySettings": "edge.running.verification",
-    "Comparison": "edge.running.verification",
+    "Comparison": "edge.running.output_comparison",
+    "Quality": "edge.running.judgement",
     "format_verification": "edge.running.verification",
     "find_runtime": "edge.running.runtime",
     "Runtime": "edge.running.runtime",
-    "TfliteModel": "edge.running.runtime",
+    "TfliteModel": "edge.running.loaded_model",
     "InterpreterOptions": "edge.running.interpreters",
     "Interpreter": "edge.running.interpreters",
-    "Boundary": "edge.running.interpreters",
+    "Boundary": "edge.running.boundaries",
     "EdgeError": "tfc.base.errors",
     "ModelFileError": "tfc.base.errors",
     "DataFileError": "tfc.base.errors",
@@ -71,13 +72,14 @@ if TYPE_CHECKING:  # what a type checker and an editor see
     from edge.measuring.bench_table import format_comparison as format_comparison
     from edge.measuring.interleaving import BenchSettings as BenchSettings
     from edge.measuring.interleaving import Progress as Progress
-    from edge.running.interpreters import Boundary as Boundary
+    from edge.running.boundaries import Boundary as Boundary
     from edge.running.interpreters import Interpreter as Interpreter
     from edge.running.interpreters import InterpreterOptions as InterpreterOptions
+    from edge.running.judgement import Quality as Quality
+    from edge.running.loaded_model import TfliteModel as TfliteModel
+    from edge.running.output_comparison import Comparison as Comparison
     from edge.running.runtime import Runtime as Runtime
-    from edge.running.runtime import TfliteModel as TfliteModel
     from edge.running.runtime import find_runtime as find_runtime
-    from edge.running.verification import Comparison as Comparison
     from edge.running.verification import VerifySettings as VerifySettings
     from edge.running.verification import format_verification as format_verification
     from edge.running.verification import verify as verify

@@ -85,7 +85,7 @@ SIGNATURES = {
     "edge.ClusterSettings": "(clusters: 'int' = 0, cqat: 'bool' = False, epochs: 'int' = 1, learning_rate: 'float' = 0.0001, batch_size: 'int' = 64) -> None",  # noqa: E501
     "edge.inspect": "(path: 'str | Path') -> 'dict[str, Any]'",
     "edge.format_inspection": "(found: 'dict[str, Any]') -> 'str'",
-    "edge.TfliteView": "(content: 'bytes') -> 'None'",
+    "edge.TfliteView": "(content: 'bytes', subgraph: 'int' = 0) -> 'None'",
     "edge.TensorView": "(name: 'str', shape: 'tuple[int, ...]', type: 'str', scales: 'np.ndarray', start: 'int', num_bytes: 'int', buffer_table: 'int') -> None",  # noqa: E501
     "edge.OperatorView": "(name: 'str', inputs: 'tuple[int, ...]', outputs: 'tuple[int, ...]') -> None",
     "edge.KernelView": "(operator: 'str', tensor: 'int', channel_axis: 'int') -> None",
@@ -95,20 +95,21 @@ SIGNATURES = {
     "edge.apply_patch": "(old: 'bytes', patch: 'bytes') -> 'bytes'",
     "edge.bench_files": "(files: 'Sequence[str | Path]', *, baseline: 'str | Path | None' = None, data: 'str | Path | None' = None, runtime: 'str' = 'auto', settings: 'BenchSettings | None' = None, progress: 'Progress' = <lambda>) -> 'dict[str, Any]'",  # noqa: E501
     "edge.read_bench": "(path: 'str | Path') -> 'dict[str, Any]'",
-    "edge.BenchSettings": "(threads: 'int' = 1, kernels: 'str' = 'xnnpack', batch: 'int' = 1, warm_up_runs: 'int' = 10, min_runs: 'int' = 100, min_seconds: 'float' = 1.0, slices: 'int' = 20) -> None",  # noqa: E501
+    "edge.BenchSettings": "(threads: 'int' = 1, kernels: 'str' = 'xnnpack', batch: 'int' = 1, warm_up_runs: 'int' = 10, min_runs: 'int' = 100, min_seconds: 'float' = 1.0, slices: 'int' = 20, keep_state: 'bool' = False) -> None",  # noqa: E501
     "edge.Progress": "type: collections.abc.Callable[[str, float], None]",
     "edge.format_bench": "(result: 'dict[str, Any]') -> 'str'",
     "edge.format_comparison": "(results: 'Sequence[dict[str, Any]]') -> 'str'",
     "edge.verify": "(reference: 'str | Path', candidate: 'str | Path', data: 'str | Path | None' = None, settings: 'VerifySettings | None' = None) -> 'dict[str, Any]'",  # noqa: E501
-    "edge.VerifySettings": "(runtime: 'str' = 'auto', exact: 'bool | None' = None, min_agreement: 'float' = 0.9, random_inputs: 'int' = 100, seed: 'int' = 0, kernels: 'str' = 'xnnpack') -> None",  # noqa: E501
-    "edge.Comparison": "(inputs: 'str', equal: 'float', agreement: 'float', max_error: 'float', accuracies: 'tuple[float, float] | None' = None) -> None",  # noqa: E501
+    "edge.VerifySettings": "(runtime: 'str' = 'auto', exact: 'bool | None' = None, min_agreement: 'float' = 0.9, random_inputs: 'int' = 100, seed: 'int' = 0, kernels: 'str' = 'xnnpack', keep_state: 'bool' = False) -> None",  # noqa: E501
+    "edge.Comparison": "(inputs: 'str', equal: 'float', agreement: 'float | None', max_error: 'float', accuracies: 'tuple[float, float] | None' = None, relative_error: 'float' = 0.0, correlation: 'float | None' = None, real: 'bool' = False, undecided: 'str' = '', qualities: 'tuple[Quality, Quality] | None' = None) -> None",  # noqa: E501
+    "edge.Quality": "(kind: 'str', metric: 'str', value: 'float | None', root_mean_square: 'float | None' = None, output: 'str' = '', reason: 'str' = '') -> None",  # noqa: E501
     "edge.format_verification": "(found: 'dict[str, Any]') -> 'str'",
     "edge.find_runtime": "(name: 'str' = 'auto') -> 'Runtime'",
     "edge.Runtime": "(name: 'str', module: 'str', package: 'str', install: 'str', open: 'Callable[[str, bytes, InterpreterOptions], Interpreter]' = <class 'edge.running.interpreters.LinuxInterpreter'>, has_tables: 'bool' = False, automatic: 'bool' = True) -> None",  # noqa: E501
     "edge.TfliteModel": "(path: 'str | Path', runtime: 'Runtime', options: 'InterpreterOptions | None' = None) -> 'None'",  # noqa: E501
-    "edge.InterpreterOptions": "(threads: 'int' = 1, kernels: 'str' = 'xnnpack', batch: 'int' = 1) -> None",
+    "edge.InterpreterOptions": "(threads: 'int' = 1, kernels: 'str' = 'xnnpack', batch: 'int' = 1, keep_state: 'bool' = False) -> None",  # noqa: E501
     "edge.Interpreter": "(*args, **kwargs)",
-    "edge.Boundary": "(shape: ForwardRef('tuple[int, ...]'), dtype: ForwardRef('Any'), scale: ForwardRef('float'), zero_point: ForwardRef('int'))",  # noqa: E501
+    "edge.Boundary": "(shape: ForwardRef('tuple[int, ...]'), dtype: ForwardRef('Any'), scale: ForwardRef('float'), zero_point: ForwardRef('int'), name: ForwardRef('str') = '', limit: ForwardRef('int') = 0)",  # noqa: E501
     "edge.EdgeError": "error: FedCompressError",
     "edge.ModelFileError": "error: EdgeError",
     "edge.DataFileError": "error: EdgeError",

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from edge.running.interpreters import InterpreterOptions
-from edge.running.runtime import TfliteModel, find_runtime
+from edge.running.loaded_model import TfliteModel
+from edge.running.runtime import find_runtime
 from tfc.base.errors import ModelFileError
 
 

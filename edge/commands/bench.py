@@ -54,6 +54,7 @@ def _settings(options: argparse.Namespace) -> Any:
         batch=options.batch,
         min_runs=options.min_runs,
         min_seconds=options.min_seconds,
+        keep_state=options.keep_state,
     )
 
 
@@ -62,6 +63,7 @@ def _there(options: argparse.Namespace, host: str) -> dict[str, Any]:
 
     names = ("threads", "kernels", "batch", "min_runs", "min_seconds")
     words = [word for name in names for word in (f"--{name.replace('_', '-')}", str(getattr(options, name)))]
+    words += ["--keep-state"] if options.keep_state else []
     return bench_on(
         host,
         options.files,
@@ -140,7 +142,7 @@ def add_to(commands: Commands) -> None:
         "--baseline", type=Path, metavar="FILE", help="what speed-up refers to (default: the first file)"
     )
     parser.add_argument(
-        "--data", type=Path, metavar="NPZ", help="x and y, or x_test and y_test; adds accuracy and agreement"
+        "--data", type=Path, metavar="NPZ", help="x and y, or x_test and y_test; adds accuracy or numeric error"
     )
     _add_conditions(parser)
     _add_results(parser)
@@ -173,6 +175,9 @@ def _add_conditions(parser: argparse.ArgumentParser) -> None:
         "--min-runs", type=int, default=100, metavar="N", help="runs of each file at least (default: 100)"
     )
     group.add_argument("--min-seconds", type=float, default=1.0, metavar="S", help="seconds of each file (default: 1)")
+    group.add_argument(
+        "--keep-state", action="store_true", help="examples are parts of a stream: don't reset the model between them"
+    )
     group.add_argument(
         "--benchmark-model", type=Path, metavar="TOOL", help="TensorFlow's C++ benchmark tool: adds times per operator"
     )

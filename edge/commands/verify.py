@@ -10,7 +10,7 @@ from edge.running.runtime import RUNTIMES
 from tfc.base.command_line import Commands, add_loudness
 
 DIFFERENT = 2
-"""Exit code where the files do not agree."""
+"""Exit code where the files do not agree, or the outputs do not tell."""
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -23,6 +23,7 @@ def _run(options: argparse.Namespace) -> int:
         options.random_inputs,
         options.seed,
         options.kernels,
+        options.keep_state,
     )
     found = verify(options.reference, options.candidate, options.data, settings)
     print(format_verification(found))
@@ -54,13 +55,22 @@ def add_to(commands: Commands) -> None:
         metavar="SHARE",
         help="smallest agreement where outputs may differ (default: 0.9)",
     )
-    parser.add_argument("--random-inputs", type=int, default=100, metavar="N", help="default: 100")
+    parser.add_argument(
+        "--random-inputs",
+        type=int,
+        default=100,
+        metavar="N",
+        help="inputs of calibration.npz beside a file, else random ones (default: 100)",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the random inputs (default: 0)")
     parser.add_argument(
         "--runtime", default="auto", choices=["auto", *RUNTIMES], help="interpreter (default: tflm for look-up tables)"
     )
     parser.add_argument(
         "--kernels", default="xnnpack", choices=list(KERNELS), help="what computes (default: xnnpack where it can)"
+    )
+    parser.add_argument(
+        "--keep-state", action="store_true", help="examples are parts of a stream: don't reset the model between them"
     )
     add_loudness(parser, "log a line per step")
     parser.set_defaults(function=_run)

@@ -10,9 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from edge.measuring.bench_result import MeasuredFile, file_results
+from edge.measuring.bench_result import Answered, MeasuredFile, file_results
 from edge.measuring.interleaving import BenchSettings, Progress, interleaved_latencies
 from edge.measuring.measured_process import MeasuredProcess
 from edge.running.runtime import Runtime, find_runtimes
@@ -28,6 +26,7 @@ class _Entry(NamedTuple):
     path: Path
     runtime: Runtime
     process: MeasuredProcess
+    first_ms: float
 
 
 def _opened(
@@ -42,56 +41,57 @@ def _opened(
         errors: list[EdgeError] = []
         for runtime in runtimes:
             try:
-                process = MeasuredProcess(path, runtime.name, settings.interpreter_options)
+                process = stack.enter_context(MeasuredProcess(path, runtime.name, settings.interpreter_options))
+                first_ms = process.call("first")  # some refuse a model only when it runs
             except (ModelFileError, RuntimeMissingError) as error:
                 errors.append(error)
                 refused.append({"name": path.name, "runtime": runtime.package, "reason": str(error)})
                 continue
-            entries.append(_Entry(path, runtime, stack.enter_context(process)))
+            entries.append(_Entry(path, runtime, process, first_ms))
         if len(errors) == len(runtimes):
             raise errors[0]
     return entries, refused
 
 
 def _check_input_shapes(entries: Sequence[_Entry]) -> None:
-    shapes = {entry.process.input_shape for entry in entries}
+    shapes = {entry.process.input_shapes for entry in entries}
     if len(shapes) > 1:
-        raise EdgeError(f"the files take inputs of different shapes: {', '.join(map(str, sorted(shapes)))}")
+        told = [", ".join(map(str, each)) for each in sorted(shapes)]
+        raise EdgeError(f"the files take inputs of different shapes: {' and '.join(told)}")
 
 
-def _predictions(
-    entries: Sequence[_Entry], data: Path, progress: Progress
-) -> tuple[list[np.ndarray | None], np.ndarray | None]:
-    """Predicted classes of each file, and the examples' own classes."""
-    predicted: list[np.ndarray | None] = []
-    classes = None
+def _answers(entries: Sequence[_Entry], data: Path | None, progress: Progress) -> list[Answered]:
+    """What each file answers to the data."""
+    found = []
+    pixels = any(entry.process.takes_pixels for entry in entries)
     for number, entry in enumerate(entries):
+        if data is None:
+            found.append(Answered())
+            continue
         progress("accuracy", number / len(entries))
         _LOG.info("%s: accuracy", entry.path)
-        answer = entry.process.call("predict", data=str(data))
-        predicted.append(np.array(answer["predicted"]))
-        classes = np.array(answer["classes"])
-    return predicted, classes
+        told, predicted, others = entry.process.answers(data, pixels=pixels)
+        found.append(Answered(told["quality"], tuple(told["notes"]), predicted, others))
+    return found
 
 
 def _measured(
     entries: Sequence[_Entry], data: Path | None, settings: BenchSettings, progress: Progress
-) -> tuple[list[MeasuredFile], np.ndarray | None, bool]:
-    """What every file shows, the classes of the data, and whether all slices were finished."""
+) -> tuple[list[MeasuredFile], bool]:
+    """What every file shows, and whether all slices were finished."""
     processes = [entry.process for entry in entries]
-    first_ms = [process.call("first") for process in processes]
     for process in processes:
         process.run(max(settings.warm_up_runs, 1))
     memory = [process.call("peak_memory_mb") for process in processes]  # before any data set is in it
-    predicted, classes = ([None] * len(entries), None) if data is None else _predictions(entries, data, progress)
+    answers = _answers(entries, data, progress)
     slices, complete = interleaved_latencies(processes, settings, progress)
     files = [
-        MeasuredFile(path, runtime, process.load_ms, first, peak, process.arena_bytes, classes_, values)
-        for (path, runtime, process), first, peak, classes_, values in zip(
-            entries, first_ms, memory, predicted, slices, strict=True
+        MeasuredFile(path, runtime, process.load_ms, first_ms, peak, process.arena_bytes, answered, values)
+        for (path, runtime, process, first_ms), peak, answered, values in zip(
+            entries, memory, answers, slices, strict=True
         )
     ]
-    return files, classes, complete
+    return files, complete
 
 
 def bench_files(
@@ -108,7 +108,8 @@ def bench_files(
     Args:
         files: The files, packed or not.
         baseline: The file that speed-up refers to; measured too, the first file where None.
-        data: NPZ with x (examples, ...) float32 and y (examples,); without it accuracy and agreement are None.
+        data: NPZ with x (examples, ...), or an array per input, and y (examples, ...) of classes or targets
+            (`edge.running.judgement`); without it quality, accuracy and agreement are None.
         runtime: A key of `RUNTIMES`, `auto` for the first one installed, or `all` for every one that is; speed-up then
             refers to the baseline in the first one.
         settings: How long, and how.
@@ -116,8 +117,10 @@ def bench_files(
 
     Returns:
         The content of bench.json: date, machine, state (before, after, throttled), threads, settings, complete, data,
-        baseline, baseline_runtime, refused (name, runtime, reason) and, per file and runtime, name, path, runtime,
-        runtime_version, sha256, bytes, bytes_deflated, accuracy, agreement and agreement_with (see
+        data_notes (what was done to the data), baseline, baseline_runtime, refused (name, runtime, reason) and, per
+        file and runtime, name, path, runtime, runtime_version, sha256, bytes, bytes_deflated, accuracy (None for
+        numeric errors), quality {kind, metric, value and, where they apply, root_mean_square, output, reason},
+        agreement (of classes), difference (of outputs that are numbers, by name; relative) and agreement_with (see
         `edge.measuring.bench_result.float_reference`), load_ms, first_ms, peak_memory_mb, arena_bytes, latency_ms
         {median, p10, p90, p99, runs, raw}, speedup, speedup_interval.
 
@@ -145,7 +148,7 @@ def bench_files(
         entries, refused = _opened(stack, paths, chosen, settings)
         _check_input_shapes(entries)
         source = None if data is None else Path(data)
-        measured, classes, complete = _measured(entries, source, settings, progress)
+        measured, complete = _measured(entries, source, settings, progress)
     after = machine_state()
     return {
         "date": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
@@ -155,8 +158,9 @@ def bench_files(
         "settings": asdict(settings),
         "complete": complete,
         "data": None if data is None else str(data),
+        "data_notes": list(dict.fromkeys(note for file in measured for note in file.answered.notes)),
         "baseline": baseline.name,
         "baseline_runtime": entries[0].runtime.package,
         "refused": refused,
-        "files": file_results(measured, classes),
+        "files": file_results(measured),
     }

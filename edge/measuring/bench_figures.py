@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from html import escape
 from typing import Any
 
-from edge.measuring.bench_table import milliseconds
+from edge.measuring.bench_table import milliseconds, quality_metric, quality_value
 from tfc.base.charts.bars import Bar, bars
 from tfc.base.charts.scatter import Point, scatter
 from tfc.base.charts.svg import document, marker
@@ -40,10 +41,11 @@ def _detail(item: dict[str, Any]) -> str:
     """What is shown of a file on hover."""
     latency = item["latency_ms"]
     low, median, high = (milliseconds(latency[name]) for name in ("p10", "median", "p90"))
-    accuracy = "not measured" if item["accuracy"] is None else f"{item['accuracy']:.4f}"
+    value = quality_value(item)
+    quality = f"{quality_metric([item])} {'not measured' if value is None else f'{value:.4f}'}"
     return (
         f"{item['name']}; {item['runtime']}; median {median} ms (p10 {low}, p90 {high}); {item['bytes']:,} bytes; "
-        f"accuracy {accuracy}"
+        f"{quality}"
     )
 
 
@@ -70,34 +72,33 @@ def latency_figure(result: dict[str, Any]) -> str:
 
 
 def accuracy_figures(result: dict[str, Any]) -> list[tuple[str, str]]:
-    """Returns accuracy against latency and against bytes: SVG and caption each; none without accuracies.
+    """Returns accuracy or numeric error against latency and against bytes: SVG and caption each.
+
+    There are none where nothing was measured, or files were measured in ways that can't be compared.
 
     Args:
         result: What `edge.bench_files` returned.
     """
-    measured = [item for item in result["files"] if item["accuracy"] is not None]
-    if not measured:
+    metric = quality_metric(result["files"])
+    measured = [(item, value) for item in result["files"] if (value := quality_value(item)) is not None]
+    if not measured or metric == "quality":
         return []
-    groups = _groups(result)
+    groups, title = _groups(result), metric.capitalize()
+    better = "up and to the left" if metric.endswith("accuracy") else "down and to the left"
 
-    def points(value: Any) -> list[Point]:
+    def points(place: Callable[[dict[str, Any]], float]) -> list[Point]:
         return [
-            Point(_label(item), value(item), item["accuracy"], groups[item["runtime"]], _detail(item))
-            for item in measured
+            Point(_label(item), place(item), value, groups[item["runtime"]], _detail(item)) for item, value in measured
         ]
 
+    by_latency, by_bytes = points(lambda item: item["latency_ms"]["median"]), points(lambda item: item["bytes"] / 1000)
     return [
         (
-            scatter(
-                "Accuracy against latency",
-                "median latency, ms",
-                "accuracy",
-                points(lambda i: i["latency_ms"]["median"]),
-            ),
-            "Accuracy against latency (logarithmic): up and to the left is better.",
+            scatter(f"{title} against latency", "median latency, ms", metric, by_latency),
+            f"{title} against latency (logarithmic): {better} is better.",
         ),
         (
-            scatter("Accuracy against file size", "file, kB", "accuracy", points(lambda i: i["bytes"] / 1000)),
-            "Accuracy against the file's size (logarithmic, kB = 1,000 bytes): up and to the left is better.",
+            scatter(f"{title} against file size", "file, kB", metric, by_bytes),
+            f"{title} against the file's size (logarithmic, kB = 1,000 bytes): {better} is better.",
         ),
     ]

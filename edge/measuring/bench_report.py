@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from edge.measuring.bench_figures import accuracy_figures, interpreter_key, latency_figure
-from edge.measuring.bench_table import BENCH_HEADER, bench_notes, bench_rows, device_name
+from edge.measuring.bench_table import bench_header, bench_notes, bench_rows, device_name, quality_metric
 from edge.measuring.operator_profile import OperatorTime
 from tfc.base.charts.bars import Bar, bars
 from tfc.base.charts.page import figure, page, pairs, table
@@ -62,14 +62,16 @@ def to_html(result: dict[str, Any], profiles: Profiles = ()) -> str:
     )
     figures = "".join(figure(svg, caption, wide=True) for svg, caption in accuracy_figures(result))
     if not figures:
-        figures = '<p class="note">Accuracy: not measured (no --data).</p>'
+        why = "no --data" if result["data"] is None else "see above"
+        figures = f'<p class="note">Accuracy: not measured ({why}).</p>'
     latency = figure(
         latency_figure(result), "Median latency; the line spans the 10th to the 90th percentile.", wide=True
     )
     operators = "".join(_profile(name, times) for name, times in profiles)
     return page(
         f"Model files on {device_name(result)}",
-        f"{table(BENCH_HEADER, bench_rows(result), 'Measurements per file')}{notes}"
-        f"<h2>Latency</h2>{interpreter_key(result)}{latency}<h2>Accuracy</h2>{figures}{operators}"
+        f"{table(bench_header(result), bench_rows(result), 'Measurements per file')}{notes}"
+        f"<h2>Latency</h2>{interpreter_key(result)}{latency}"
+        f"<h2>{escape(quality_metric(result['files']).capitalize())}</h2>{figures}{operators}"
         f"<h2>How it was measured</h2>{_environment(result)}",
     )

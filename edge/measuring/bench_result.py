@@ -6,15 +6,33 @@ import hashlib
 import json
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from edge.measuring.interleaving import latency_summary, paired_speedup, speedup_interval
+from edge.running.judgement import agreement, relative_difference
 from edge.running.runtime import Runtime
 from tfc.base.errors import DataFileError
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What a file answers to data; empty without data.
+
+    Attributes:
+        quality: As in bench.json: `edge.running.judgement.as_json`.
+        notes: What was done to the data for this file.
+        predicted: Classes as integers or numbers as float32, (examples, ...).
+        others: By name the outputs that are not judged, (examples, ...).
+    """
+
+    quality: dict[str, Any] | None = None
+    notes: tuple[str, ...] = ()
+    predicted: np.ndarray | None = None
+    others: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -28,7 +46,7 @@ class MeasuredFile:
         first_ms: Milliseconds of the first run.
         peak_memory_mb: Largest resident memory of its process in MB; None where the system does not tell.
         arena_bytes: What a microcontroller reserves; None for other interpreters.
-        predicted: Predicted classes, integers (examples,); None without data.
+        answered: What it answers to the data.
         slices: Milliseconds per run, one list per slice.
     """
 
@@ -38,7 +56,7 @@ class MeasuredFile:
     first_ms: float
     peak_memory_mb: float | None
     arena_bytes: int | None
-    predicted: np.ndarray | None
+    answered: Answered
     slices: Sequence[Sequence[float]]
 
 
@@ -63,10 +81,22 @@ def _reference_of(file: MeasuredFile, files: Sequence[MeasuredFile]) -> Measured
     return files[float_reference(file.path, beside)]
 
 
-def _share_equal(predicted: np.ndarray | None, expected: np.ndarray | None) -> float | None:
-    if predicted is None or expected is None:
-        return None
-    return round(float((predicted == expected).mean()), 6)
+def _agreement(file: Answered, reference: Answered) -> dict[str, Any]:
+    """Agreement of classes, and relative differences of numbers by name of the output, `judged` for the judged one."""
+    if file.predicted is None or reference.predicted is None:
+        return {"agreement": None}
+    share = agreement(file.predicted, reference.predicted)
+    different = {} if share is not None else {"judged": relative_difference(file.predicted, reference.predicted)}
+    for name, values in file.others.items():
+        if name in reference.others:
+            different[name] = relative_difference(values, reference.others[name])
+    told = {name: round(value, 6) for name, value in different.items() if value is not None and np.isfinite(value)}
+    return {"agreement": None if share is None else round(share, 6), **({"difference": told} if told else {})}
+
+
+def _accuracy(quality: dict[str, Any] | None) -> float | None:
+    share: float | None = None if quality is None or quality["kind"] == "numeric" else quality["value"]
+    return share
 
 
 def _speedup(baseline: MeasuredFile, file: MeasuredFile) -> dict[str, Any]:
@@ -77,12 +107,11 @@ def _speedup(baseline: MeasuredFile, file: MeasuredFile) -> dict[str, Any]:
     return {"speedup": round(speedup, 4), "speedup_interval": [round(low, 4), round(high, 4)]}
 
 
-def file_results(files: Sequence[MeasuredFile], classes: np.ndarray | None) -> list[dict[str, Any]]:
+def file_results(files: Sequence[MeasuredFile]) -> list[dict[str, Any]]:
     """Returns the entries of `files` in bench.json, one per file and interpreter (`edge.bench_files` lists them).
 
     Args:
         files: What was measured, the baseline first.
-        classes: Classes of the examples, integers (examples,); None without data.
     """
     results = []
     for file in files:
@@ -96,8 +125,9 @@ def file_results(files: Sequence[MeasuredFile], classes: np.ndarray | None) -> l
                 "sha256": hashlib.sha256(content).hexdigest(),
                 "bytes": len(content),
                 "bytes_deflated": len(zlib.compress(content, 9)),
-                "accuracy": _share_equal(file.predicted, classes),
-                "agreement": _share_equal(file.predicted, reference.predicted),
+                "accuracy": _accuracy(file.answered.quality),
+                "quality": file.answered.quality,
+                **_agreement(file.answered, reference.answered),
                 "agreement_with": reference.path.name,
                 "load_ms": round(file.load_ms, 3),
                 "first_ms": round(file.first_ms, 3),

@@ -11,11 +11,11 @@ from edge.running.interpreters import KERNELS
 from edge.running.runtime import RUNTIMES
 from tfc.base.table import aligned
 
-BENCH_HEADER = (
+_TITLES = (
     "file",
     "runtime",
     "bytes",
-    "accuracy",
+    "",
     "agreement",
     "load ms",
     "first ms",
@@ -25,11 +25,61 @@ BENCH_HEADER = (
     "MB",
     "speed-up (95 %)",
 )
+_QUALITY = 3
+"""The column that is named for what was measured."""
+
 _MICROCONTROLLERS = RUNTIMES["tflm"].package
 
 
 def _share(value: float | None) -> str:
     return "not measured" if value is None else f"{value:.4f}"
+
+
+def quality_metric(items: Sequence[dict[str, Any]]) -> str:
+    """Returns what the files' quality is: `accuracy`, `mean absolute error`, ...; `quality` where files differ.
+
+    Args:
+        items: `files` of bench.json; those of older versions have accuracies alone.
+    """
+    metrics = [(item.get("quality") or {}).get("metric") for item in items]
+    known = list(dict.fromkeys(str(metric) for metric in metrics if metric))
+    return "accuracy" if not known else known[0] if len(known) == 1 else "quality"
+
+
+def quality_value(item: dict[str, Any]) -> float | None:
+    """Returns a file's accuracy or numeric error; None where it was not measured.
+
+    Args:
+        item: Of `files` of bench.json.
+    """
+    value: float | None = (item.get("quality") or {"value": item["accuracy"]})["value"]
+    return value
+
+
+def _quality(item: dict[str, Any], metric: str) -> str:
+    value = quality_value(item)
+    if value is None:
+        return "not measured"
+    own = (item.get("quality") or {}).get("metric", "accuracy")
+    number = f"{value:.4f}" if own.endswith("accuracy") else f"{value:.4g}"
+    return number if metric != "quality" else f"{number} {own}"
+
+
+def bench_header(result: dict[str, Any]) -> tuple[str, ...]:
+    """Returns the titles of the columns of `bench_rows`.
+
+    Args:
+        result: What `edge.bench_files` returned.
+    """
+    return (*_TITLES[:_QUALITY], quality_metric(result["files"]), *_TITLES[_QUALITY + 1 :])
+
+
+def _agreement(item: dict[str, Any]) -> str:
+    """Of classes a share, of numbers how far they are apart."""
+    different = item.get("difference", {}).get("judged")
+    if item["agreement"] is None and different is not None:
+        return f"differs {different:.4f}"
+    return _share(item["agreement"])
 
 
 def milliseconds(value: float) -> str:
@@ -47,12 +97,13 @@ def _ratio(value: float) -> str:
 
 
 def bench_rows(result: dict[str, Any]) -> list[tuple[str, ...]]:
-    """Returns one row of texts per file and runtime, under `BENCH_HEADER`.
+    """Returns one row of texts per file and runtime, under `bench_header`.
 
     Args:
         result: What `edge.bench_files` returned.
     """
     rows: list[tuple[str, ...]] = []
+    metric = quality_metric(result["files"])
     for item in result["files"]:
         latency, (low, high) = item["latency_ms"], item["speedup_interval"]
         memory = item["peak_memory_mb"]
@@ -61,8 +112,8 @@ def bench_rows(result: dict[str, Any]) -> list[tuple[str, ...]]:
                 item["name"],
                 item["runtime"],
                 f"{item['bytes']:,}",
-                _share(item["accuracy"]),
-                _share(item["agreement"]),
+                _quality(item, metric),
+                _agreement(item),
                 f"{item['load_ms']:.2f}",
                 f"{item['first_ms']:.3f}",
                 milliseconds(latency["median"]),
@@ -92,6 +143,7 @@ def bench_notes(result: dict[str, Any]) -> list[str]:
         "interval. Agreement: share of inputs with the same class as in the file's own f32 if measured, else in the "
         "baseline. MB: peak memory of the file's process, the interpreter included."
     ]
+    notes += quality_notes(result)
     state = _state(result)
     if state:
         notes.append(state)
@@ -111,6 +163,33 @@ def bench_notes(result: dict[str, Any]) -> list[str]:
     if not result["complete"]:
         notes.append("incomplete: interrupted; figures are for the finished slices only.")
     return notes
+
+
+def quality_notes(result: dict[str, Any]) -> list[str]:
+    """Returns notes on what was measured with the data, and why it was not; none without data.
+
+    Args:
+        result: What `edge.bench_files` returned.
+    """
+    notes = [f"{note}." for note in result.get("data_notes", ())]
+    reasons: dict[str, list[str]] = {}
+    for item in result["files"]:
+        quality, different = item.get("quality") or {}, item.get("difference", {})
+        told = []
+        if quality.get("reason"):
+            told.append(f"accuracy is not measured: {quality['reason']}")
+        if quality.get("output"):
+            told.append(f"{quality['metric']} is that of the output {quality['output']}")
+        if "root_mean_square" in quality:
+            told.append(f"root mean square error {quality['root_mean_square']:.4g}, in the unit of y as the mean error")
+        others = [f"{name} {value:.4f}" for name, value in different.items() if name != "judged"]
+        if others:
+            told.append(f"other outputs differ from {item['agreement_with']} by {', '.join(others)}")
+        for each in told:
+            reasons.setdefault(each, []).append(item["name"])
+    if any(item.get("difference") for item in result["files"]):
+        notes.append("Outputs that are numbers differ by (root mean square difference / standard deviation).")
+    return notes + [f"{', '.join(dict.fromkeys(names))}: {told}." for told, names in reasons.items()]
 
 
 def device_name(result: dict[str, Any]) -> str:
@@ -152,7 +231,7 @@ def format_bench(result: dict[str, Any]) -> str:
         file ... runtime ... bytes ... median ms ... speed-up (95 %)
         ...
     """
-    return "\n".join([aligned(BENCH_HEADER, bench_rows(result)), *bench_notes(result)])
+    return "\n".join([aligned(bench_header(result), bench_rows(result)), *bench_notes(result)])
 
 
 def to_csv(result: dict[str, Any]) -> str:
@@ -164,6 +243,8 @@ def to_csv(result: dict[str, Any]) -> str:
     flat = []
     for item in result["files"]:
         row = dict(item)
+        quality, _ = row.pop("quality", None) or {}, row.pop("difference", None)
+        row |= {"metric": quality.get("metric"), "quality": quality_value(item)}
         latency, interval = row.pop("latency_ms"), row.pop("speedup_interval")
         row |= {f"{name}_ms": latency[name] for name in ("median", "p10", "p90", "p99")}
         flat.append({**row, "runs": latency["runs"], "speedup_low": interval[0], "speedup_high": interval[1]})
@@ -203,12 +284,13 @@ def format_comparison(results: Sequence[dict[str, Any]]) -> str:
         return "-" if item is None else f"{milliseconds(item['latency_ms']['median'])} ({_ratio(item['speedup'])}x)"
 
     rows = []
+    metric = quality_metric([item for result in results for item in result["files"]])
     for items in found.values():
         first = next(iter(items.values()))
         shown = (cell(items.get(place)) for place in places)
-        rows.append((first["name"], f"{first['bytes']:,}", _share(first["accuracy"]), *shown))
+        rows.append((first["name"], f"{first['bytes']:,}", _quality(first, metric), *shown))
     columns = [f"[{column + 1}] median ms" for column in range(len(places))]
-    lines = [aligned(("file", "bytes", "accuracy", *columns), rows, left=1)]
+    lines = [aligned(("file", "bytes", metric, *columns), rows, left=1)]
     for column, (number, runtime) in enumerate(places):
         result = results[number]
         lines.append(

@@ -32,6 +32,7 @@ class BenchSettings:
         min_runs: Counted runs of each file at least.
         min_seconds: Seconds of counted runs of each file at least.
         slices: Number of slices; in each slice every file runs in turn.
+        keep_state: Whether an example starts with the state that the one before it left (streams).
 
     Examples:
         >>> import edge
@@ -45,6 +46,7 @@ class BenchSettings:
     min_runs: int = 100
     min_seconds: float = 1.0
     slices: int = 20
+    keep_state: bool = False
 
     @property
     def interpreter_options(self) -> InterpreterOptions:
@@ -59,7 +61,7 @@ class BenchSettings:
             raise EdgeError("slices and --min-runs must be at least 1, --min-seconds from 0 to 1,000,000")
         if self.kernels not in KERNELS:
             raise EdgeError(f"--kernels must be one of {', '.join(KERNELS)}; found {self.kernels!r}")
-        return InterpreterOptions(self.threads, self.kernels, self.batch)
+        return InterpreterOptions(self.threads, self.kernels, self.batch, self.keep_state)
 
 
 class Runner(Protocol):

@@ -20,9 +20,11 @@ from typing import IO, Any
 
 import numpy as np
 
-from edge.formats.data_files import read_examples
+from edge.running.example_data import read_examples
 from edge.running.interpreters import InterpreterOptions
-from edge.running.runtime import TfliteModel, find_runtime
+from edge.running.judgement import as_json, judge, quality
+from edge.running.loaded_model import TfliteModel
+from edge.running.runtime import find_runtime
 from tfc.base.errors import DataFileError, EdgeError, ModelFileError, RuntimeMissingError
 
 _KIB_PER_MB = 1e6 / 1024
@@ -33,6 +35,8 @@ class _Calls:
 
     def __init__(self) -> None:
         self._model: TfliteModel | None = None
+        self._inputs: tuple[np.ndarray, ...] = ()
+        self._keep_state = False
 
     @property
     def _opened(self) -> TfliteModel:
@@ -45,35 +49,49 @@ class _Calls:
         chosen.load_package()
         start = time.perf_counter_ns()
         self._model = TfliteModel(Path(path), chosen, InterpreterOptions(**options))
+        self._keep_state = bool(options.get("keep_state"))
         load_ms = (time.perf_counter_ns() - start) / 1e6
         return {
             "load_ms": load_ms,
-            "input_shape": self._model.input_shape,
+            "takes_pixels": any(each.takes_pixels for each in self._model.inputs),
+            "input_shapes": [each.shape[1:] for each in self._model.inputs],
             "arena_bytes": self._model.arena_bytes,
         }
 
     def first(self) -> float:
-        """Sets a seeded random input and returns the first run's milliseconds."""
-        shape = self._opened.input_shape
-        low, high = self._opened.input_range
-        example = np.random.default_rng(0).uniform(low, high, (self._opened.batch, *shape)).astype(np.float32)
-        self._opened.set_input(example)
+        """Sets seeded random inputs and returns the first run's milliseconds."""
+        self._inputs = self._opened.random_inputs(self._opened.batch, np.random.default_rng(0))
         return self.run(1)[0]
 
     def run(self, count: int) -> list[float]:
-        """Returns the milliseconds of each of some runs."""
-        invoke, clock = self._opened.invoke, time.perf_counter_ns
+        """Returns the milliseconds of each of some runs, of which the first starts without what other runs left."""
+        if not self._keep_state:
+            self._opened.reset()
+        self._opened.set_input(self._inputs)
+        invoke, clock, keeps_inputs = self._opened.invoke, time.perf_counter_ns, self._opened.keeps_inputs
         samples = []
         for _ in range(count):
+            if not keeps_inputs:
+                self._opened.set_input(self._inputs)
             start = clock()
             invoke()
             samples.append((clock() - start) / 1e6)
         return samples
 
-    def predict(self, data: str) -> dict[str, list[int]]:
-        """Returns the classes of all examples, as they are and as predicted."""
-        x, y = read_examples(Path(data), self._opened.input_shape)
-        return {"classes": y.tolist(), "predicted": self._opened.predict(x).argmax(axis=1).tolist()}
+    def predict(self, data: str, to: str, pixels: bool) -> dict[str, Any]:
+        """Judges the outputs for all examples; writes the answers, and outputs that are not judged, to an archive."""
+        model = self._opened
+        examples = read_examples(Path(data), model.inputs, pixels=pixels)
+        outputs = model.predict_all(examples.inputs)
+        answers = judge(outputs, examples.labels)
+        others = [number for number in range(len(outputs)) if number != answers.output]
+        np.savez(to, predicted=answers.predicted, **{f"output_{number}": outputs[number] for number in others})
+        names = [each.name for each in model.outputs]
+        return {
+            "quality": as_json(quality(answers, names)),
+            "notes": examples.notes,
+            "others": {str(number): names[number] for number in others},
+        }
 
     def peak_memory_mb(self) -> float | None:
         """Returns the process' largest resident memory so far; None where the system does not report it.
@@ -136,7 +154,8 @@ class MeasuredProcess:
             self.close()
             raise
         self.load_ms: float = opened["load_ms"]
-        self.input_shape: tuple[int, ...] = tuple(opened["input_shape"])
+        self.input_shapes: tuple[tuple[int, ...], ...] = tuple(map(tuple, opened["input_shapes"]))
+        self.takes_pixels: bool = opened["takes_pixels"]
         self.arena_bytes: int | None = opened["arena_bytes"]
 
     def call(self, name: str, **arguments: Any) -> Any:
@@ -175,6 +194,26 @@ class MeasuredProcess:
         """
         samples: list[float] = self.call("run", count=count)
         return samples
+
+    def answers(self, data: Path, *, pixels: bool) -> tuple[dict[str, Any], np.ndarray, dict[str, np.ndarray]]:
+        """Returns what the model says to examples.
+
+        Args:
+            data: An archive that `edge.running.example_data.read_examples` reads.
+            pixels: Whether any of the files takes pixels from 0 to 255.
+
+        Returns:
+            `quality` and `notes`; the answers; and by name the outputs that are not judged, (examples, ...).
+
+        Raises:
+            EdgeError: If the data do not fit the model.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "answers.npz")
+            told: dict[str, Any] = self.call("predict", data=str(data), to=str(path), pixels=pixels)
+            with np.load(path) as archive:
+                others = {name: archive[f"output_{number}"] for number, name in told.pop("others").items()}
+                return told, archive["predicted"], others
 
     def _last_words(self) -> str:
         code = self._process.wait()

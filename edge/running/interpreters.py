@@ -7,10 +7,12 @@ import os
 import re
 import tempfile
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
+from edge.formats.tflite_reader import TfliteView
+from edge.running.boundaries import Boundary, has_state
 from tfc.base.errors import ModelFileError
 
 KERNELS = {
@@ -31,6 +33,8 @@ class InterpreterOptions:
         threads: Threads of the interpreter.
         kernels: A key of `KERNELS`.
         batch: Inputs per run.
+        keep_state: Whether an example starts with the state that the one before it left, as the parts of a stream do;
+            otherwise the state is reset before every example.
 
     Examples:
         >>> import edge
@@ -40,27 +44,7 @@ class InterpreterOptions:
     threads: int = 1
     kernels: str = "xnnpack"
     batch: int = 1
-
-
-class Boundary(NamedTuple):
-    """An input or output of a model.
-
-    Attributes:
-        shape: Its shape, the batch included.
-        dtype: NumPy type.
-        scale: Value of one quantisation step; 0 for floats.
-        zero_point: The integer that stands for 0.
-
-    Examples:
-        >>> import edge
-        >>> edge.Boundary(shape=(1, 28, 28, 1), dtype="int8", scale=1 / 255, zero_point=-128).zero_point
-        -128
-    """
-
-    shape: tuple[int, ...]
-    dtype: Any
-    scale: float
-    zero_point: int
+    keep_state: bool = False
 
 
 class Interpreter(Protocol):
@@ -73,6 +57,10 @@ class Interpreter(Protocol):
     """
 
     @property
+    def keeps_inputs(self) -> bool:
+        """Whether a run leaves the inputs as they were; otherwise it uses their memory for other tensors."""
+
+    @property
     def inputs(self) -> tuple[Boundary, ...]:
         """All inputs."""
 
@@ -80,14 +68,17 @@ class Interpreter(Protocol):
     def outputs(self) -> tuple[Boundary, ...]:
         """All outputs."""
 
-    def set_input(self, values: np.ndarray) -> None:
-        """Sets the first input, in its own type and shape."""
+    def set_input(self, values: np.ndarray, number: int = 0) -> None:
+        """Sets an input, in its own type and shape."""
 
     def invoke(self) -> None:
         """Runs the model."""
 
-    def output(self) -> np.ndarray:
-        """Returns the first output, in its own type and shape."""
+    def output(self, number: int = 0) -> np.ndarray:
+        """Returns an output, in its own type and shape."""
+
+    def reset(self) -> None:
+        """Sets the state that runs leave behind to what it is after loading; the inputs have to be set again."""
 
     def arena_bytes(self) -> int | None:
         """Returns the arena bytes that a microcontroller must reserve; None for other interpreters."""
@@ -95,6 +86,8 @@ class Interpreter(Protocol):
 
 class LinuxInterpreter:
     """ai-edge-litert or tflite-runtime: one class, in two packages."""
+
+    keeps_inputs = True
 
     def __init__(self, module: str, content: bytes, options: InterpreterOptions) -> None:
         """Loads a model and allocates its tensors.
@@ -107,11 +100,17 @@ class LinuxInterpreter:
         Raises:
             ValueError: If it can't be loaded; also RuntimeError.
         """
-        package = importlib.import_module(module)
-        self._interpreter = package.Interpreter(
-            model_content=content,
+        self._package, self._content, self._options = importlib.import_module(module), content, options
+        # Only a new interpreter sets resource variables to their initial values.
+        _, self._has_resources = has_state(TfliteView(content))
+        self._load()
+
+    def _load(self) -> None:
+        options = self._options
+        self._interpreter = self._package.Interpreter(
+            model_content=self._content,
             num_threads=options.threads,
-            experimental_op_resolver_type=package.OpResolverType[KERNELS[options.kernels]],
+            experimental_op_resolver_type=self._package.OpResolverType[KERNELS[options.kernels]],
         )
         if options.batch != 1:
             for details in self._interpreter.get_input_details():
@@ -119,24 +118,31 @@ class LinuxInterpreter:
         self._interpreter.allocate_tensors()
         inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
         self.inputs, self.outputs = tuple(map(self._boundary, inputs)), tuple(map(self._boundary, outputs))
-        self._input, self._output = inputs[0]["index"], outputs[0]["index"]
+        self._inputs, self._outputs = ([each["index"] for each in details] for details in (inputs, outputs))
 
     @staticmethod
     def _boundary(details: dict[str, Any]) -> Boundary:
         scale, zero_point = details["quantization"]
         return Boundary(tuple(map(int, details["shape"])), details["dtype"], float(scale), int(zero_point))
 
-    def set_input(self, values: np.ndarray) -> None:
-        """Sets the first input."""
-        self._interpreter.set_tensor(self._input, values)
+    def set_input(self, values: np.ndarray, number: int = 0) -> None:
+        """Sets an input."""
+        self._interpreter.set_tensor(self._inputs[number], values)
 
     def invoke(self) -> None:
         """Runs the model."""
         self._interpreter.invoke()
 
-    def output(self) -> np.ndarray:
-        """Returns the first output."""
-        return np.asarray(self._interpreter.get_tensor(self._output))
+    def output(self, number: int = 0) -> np.ndarray:
+        """Returns an output."""
+        return np.asarray(self._interpreter.get_tensor(self._outputs[number]))
+
+    def reset(self) -> None:
+        """Resets variable tensors; a model with resource variables is loaded anew."""
+        if self._has_resources:
+            self._load()
+        else:
+            self._interpreter.reset_all_variables()
 
     def arena_bytes(self) -> None:
         """Returns None: these interpreters allocate memory as needed."""
@@ -144,6 +150,8 @@ class LinuxInterpreter:
 
 class MicroInterpreter:
     """TensorFlow Lite for Microcontrollers, its reference kernels on this machine; one thread."""
+
+    keeps_inputs = False
 
     def __init__(self, module: str, content: bytes, options: InterpreterOptions) -> None:
         """Loads a model.
@@ -163,8 +171,10 @@ class MicroInterpreter:
                 f"--threads {options.threads} --batch {options.batch}"
             )
         self._interpreter = importlib.import_module(module).runtime.Interpreter.from_bytes(content)
-        self.inputs = (self._boundary(self._interpreter.get_input_details(0)),)
-        self.outputs = (self._boundary(self._interpreter.get_output_details(0)),)
+        view = TfliteView(content)
+        read_input, read_output = self._interpreter.get_input_details, self._interpreter.get_output_details
+        self.inputs = tuple(self._boundary(read_input(number)) for number in range(len(view.inputs)))
+        self.outputs = tuple(self._boundary(read_output(number)) for number in range(len(view.outputs)))
 
     @staticmethod
     def _boundary(details: dict[str, Any]) -> Boundary:
@@ -173,17 +183,21 @@ class MicroInterpreter:
         scale, zero_point = (float(scales[0]), int(zero_points[0])) if len(scales) else (0.0, 0)
         return Boundary(tuple(map(int, details["shape"])), details["dtype"], scale, zero_point)
 
-    def set_input(self, values: np.ndarray) -> None:
-        """Sets the first input."""
-        self._interpreter.set_input(values, 0)
+    def set_input(self, values: np.ndarray, number: int = 0) -> None:
+        """Sets an input."""
+        self._interpreter.set_input(values, number)
 
     def invoke(self) -> None:
         """Runs the model."""
         self._interpreter.invoke()
 
-    def output(self) -> np.ndarray:
-        """Returns the first output."""
-        return np.array(self._interpreter.get_output(0))
+    def output(self, number: int = 0) -> np.ndarray:
+        """Returns an output."""
+        return np.array(self._interpreter.get_output(number))
+
+    def reset(self) -> None:
+        """Resets variables of both kinds."""
+        self._interpreter.reset()
 
     def arena_bytes(self) -> int | None:
         """Returns the size of its arena in bytes, which the interpreter prints to standard error only."""

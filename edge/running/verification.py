@@ -10,15 +10,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from edge.formats.data_files import read_examples
 from edge.formats.packing import is_packed, read_bytes, read_model_content
 from edge.formats.table_expansion import has_look_up_tables
 from edge.formats.tflite_reader import TfliteView
+from edge.running.example_data import read_examples
 from edge.running.interpreters import InterpreterOptions
-from edge.running.runtime import RUNTIMES, Runtime, TfliteModel, find_runtime
-from tfc.base.errors import EdgeError, ModelFileError
+from edge.running.loaded_model import TfliteModel
+from edge.running.output_comparison import MOST_DIFFERENT, Comparison, compare, why_different
+from edge.running.runtime import RUNTIMES, Runtime, find_runtime
+from tfc.base.errors import DataFileError, EdgeError, ModelFileError
 
 _LOG = logging.getLogger(__name__)
+
+CALIBRATION = "calibration.npz"
+"""Inputs beside a model, as a run writes them: taken in place of random ones."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +35,12 @@ class VerifySettings:
             else the first one installed.
         exact: Whether outputs must be equal bit for bit; None decides by the files: a packed file must restore a
             reference of its own variant, look-up tables must equal an int8 model, other pairs may differ.
-        min_agreement: Where outputs may differ: smallest share of inputs whose largest output is at the same place.
-        random_inputs: Seeded random inputs.
-        seed: Their seed.
+        min_agreement: Where outputs may differ: smallest share of equal classes. How far numbers may be apart is said
+            in `edge.running.output_comparison`.
+        random_inputs: Number of calibration inputs where there are some beside a file, else of seeded random inputs.
+        seed: Of the random inputs.
         kernels: A key of `edge.running.interpreters.KERNELS`.
+        keep_state: Whether an example starts with the state that the one before it left (streams).
 
     Examples:
         >>> import edge
@@ -46,32 +53,7 @@ class VerifySettings:
     random_inputs: int = 100
     seed: int = 0
     kernels: str = "xnnpack"
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """The result for one set of inputs.
-
-    Attributes:
-        inputs: What they are, and how many.
-        equal: Share of inputs with outputs equal bit for bit.
-        agreement: Share of inputs whose largest output is at the same place.
-        max_error: Largest difference of an output, in the model's own unit.
-        accuracies: Of reference and candidate; None without classes.
-
-    Examples:
-        >>> import edge
-        >>> settings = edge.VerifySettings(min_agreement=0.0, random_inputs=5)
-        >>> found = edge.verify("out/tiny-f32.tflite", "out/tiny-int8.tflite", settings=settings)
-        >>> found["comparisons"][0].inputs
-        '5 random inputs'
-    """
-
-    inputs: str
-    equal: float
-    agreement: float
-    max_error: float
-    accuracies: tuple[float, float] | None = None
+    keep_state: bool = False
 
 
 def _form(content: bytes, path: Path) -> str:
@@ -80,7 +62,8 @@ def _form(content: bytes, path: Path) -> str:
         view = TfliteView(content)
         if has_look_up_tables(view):
             return "lut"
-        integer = all(tensor.type not in ("float32", "float16") for tensor in view.tensors)
+        tensors = [tensor for subgraph in view.subgraphs for tensor in subgraph.tensors]
+        integer = all(tensor.type not in ("float32", "float16") for tensor in tensors)
         return "int8" if integer else f"float with {len(view.operators)} operators"
     except ModelFileError as error:
         raise ModelFileError(f"{path}: {error}") from error
@@ -97,36 +80,17 @@ def _chosen_runtime(name: str, *, tables: bool) -> Runtime:
     return find_runtime("tflm")
 
 
-def _outputs(model: TfliteModel, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    raw, values = [], []
-    for example in x:
-        model.set_input(example[None])
-        model.invoke()
-        raw.append(model.raw_output()[0].copy())
-        values.append(model.output()[0])
-    return np.stack(raw), np.stack(values)
-
-
-def _compare(models: tuple[TfliteModel, TfliteModel], x: np.ndarray, y: np.ndarray | None, inputs: str) -> Comparison:
-    (raw, values), (other_raw, other_values) = (_outputs(model, x) for model in models)
-    if values.shape != other_values.shape:
-        raise EdgeError(f"outputs differ in shape: {values.shape[1:]} and {other_values.shape[1:]}")
-    axes = tuple(range(1, values.ndim))
-    equal = (raw == other_raw).all(axis=axes) if raw.dtype == other_raw.dtype else np.zeros(len(x), bool)
-    best, other_best = (each.reshape(len(x), -1).argmax(axis=1) for each in (values, other_values))
-    accuracies = None if y is None else (float((best == y).mean()), float((other_best == y).mean()))
-    return Comparison(
-        f"{len(x):,} {inputs}",
-        float(equal.mean()),
-        float((best == other_best).mean()),
-        float(np.abs(values - other_values).max()),
-        accuracies,
-    )
-
-
 def _check(settings: VerifySettings) -> None:
     if not 0 <= settings.min_agreement <= 1 or settings.random_inputs < 1 or settings.seed < 0:
         raise EdgeError("--min-agreement must be between 0 and 1, --random-inputs at least 1, --seed not negative")
+
+
+class _Given(NamedTuple):
+    """Real examples: as each model takes them, their labels, and what was done to them."""
+
+    inputs: tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]
+    labels: np.ndarray | None
+    notes: tuple[str, ...]
 
 
 class _Pair(NamedTuple):
@@ -144,41 +108,88 @@ class _Pair(NamedTuple):
         return cls(contents[0] == contents[1], packed, forms)
 
 
+def _check_inputs(models: tuple[TfliteModel, TfliteModel]) -> None:
+    shapes = [[each.shape[1:] for each in model.inputs] for model in models]
+    if shapes[0] != shapes[1]:
+        told = (", ".join(map(str, each)) for each in shapes)
+        raise EdgeError(f"inputs differ in shape: {' and '.join(told)}")
+
+
+def _from_archive(models: tuple[TfliteModel, TfliteModel], path: Path, *, most: int = 0) -> _Given:
+    """Real examples as each model takes them; of an archive of calibration inputs no more than `most`."""
+    pixels = any(each.takes_pixels for model in models for each in model.inputs)
+    found = [read_examples(path, model.inputs, labelled=not most, pixels=pixels) for model in models]
+    inputs = tuple(tuple(each[:most] if most else each for each in examples.inputs) for examples in found)
+    notes = dict.fromkeys(note for examples in found for note in examples.notes)
+    return _Given((inputs[0], inputs[1]), None if most else found[0].labels, tuple(f"{note}." for note in notes))
+
+
+def _calibration(
+    models: tuple[TfliteModel, TfliteModel], paths: tuple[Path, Path], settings: VerifySettings
+) -> tuple[Comparison | None, list[str]]:
+    """What calibration data beside one of the files show; None where there are none that fit."""
+    notes = []
+    for path in dict.fromkeys(path.parent / CALIBRATION for path in reversed(paths)):
+        if not path.is_file():
+            continue
+        try:
+            given = _from_archive(models, path, most=settings.random_inputs)
+        except DataFileError as error:
+            notes.append(f"Calibration data beside the model are not used: {error}.")
+            continue
+        return compare(models, given.inputs, None, f"inputs of {path}", real=True), [*notes, *given.notes]
+    return None, notes
+
+
 def _comparisons(
     paths: tuple[Path, Path], data: Path | None, runtime: Runtime, settings: VerifySettings
-) -> list[Comparison]:
-    """What random inputs show, and what the data show where there are some."""
-    options = InterpreterOptions(kernels=settings.kernels)
+) -> tuple[list[Comparison], list[str]]:
+    """What calibration or random inputs show, and what the data show where there are some; and notes on them."""
+    options = InterpreterOptions(kernels=settings.kernels, keep_state=settings.keep_state)
     models = (TfliteModel(paths[0], runtime, options), TfliteModel(paths[1], runtime, options))
-    if models[0].input_shape != models[1].input_shape:
-        raise EdgeError(f"inputs differ in shape: {models[0].input_shape} and {models[1].input_shape}")
-    low, high = models[0].input_range
-    _LOG.info(
-        "running %d random inputs through both files in %s %s", settings.random_inputs, runtime.package, runtime.version
-    )
-    rng = np.random.default_rng(settings.seed)
-    noise = rng.uniform(low, high, (settings.random_inputs, *models[0].input_shape)).astype(np.float32)
-    comparisons = [_compare(models, noise, None, "random inputs")]
+    _check_inputs(models)
+    _LOG.info("%d inputs through both in %s %s", settings.random_inputs, runtime.package, runtime.version)
+    found, notes = _calibration(models, paths, settings)
+    if found is None:
+        # The range of a quantised input is known, that of floats is not.
+        chosen = [
+            one if one.scale or not other.scale else other
+            for one, other in zip(*(m.inputs for m in models), strict=True)
+        ]
+        rng = np.random.default_rng(settings.seed)
+        noise = tuple(each.random(settings.random_inputs, rng) for each in chosen)
+        found = compare(models, (noise, noise), None, "random inputs", real=False)
+        if data is None:
+            ranges = ", ".join(f"{each.range[0]:.4g} to {each.range[1]:.4g}" for each in chosen)
+            notes.append(
+                f"No real data: random inputs ({ranges}) do not show errors such as a wrong calibration; give --data."
+            )
+    comparisons = [found]
     if data is not None:
-        x, y = read_examples(data, models[0].input_shape)
-        _LOG.info("running %d examples of %s through both files", len(x), data)
-        comparisons.append(_compare(models, x, y, f"examples of {data.name}"))
-    return comparisons
+        given = _from_archive(models, data)
+        _LOG.info("%d examples of %s through both", len(given.inputs[0][0]), data)
+        comparisons.append(compare(models, given.inputs, given.labels, f"examples of {data.name}", real=True))
+        notes += given.notes
+    return comparisons, notes
 
 
-def _verdict(comparisons: Sequence[Comparison], min_agreement: float, *, exact: bool) -> tuple[bool, str]:
-    """Whether the candidate passes, and why."""
-    if exact:
-        passed = all(each.equal == 1.0 for each in comparisons)
-        return (
-            passed,
-            "all outputs are equal, bit for bit" if passed else "outputs must be equal bit for bit, but differ",
-        )
+def _verdict(comparisons: Sequence[Comparison], min_agreement: float, *, exact: bool) -> tuple[str, str]:
+    """`passed`, `failed` or `undecided`, and why."""
+    if exact and not all(each.equal == 1.0 for each in comparisons):
+        return "failed", "outputs must be equal bit for bit, and are not"
     # Real inputs decide where there are some: on noise, classes are close to each other.
     decisive = comparisons[-1]
-    passed = decisive.agreement >= min_agreement
-    relation = "at least" if passed else "below"
-    return passed, f"agreement {decisive.agreement:.4f} is {relation} {min_agreement:g} ({decisive.inputs})"
+    if decisive.undecided:
+        return "undecided", f"{decisive.undecided} ({decisive.inputs}); give other inputs with --data"
+    if exact:
+        return "passed", "all outputs are equal, bit for bit"
+    different = why_different(decisive, min_agreement)
+    if different:
+        return "failed", different
+    if decisive.agreement is None:
+        told = f"the outputs differ by {decisive.relative_error:.3g} of their spread, at most {MOST_DIFFERENT} may be"
+        return "passed", f"{told} ({decisive.inputs})"
+    return "passed", f"agreement {decisive.agreement:.4f} is at least {min_agreement:g} ({decisive.inputs})"
 
 
 def verify(
@@ -192,12 +203,14 @@ def verify(
     Args:
         reference: The file to compare with.
         candidate: The file to verify.
-        data: NPZ with x (examples, ...) and y (examples,); adds real inputs and accuracy.
+        data: NPZ with x (examples, ...), or an array per input, and y; adds real inputs and accuracy. Without it,
+            calibration.npz beside one of the files is taken, or else random inputs.
         settings: What is asked for.
 
     Returns:
-        `passed`, `reason` (why not, or why), `exact`, `identical` (whether the models are the same bytes), `runtime`,
-        and `comparisons`, a list of `Comparison`; empty where the bytes alone decide.
+        `passed`, `verdict` (`passed`, `failed`, or `undecided` where the outputs prove nothing), `reason` (why not, or
+        why), `notes` (on the inputs, a sentence each), `exact`, `identical` (whether the models are the same bytes),
+        `runtime`, and `comparisons`, a list of `Comparison`; empty where the bytes alone decide.
 
     Raises:
         EdgeError: If a file, the data or the runtime do not allow it.
@@ -223,12 +236,15 @@ def verify(
         reason = (
             "the models are the same, byte for byte" if pair.identical else "the packed file restores another model"
         )
-        return {"passed": pair.identical, "reason": reason, **found, "runtime": None, "comparisons": []}
+        verdict = "passed" if pair.identical else "failed"
+        told = {"passed": pair.identical, "verdict": verdict, "reason": reason, "notes": []}
+        return {**told, **found, "runtime": None, "comparisons": []}
     runtime = _chosen_runtime(settings.runtime, tables=exact and "lut" in pair.forms)
-    comparisons = _comparisons((reference, candidate), data, runtime, settings)
-    passed, reason = _verdict(comparisons, settings.min_agreement, exact=exact)
+    comparisons, notes = _comparisons((reference, candidate), data, runtime, settings)
+    verdict, reason = _verdict(comparisons, settings.min_agreement, exact=exact)
     version = f"{runtime.package} {runtime.version}"
-    return {"passed": passed, "reason": reason, **found, "runtime": version, "comparisons": comparisons}
+    told = {"passed": verdict == "passed", "verdict": verdict, "reason": reason, "notes": notes}
+    return {**told, **found, "runtime": version, "comparisons": comparisons}
 
 
 def format_verification(found: dict[str, Any]) -> str:
@@ -243,15 +259,23 @@ def format_verification(found: dict[str, Any]) -> str:
         >>> print(edge.format_verification(found))
         passed: the models are the same, byte for byte
     """
-    lines = []
-    for each in found["comparisons"]:
-        line = (
-            f"{each.inputs}: equal {each.equal:.4f}, agreement {each.agreement:.4f}, largest difference "
-            f"{each.max_error:.6g}"
-        )
-        if each.accuracies:
-            line += f", accuracy {each.accuracies[0]:.4f} and {each.accuracies[1]:.4f}"
-        lines.append(line)
+    lines = [*map(_comparison_line, found["comparisons"]), *found["notes"]]
     where = f" ({found['runtime']})" if found["runtime"] else ""
-    lines.append(f"{'passed' if found['passed'] else 'FAILED'}: {found['reason']}{where}")
+    verdict = found["verdict"]
+    lines.append(f"{verdict if verdict == 'passed' else verdict.upper()}: {found['reason']}{where}")
     return "\n".join(lines)
+
+
+def _comparison_line(found: Comparison) -> str:
+    parts = [f"equal {found.equal:.4f}"]
+    if found.agreement is not None:
+        parts.append(f"agreement {found.agreement:.4f}")
+    parts.append(f"largest difference {found.max_error:.6g}")
+    parts.append(f"relative difference {found.relative_error:.3g}")
+    if found.correlation is not None:
+        parts.append(f"lowest correlation {found.correlation:.4f}")
+    if found.qualities is not None and None not in (each.value for each in found.qualities):
+        one, other = found.qualities
+        digits = ".4g" if one.kind == "numeric" else ".4f"
+        parts.append(f"{one.metric} {one.value:{digits}} and {other.value:{digits}}")
+    return f"{found.inputs}: {', '.join(parts)}"

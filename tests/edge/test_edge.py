@@ -26,7 +26,8 @@ from edge.measuring.bench_result import float_reference
 from edge.measuring.interleaving import BenchSettings, interleaved_latencies, paired_speedup, speedup_interval
 from edge.measuring.measured_process import MeasuredProcess
 from edge.running.interpreters import InterpreterOptions
-from edge.running.runtime import RUNTIMES, TfliteModel, find_runtime
+from edge.running.loaded_model import TfliteModel
+from edge.running.runtime import RUNTIMES, find_runtime
 from tfc.base.errors import DataFileError, EdgeError, ModelFileError, RuntimeMissingError
 
 SHAPE = (8, 8, 1)

@@ -12,7 +12,8 @@ from edge.conversion.palette_codes import palette_step
 from edge.conversion.variants import Conversion, convert, export
 from edge.formats.inspection import inspect
 from edge.formats.tflite_reader import TfliteView
-from edge.running.runtime import TfliteModel, find_runtime
+from edge.running.loaded_model import TfliteModel
+from edge.running.runtime import find_runtime
 from tfc.base.errors import EdgeError, ModelFileError
 
 

@@ -9,7 +9,8 @@ from edge.conversion.lookup_table import tables_of
 from edge.formats.lookup_table import LookUpTables, pack_indices, unpack_indices
 from edge.formats.table_expansion import expand_tables
 from edge.formats.tflite_reader import TfliteView
-from edge.running.runtime import TfliteModel, find_runtime
+from edge.running.loaded_model import TfliteModel
+from edge.running.runtime import find_runtime
 from tfc.base.errors import ModelFileError
 
 

@@ -14,7 +14,8 @@ from edge.formats import code_stream
 from edge.formats.container import NO_FILE, Container, FileName, from_planes, places_to_bytes, planes
 from edge.formats.packing import pack, unpack
 from edge.formats.patch import apply_patch, make_patch
-from edge.running.runtime import TfliteModel, find_runtime
+from edge.running.loaded_model import TfliteModel
+from edge.running.runtime import find_runtime
 from tfc.base.errors import ModelFileError
 
 VARIANTS = ("f32", "wo8", "int8", "lut")

@@ -17,7 +17,8 @@ from edge.measuring.bench_result import read_bench
 from edge.measuring.bench_table import format_bench, format_comparison, milliseconds, to_csv
 from edge.measuring.interleaving import BenchSettings
 from edge.running.interpreters import InterpreterOptions
-from edge.running.runtime import TfliteModel, find_runtime
+from edge.running.loaded_model import TfliteModel
+from edge.running.runtime import find_runtime
 from tfc.base.charts.scatter import Point, scatter
 from tfc.base.errors import DataFileError, EdgeError
 
@@ -137,8 +138,9 @@ def test_points_and_bars_tell_their_file_interpreter_and_values(result):
 
 def test_without_data_the_page_says_so(result):
     bare = copy.deepcopy(result)
+    bare["data"] = None
     for item in bare["files"]:
-        item["accuracy"] = item["agreement"] = None
+        item["accuracy"] = item["agreement"] = item["quality"] = None
     assert "Accuracy: not measured (no --data)" in to_html(bare)
 
 

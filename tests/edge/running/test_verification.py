@@ -57,7 +57,8 @@ def test_other_pairs_may_differ_within_reason(exported, other):
 
 
 def test_the_numbers_are_those_of_the_outputs(exported):
-    from edge.running.runtime import TfliteModel, find_runtime
+    from edge.running.loaded_model import TfliteModel
+    from edge.running.runtime import find_runtime
 
     data = np.load(exported / "test.npz")
     paths = [exported / f"model-{variant}.tflite" for variant in ("f32", "int8")]
@@ -79,7 +80,7 @@ def test_exit_code_and_words(exported, other, capsys):
     assert main(["verify", str(exported / "model-int8.tflite"), str(exported / "model-lut.tflite")]) == 0
     assert "passed: all outputs are equal, bit for bit (tflite-micro" in capsys.readouterr().out
     assert main(["verify", str(exported / "model-int8.tflite"), str(other / "lut.tflite")]) == 2
-    assert "FAILED: outputs must be equal bit for bit, but differ" in capsys.readouterr().out
+    assert "FAILED: outputs must be equal bit for bit, and are not" in capsys.readouterr().out
 
 
 def test_without_tflm_tables_say_what_to_install(exported, monkeypatch):

@@ -1,0 +1,232 @@
+"""Outputs of two models for the same inputs: equal, of the same classes, or close as numbers. NumPy alone.
+
+Numbers of one model against those of another are compared by the relative difference (root mean square difference /
+standard deviation of the reference) and by the lowest correlation of a channel (last axis) among those that vary
+notably. Measured on 27 float models and what the project's exports and TensorFlow's converter make of them in int8
+(`tests/edge/zoo.py`, MLPerf Tiny's models, the tests' models), November 2026:
+
+| pair | inputs | relative difference | lowest correlation |
+|---|---|---:|---:|
+| float and its int8 | real | 0.006 to 0.08 | 0.997 to 1.000 |
+| float and its int8 | random, outputs within the int8 range | 0.01 to 0.25 | 0.76 to 1.000 |
+| float and its int8 | random, outputs beyond the int8 range | 1.1 to 4.5 | none |
+| all weights negated | real | 0.95 to 31 | -0.99 to 0.27 |
+| two classes swapped | real | 0.88 to 2.0 | -1.00 to 0.61 |
+
+The limits lie between: `MOST_DIFFERENT` and `LEAST_CORRELATED`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from edge.running.boundaries import Boundary
+from edge.running.judgement import Quality, agreement, decided, judge, quality, relative_difference
+from edge.running.loaded_model import TfliteModel
+from tfc.base.errors import EdgeError
+
+MOST_DIFFERENT = 0.5
+"""Largest relative difference of models that compute the same with different precision."""
+
+LEAST_CORRELATED = {True: 0.8, False: 0.5}
+"""Lowest correlation of a channel of such models, on real and on random inputs."""
+
+_NOTABLE = 0.1
+"""Channels with less than this share of the largest standard deviation are left out: quantisation dominates them."""
+
+_CONSTANT = 1e-6
+"""Outputs that vary by no more than this share of their largest magnitude are constant."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The result for one set of inputs.
+
+    Attributes:
+        inputs: What they are, and how many.
+        equal: Share of inputs with outputs equal bit for bit.
+        agreement: Share of equal classes, over all inputs and positions; None where the outputs are no classes.
+        max_error: Largest difference of an output, in the model's own unit.
+        accuracies: Of reference and candidate; None without classes.
+        relative_error: Largest relative difference of an output (root mean square difference / standard deviation).
+        correlation: Lowest correlation of a channel; None where none varies.
+        real: Whether the inputs are real ones.
+        undecided: Why the outputs prove nothing; empty where they do.
+        qualities: Of reference and candidate; None without labels.
+
+    Examples:
+        >>> import edge
+        >>> settings = edge.VerifySettings(min_agreement=0.0, random_inputs=5)
+        >>> found = edge.verify("out/tiny-f32.tflite", "out/tiny-int8.tflite", settings=settings)
+        >>> 0 <= found["comparisons"][0].equal <= 1
+        True
+    """
+
+    inputs: str
+    equal: float
+    agreement: float | None
+    max_error: float
+    accuracies: tuple[float, float] | None = None
+    relative_error: float = 0.0
+    correlation: float | None = None
+    real: bool = False
+    undecided: str = ""
+    qualities: tuple[Quality, Quality] | None = None
+
+
+def matched(reference: Sequence[Boundary], candidate: Sequence[Boundary]) -> list[int]:
+    """Returns, per output of the reference, the number of the candidate's: by name where all names are the same.
+
+    Args:
+        reference: Outputs of the reference.
+        candidate: Outputs of the candidate.
+
+    Raises:
+        EdgeError: If their number or shapes differ.
+    """
+    if len(reference) != len(candidate):
+        raise EdgeError(f"the reference has {len(reference)} outputs, the candidate {len(candidate)}")
+    names = [each.name for each in candidate]
+    by_name = {each.name for each in reference} == set(names) and len(set(names)) == len(names)
+    order = [names.index(each.name) for each in reference] if by_name else list(range(len(names)))
+    for each, number in zip(reference, order, strict=True):
+        if each.shape != candidate[number].shape:
+            raise EdgeError(f"outputs differ in shape: {each.shape[1:]} and {candidate[number].shape[1:]}")
+    return order
+
+
+def is_constant(values: np.ndarray) -> bool:
+    """Whether outputs are the same for all examples.
+
+    Args:
+        values: (examples, ...).
+    """
+    if not values.size or values.dtype == bool:
+        return not values.size or bool((values == values[:1]).all())
+    numbers = values.astype(np.float64)
+    return bool(np.ptp(numbers, axis=0).max() <= _CONSTANT * np.abs(numbers).max())
+
+
+def lowest_correlation(reference: np.ndarray, candidate: np.ndarray) -> float | None:
+    """Returns the lowest correlation of a channel of two outputs; None where the reference does not vary.
+
+    Args:
+        reference: (examples, ..., channels), or (examples,).
+        candidate: Likewise.
+    """
+    channels = reference.shape[-1] if reference.ndim > 1 else 1
+    ours, theirs = (each.astype(np.float64).reshape(-1, channels) for each in (reference, candidate))
+    ours, theirs = ours - ours.mean(axis=0), theirs - theirs.mean(axis=0)
+    spread, other_spread = ours.std(axis=0), theirs.std(axis=0)
+    notable = (spread >= _NOTABLE * spread.max(initial=0)) & (spread > 0)
+    if not notable.any():
+        return None
+    product = (ours * theirs).mean(axis=0)[notable]
+    scale = (spread * other_spread)[notable]
+    return float(np.divide(product, scale, out=np.zeros_like(product), where=scale > 0).min())
+
+
+def _classes(
+    values: Sequence[np.ndarray], others: Sequence[np.ndarray], labels: np.ndarray | None, input_shapes: set[tuple]
+) -> tuple[int, float | None, tuple[Quality, Quality] | None]:
+    """Number of the output that counts, the agreement of its classes, and both qualities."""
+    answers = judge(values, labels)
+    if answers.expected is not None:
+        place = answers.output
+        own = judge([others[place]], labels)
+        share = agreement(answers.predicted, own.predicted) if own.kind == answers.kind else 0.0
+        return place, None if answers.kind == "numeric" else share, (quality(answers), quality(own))
+    # An output of an input's shape is a reconstruction, whose largest value means nothing.
+    if values[0].shape[1:] in input_shapes:
+        return 0, None, None
+    classes = decided(values[0]), decided(others[0])
+    return 0, None if classes[0] is None or classes[1] is None else agreement(classes[1], classes[0]), None
+
+
+def _undecided(values: Sequence[np.ndarray], others: Sequence[np.ndarray], counts: int, *, real: bool) -> str:
+    if any(np.issubdtype(each.dtype, np.floating) and not np.isfinite(each).all() for each in values):
+        return "the reference's outputs are not finite"
+    if is_constant(values[counts]):
+        return "the reference's outputs are equal for all inputs: they prove nothing"
+    if is_constant(others[counts]) and not real:
+        return "the candidate's outputs are equal for all random inputs: only real ones can tell"
+    return ""
+
+
+def compare(
+    models: tuple[TfliteModel, TfliteModel],
+    inputs: tuple[Sequence[np.ndarray], Sequence[np.ndarray]],
+    labels: np.ndarray | None,
+    what: str,
+    *,
+    real: bool,
+) -> Comparison:
+    """Runs the same examples through two models.
+
+    Args:
+        models: Reference and candidate.
+        inputs: The examples as each of them takes them.
+        labels: (examples, ...); None for none.
+        what: What the inputs are.
+        real: Whether they are real ones.
+
+    Raises:
+        EdgeError: If the models' outputs can't be compared.
+    """
+    order = matched(models[0].outputs, models[1].outputs)
+    count = len(inputs[0][0])
+    raw, other_raw = (model.predict_all(x, raw=True) for model, x in zip(models, inputs, strict=True))
+    other_raw = tuple(other_raw[number] for number in order)
+    values = [each.values(found) for each, found in zip(models[0].outputs, raw, strict=True)]
+    others = [models[1].outputs[number].values(found) for number, found in zip(order, other_raw, strict=True)]
+    equal, errors, relative, correlations = np.ones(count, bool), [0.0], [0.0], []
+    for (ours, theirs), (one, other) in zip(
+        zip(raw, other_raw, strict=True), zip(values, others, strict=True), strict=True
+    ):
+        if ours.shape != theirs.shape:
+            raise EdgeError(f"outputs differ in shape: {ours.shape[1:]} and {theirs.shape[1:]}")
+        same = ours.dtype == theirs.dtype
+        equal &= (ours == theirs).reshape(count, -1).all(axis=1) if same else False
+        if not one.size:
+            continue
+        errors.append(float(np.abs(one.astype(np.float64) - other).max()))
+        if not is_constant(one):
+            relative.append(relative_difference(other, one) or 0.0)
+            correlations.append(lowest_correlation(one, other))
+    shapes = {each.shape[1:] for each in models[0].inputs}
+    counts, share, qualities = _classes(values, others, labels, shapes)
+    pair = None if qualities is None else (qualities[0].accuracy, qualities[1].accuracy)
+    known = [each for each in correlations if each is not None]
+    return Comparison(
+        f"{count:,} {what}",
+        float(equal.mean()),
+        share,
+        max(errors),
+        None if pair is None or pair[0] is None or pair[1] is None else (pair[0], pair[1]),
+        max(relative),
+        min(known, default=None),
+        real,
+        _undecided(values, others, counts, real=real),
+        qualities,
+    )
+
+
+def why_different(found: Comparison, min_agreement: float) -> str:
+    """Returns why two models do not compute the same, precision aside; empty where they do.
+
+    Args:
+        found: What was compared.
+        min_agreement: Smallest share of equal classes.
+    """
+    if found.agreement is not None and not found.agreement >= min_agreement:
+        return f"agreement {found.agreement:.4f} is below {min_agreement:g} ({found.inputs})"
+    if not found.relative_error <= MOST_DIFFERENT:
+        told = f"the outputs differ by {found.relative_error:.3g} of their spread, more than {MOST_DIFFERENT}"
+        return f"{told} ({found.inputs})"
+    least = LEAST_CORRELATED[found.real]
+    if found.correlation is not None and not found.correlation >= least:
+        return f"an output's correlation with the reference is {found.correlation:.3f}, below {least} ({found.inputs})"
+    return ""

@@ -1,0 +1,87 @@
+"""Data in NPZ archives: types, names, divisions, several inputs."""
+
+import numpy as np
+import pytest
+
+from edge.running.boundaries import Boundary
+from edge.running.example_data import read_examples
+from tfc.base.errors import DataFileError
+
+FLOATS = Boundary((1, 2), np.float32, 0.0, 0, "image")
+SHARES = Boundary((1, 2), np.int8, 1 / 255, -128, "image")
+PIXELS = Boundary((1, 2), np.int8, 1.0, -128, "image")
+CODES = Boundary((1, 2), np.uint8, 0.0, 0, "image")
+TOKENS = Boundary((1, 2), np.int32, 0.0, 0, "tokens", 50)
+UINT8 = np.array([[0, 255], [3, 100]], np.uint8)
+Y = np.array([0, 1])
+
+
+def read(path, boundary, **arrays):
+    np.savez(path / "data.npz", **arrays)
+    inputs = boundary if isinstance(boundary, tuple) and not isinstance(boundary, Boundary) else (boundary,)
+    return read_examples(path / "data.npz", inputs)
+
+
+@pytest.mark.parametrize(
+    "boundary,arrays,expected,notes",
+    [
+        (FLOATS, {"x": UINT8.astype(np.float64)}, UINT8.astype(np.float32), ()),
+        (FLOATS, {"x_test": UINT8}, UINT8.astype(np.float32) / 255, ("x_test is uint8: divided by 255",)),
+        (SHARES, {"x_test": UINT8}, UINT8.astype(np.float32) / 255, ("x_test is uint8: divided by 255",)),
+        (PIXELS, {"x_test": UINT8}, UINT8.astype(np.float32), ()),
+        (PIXELS, {"x": UINT8}, UINT8.astype(np.float32), ()),
+        (SHARES, {"x": UINT8.astype(np.int8)}, UINT8.astype(np.int8), ()),
+        (CODES, {"x_test": UINT8}, UINT8, ()),
+        (CODES, {"x": UINT8}, UINT8, ()),
+        (TOKENS, {"x": UINT8.astype(np.int64)}, UINT8.astype(np.int32), ()),
+        (TOKENS, {"x": UINT8.astype(np.float32)}, UINT8.astype(np.int32), ()),
+    ],
+)
+def test_types(boundary, arrays, expected, notes, tmp_path):
+    name = "y_test" if "x_test" in arrays else "y"
+    found = read(tmp_path, boundary, **arrays, **{name: Y})
+    (x,) = found.inputs
+    assert x.dtype == expected.dtype and found.notes == notes
+    np.testing.assert_array_equal(x, expected)
+    np.testing.assert_array_equal(found.labels, Y)
+    low, high = boundary.range
+    assert boundary.quantised(x).dtype == boundary.dtype and low < high
+
+
+def test_several_inputs_by_name_or_number(tmp_path):
+    image, tokens = UINT8.astype(np.float32), UINT8.astype(np.int32)
+    for arrays in ({"image": image, "tokens": tokens}, {"x_0": image, "x_1": tokens}):
+        found = read(tmp_path, (FLOATS, TOKENS), **arrays, y=Y)
+        assert [each.dtype for each in found.inputs] == [np.float32, np.int32]
+    with pytest.raises(DataFileError, match="lacks tokens or x_1, the model's input 1; it holds image, y"):
+        read(tmp_path, (FLOATS, TOKENS), image=image, y=Y)
+    with pytest.raises(DataFileError, match="different numbers of examples: image 2, tokens 1"):
+        read(tmp_path, (FLOATS, TOKENS), image=image, tokens=tokens[:1], y=Y)
+
+
+@pytest.mark.parametrize(
+    "boundary,x,y,message",
+    [
+        (FLOATS, UINT8, Y, "x must be float32 as the model takes it, found uint8"),
+        (SHARES, UINT8, Y, "x must be float32"),
+        (TOKENS, UINT8 + 0.5, Y, "x must be integers from"),
+        (CODES, UINT8.astype(np.int64) + 1, Y, "x must be integers from 0 to 255"),
+        (FLOATS, UINT8.astype(str), Y, "x must be numbers"),
+        (FLOATS, UINT8.astype(np.float32), Y[:1], "y must be 2 integers or targets"),
+        (FLOATS, UINT8.astype(np.float32), Y.astype(str), "y must be numbers"),
+        (FLOATS, UINT8.astype(np.float32), Y * np.nan, "y holds numbers that are not finite"),
+    ],
+)
+def test_what_does_not_fit_gets_one_line(boundary, x, y, message, tmp_path):
+    with pytest.raises(DataFileError, match=message):
+        read(tmp_path, boundary, x=x, y=y)
+
+
+def test_random_inputs_are_of_type_and_range():
+    rng = np.random.default_rng(0)
+    for boundary, dtype, low, high in (
+        (FLOATS, np.float32, 0, 1), (PIXELS, np.float32, 0, 255), (CODES, np.uint8, 0, 255), (TOKENS, np.int32, 0, 49),
+    ):  # fmt: skip
+        x = boundary.random(500, rng)
+        assert x.dtype == dtype and x.shape == (500, 2)
+        assert low <= x.min() < low + 0.1 * high and 0.9 * high < x.max() <= high
