@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import zipfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
 from tfc.base.errors import NpzError
+
+
+def _seekable(opened: BinaryIO) -> BinaryIO:
+    """An open file itself, or what comes out of a pipe, in memory: an archive's table of contents is at its end."""
+    return opened if opened.seekable() else io.BytesIO(opened.read())
 
 
 def read_arrays(path: Path, names: Sequence[str], otherwise: Sequence[str] = ()) -> dict[str, np.ndarray]:
@@ -28,7 +35,7 @@ def read_arrays(path: Path, names: Sequence[str], otherwise: Sequence[str] = ())
     """
     try:
         # Opened here: NumPy leaves a truncated archive open.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+        with path.open("rb") as opened, _seekable(opened) as file, np.load(file, allow_pickle=False) as archive:
             missing = [name for name in names if name not in archive]
             if missing and otherwise and all(name in archive for name in otherwise):
                 names = otherwise
