@@ -32,6 +32,8 @@ SUFFIX = ".packed"
 def code_places(view: TfliteView) -> np.ndarray:
     """Returns the places of constants of one byte per value, int64 (constants, 2): first byte and number of bytes.
 
+    Those of all subgraphs are among them.
+
     Args:
         view: The model.
 
@@ -40,7 +42,8 @@ def code_places(view: TfliteView) -> np.ndarray:
     """
     found = {
         (tensor.start, tensor.num_bytes)
-        for tensor in view.tensors
+        for subgraph in view.subgraphs
+        for tensor in subgraph.tensors
         if tensor.type in ("int8", "uint8") and tensor.num_bytes >= SMALLEST_KERNEL
     }
     places = np.array(sorted(found), np.int64).reshape(-1, 2)

@@ -26,15 +26,20 @@ TENSOR_TYPES: dict[int, str] = {
 """NumPy's names of the schema's tensor types; others are read as bytes."""
 
 _CUSTOM = 32
-_OPERATORS = {3: "CONV_2D", 4: "DEPTHWISE_CONV_2D", 6: "DEQUANTIZE", 9: "FULLY_CONNECTED", 67: "TRANSPOSE_CONV"}
+_OPERATORS = {
+    3: "CONV_2D", 4: "DEPTHWISE_CONV_2D", 6: "DEQUANTIZE", 9: "FULLY_CONNECTED", 36: "GATHER", 67: "TRANSPOSE_CONV",
+    142: "VAR_HANDLE",
+}  # fmt: skip
 """Names of the operators used here; others are called `operator N`."""
 
 _MOST_DIMENSIONS, _LONGEST_NAME = 8, 10_000
 
 # Places of fields in the schema's tables.
-_MODEL_CODES, _MODEL_SUBGRAPHS, _MODEL_BUFFERS = 1, 2, 4
-_GRAPH_TENSORS, _GRAPH_OPERATORS = 0, 3
-_TENSOR_SHAPE, _TENSOR_TYPE, _TENSOR_BUFFER, _TENSOR_NAME, _TENSOR_QUANTIZATION = 0, 1, 2, 3, 4
+_MODEL_CODES, _MODEL_SUBGRAPHS, _MODEL_BUFFERS, _MODEL_SIGNATURES = 1, 2, 4, 7
+_GRAPH_TENSORS, _GRAPH_INPUTS, _GRAPH_OUTPUTS, _GRAPH_OPERATORS = 0, 1, 2, 3
+_TENSOR_SHAPE, _TENSOR_TYPE, _TENSOR_BUFFER, _TENSOR_NAME, _TENSOR_QUANTIZATION, _TENSOR_VARIABLE = 0, 1, 2, 3, 4, 5
+_SIGNATURE_INPUTS, _SIGNATURE_OUTPUTS, _SIGNATURE_SUBGRAPH = 0, 1, 4
+_NAMED_TENSOR_NAME, _NAMED_TENSOR_NUMBER = 0, 1
 _OPERATOR_CODE, _OPERATOR_INPUTS, _OPERATOR_OUTPUTS = 0, 1, 2
 _CODE_OLD, _CODE_CUSTOM, _CODE_NEW = 0, 1, 3
 _QUANTIZATION_SCALE = 2
@@ -170,7 +175,9 @@ class KernelView:
 
 
 class TfliteView:
-    """A .tflite file, read where it is asked for.
+    """One subgraph of a .tflite file, the main one unless told otherwise, read where it is asked for.
+
+    Loops and conditions (a GRU, for example) have subgraphs of their own: `subgraphs` has a view of each.
 
     Examples:
         >>> from pathlib import Path
@@ -181,11 +188,12 @@ class TfliteView:
         dtype('int8')
     """
 
-    def __init__(self, content: bytes) -> None:
+    def __init__(self, content: bytes, subgraph: int = 0) -> None:
         """Opens a file's content.
 
         Args:
-            content: Of a .tflite file with one subgraph.
+            content: Of a .tflite file.
+            subgraph: Number of the subgraph; 0 is the one that an interpreter runs.
 
         Raises:
             ModelFileError: If it is none.
@@ -196,15 +204,58 @@ class TfliteView:
         self._bytes = _Bytes(content)
         self._root = self._guarded(lambda: self._bytes.follow(0))
         graphs = self._guarded(lambda: self._bytes.tables(self._root, _MODEL_SUBGRAPHS))
-        if len(graphs) != 1:
-            raise ModelFileError(f"has {len(graphs)} subgraphs; one is supported")
-        self._graph = graphs[0]
+        if not 0 <= subgraph < len(graphs):
+            raise ModelFileError(f"has {len(graphs)} subgraphs, no number {subgraph}")
+        self._graph, self._number, self._count = graphs[subgraph], subgraph, len(graphs)
 
     def _guarded(self, read: Callable[[], _Read]) -> _Read:
         try:
             return read()
         except (struct.error, IndexError, ValueError, UnicodeDecodeError) as error:
             raise ModelFileError(f"damaged: {error}") from error
+
+    @cached_property
+    def subgraphs(self) -> tuple[TfliteView, ...]:
+        """A view of each subgraph of the file, the main one first."""
+        return tuple(self if n == self._number else TfliteView(self.content, n) for n in range(self._count))
+
+    @cached_property
+    def inputs(self) -> tuple[int, ...]:
+        """Numbers of the tensors that are the inputs."""
+        return self._boundary(_GRAPH_INPUTS)
+
+    @cached_property
+    def outputs(self) -> tuple[int, ...]:
+        """Numbers of the tensors that are the outputs."""
+        return self._boundary(_GRAPH_OUTPUTS)
+
+    def _boundary(self, place: int) -> tuple[int, ...]:
+        numbers = self._guarded(lambda: tuple(map(int, self._bytes.array(self._graph, place, "i4"))))
+        if not all(0 <= number < len(self.tensors) for number in numbers):
+            raise ModelFileError("damaged: an input or output names a tensor that is not there")
+        return numbers
+
+    @cached_property
+    def signature_names(self) -> dict[int, str]:
+        """The names that the signature gives to inputs and outputs, by number of the tensor; empty without one."""
+        return self._guarded(self._read_signature)
+
+    def _read_signature(self) -> dict[int, str]:
+        data, names = self._bytes, {}
+        for signature in data.tables(self._root, _MODEL_SIGNATURES):
+            if data.scalar(signature, _SIGNATURE_SUBGRAPH, "I") != self._number:
+                continue
+            for place in (_SIGNATURE_INPUTS, _SIGNATURE_OUTPUTS):
+                for named in data.tables(signature, place):
+                    text = data.array(named, _NAMED_TENSOR_NAME, "u1")[:_LONGEST_NAME].tobytes()
+                    names.setdefault(data.scalar(named, _NAMED_TENSOR_NUMBER, "I"), text.decode(errors="replace"))
+        return names
+
+    @cached_property
+    def has_variable_tensors(self) -> bool:
+        """Whether this subgraph has tensors that keep their values from one run to the next, as an LSTM's do."""
+        tables = self._guarded(lambda: self._bytes.tables(self._graph, _GRAPH_TENSORS))
+        return any(self._guarded(lambda t=table: self._bytes.scalar(t, _TENSOR_VARIABLE, "b")) for table in tables)
 
     @cached_property
     def tensors(self) -> tuple[TensorView, ...]:
