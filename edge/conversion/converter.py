@@ -8,14 +8,12 @@ import logging
 import os
 import tempfile
 import warnings
-import zipfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
-from tfc.base.errors import ModelFileError
+from edge.conversion.calibration import Inputs
 
 
 @contextlib.contextmanager
@@ -44,16 +42,20 @@ def first_line(error: Exception) -> str:
 
 def _converter(model: tf.keras.Model) -> tf.lite.TFLiteConverter:
     # A fixed batch of one: with a batch of unknown size, some operators are shape arithmetic instead of constants.
-    function = tf.function(lambda x: model(x, training=False))
-    signature = tf.TensorSpec((1, *model.input_shape[1:]), model.input.dtype, name="input")
-    return tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function(signature)], model)
+    function = tf.function(lambda *inputs: model(tf.nest.pack_sequence_as(model.input, inputs), training=False))
+    single = len(model.inputs) == 1
+    signature = [
+        tf.TensorSpec((1, *tensor.shape[1:]), tensor.dtype, name="input" if single else name)
+        for name, tensor in zip(model.input_names, model.inputs, strict=True)
+    ]
+    return tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function(*signature)], model)
 
 
 def to_float32(model: tf.keras.Model) -> bytes:
     """Converts to float32, the baseline.
 
     Args:
-        model: Keras model with one input and one output.
+        model: A built Keras model.
 
     Returns:
         Content of a .tflite file.
@@ -61,71 +63,24 @@ def to_float32(model: tf.keras.Model) -> bytes:
     return bytes(_converter(model).convert())
 
 
-def to_int8(model: tf.keras.Model, calibration: np.ndarray) -> bytes:
-    """Converts to full int8, inputs and outputs included.
+def to_int8(model: tf.keras.Model, calibration: np.ndarray | Inputs) -> bytes:
+    """Converts to full int8, inputs and outputs included; inputs that are integers keep their type.
 
     Source: Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference"
     (arXiv 1712.05877); TensorFlow Lite 8-bit quantization specification.
 
     Args:
-        model: Keras model with one input and one output.
-        calibration: Representative data set, float32 (examples, *input_shape).
+        model: A built Keras model.
+        calibration: Representative data set, (examples, *input_shape), or a tuple of these, one per input.
 
     Returns:
         Content of a .tflite file.
     """
     converter = _converter(model)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = lambda: ([example[None]] for example in calibration)
+    inputs = calibration if isinstance(calibration, tuple) else (calibration,)
+    converter.representative_dataset = lambda: ([value[None] for value in each] for each in zip(*inputs, strict=True))
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     converter.inference_input_type = tf.int8
     converter.inference_output_type = tf.int8
     return bytes(converter.convert())
-
-
-_WRAPPER = "ClusterWeights"
-
-
-def _load(path: Path) -> tf.keras.Model:
-    try:
-        return tf.keras.models.load_model(path, compile=False)
-    except (TypeError, ValueError) as error:
-        if zipfile.is_zipfile(path) and _WRAPPER in zipfile.ZipFile(path).read("config.json").decode():
-            raise ValueError(
-                "it has tfmot's wrappers for clustering, which can't be loaded from this format; save it after "
-                "tfmot.clustering.keras.strip_clustering, or as .h5"
-            ) from error
-        if _WRAPPER not in str(error):
-            raise
-    # The model was saved with tfmot's wrappers around its layers.
-    import tensorflow_model_optimization as tfmot
-
-    with tfmot.clustering.keras.cluster_scope():
-        return tfmot.clustering.keras.strip_clustering(tf.keras.models.load_model(path, compile=False))
-
-
-def load_keras_model(path: Path) -> tf.keras.Model:
-    """Loads a Keras model file.
-
-    Args:
-        path: `.keras` or `.h5` file of a model with one input and one output; tfmot's wrappers for clustering are
-            removed.
-
-    Raises:
-        ModelFileError: If it is missing, damaged, or not such a model.
-    """
-    if not path.is_file():
-        raise ModelFileError(f"{path}: no such file; a run leaves its model as runs/NAME/model.keras")
-    try:
-        model = _load(path)
-    except Exception as error:  # Keras passes on any error of the damaged part
-        raise ModelFileError(f"{path}: not a Keras model that loads: {first_line(error)}") from error
-    if not getattr(model, "inputs", None):
-        raise ModelFileError(f"{path}: the model was never built; call it once, then save it")
-    if len(model.inputs) != 1 or len(model.outputs) != 1:
-        raise ModelFileError(
-            f"{path}: has {len(model.inputs)} inputs and {len(model.outputs)} outputs; one each is supported"
-        )
-    if any(size is None for size in model.input_shape[1:]):
-        raise ModelFileError(f"{path}: the input shape {model.input_shape} is not fixed")
-    return model
