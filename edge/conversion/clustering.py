@@ -16,7 +16,7 @@ from tqdm import tqdm
 from edge.conversion.keras_kernels import MAX_PALETTE
 from tfc.base.errors import EdgeError
 
-CLUSTERED_LAYERS = (tf.keras.layers.Conv2D, tf.keras.layers.Dense)
+CLUSTERED_LAYERS = (tf.keras.layers.Conv2D, tf.keras.layers.Conv1D, tf.keras.layers.Dense)
 """Layers whose kernels are clustered; depthwise kernels are left out: they are small and lose most accuracy."""
 
 _MERGING_STEPS = 3
@@ -66,18 +66,30 @@ def _copy(model: tf.keras.Model) -> tf.keras.Model:
     return copied
 
 
+def _loss(model: tf.keras.Model) -> tf.keras.losses.Loss:
+    """The loss of classes as integers, by the last layer: one output is the score of the second of two classes."""
+    activation = getattr(model.layers[-1], "activation", None)
+    if model.output_shape[-1] == 1:
+        return tf.keras.losses.BinaryCrossentropy(from_logits=activation is not tf.keras.activations.sigmoid)
+    return tf.keras.losses.SparseCategoricalCrossentropy(from_logits=activation is not tf.keras.activations.softmax)
+
+
 def _fit(
     model: tf.keras.Model, data: tuple[np.ndarray, np.ndarray], settings: ClusterSettings, seed: int, *, progress: bool
 ) -> None:
-    from_logits = getattr(model.layers[-1], "activation", None) is not tf.keras.activations.softmax
     tf.keras.utils.set_random_seed(seed)
-    model.compile(
-        tf.keras.optimizers.Adam(settings.learning_rate),
-        tf.keras.losses.SparseCategoricalCrossentropy(from_logits=from_logits),
-    )
+    model.compile(tf.keras.optimizers.Adam(settings.learning_rate), _loss(model))
     with tqdm(total=settings.epochs, desc="fine-tuning", unit="epoch", disable=not progress) as bar:
         advance = tf.keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: bar.update())
         model.fit(*data, batch_size=settings.batch_size, epochs=settings.epochs, verbose=0, callbacks=[advance])
+
+
+def _stripped(model: tf.keras.Model) -> tf.keras.Model:
+    """A model without tfmot's wrappers, nested models' layers included."""
+    plain = {layer.name: _stripped(layer) for layer in model.layers if isinstance(layer, tf.keras.Model)}
+    if plain:
+        model = tf.keras.models.clone_model(model, clone_function=lambda layer: plain.get(layer.name, layer))
+    return tfmot.clustering.keras.strip_clustering(model)
 
 
 def cluster(
@@ -105,16 +117,19 @@ def cluster(
 
     def clustered(layer: tf.keras.layers.Layer) -> tf.keras.layers.Layer:
         if isinstance(layer, tf.keras.Model):
-            raise EdgeError(f"--clusters: {layer.name} is a nested model, whose layers tfmot can't cluster")
+            return tf.keras.models.clone_model(layer, clone_function=clustered)
         if isinstance(layer, CLUSTERED_LAYERS) and layer.kernel.shape.num_elements() >= 2 * settings.clusters:
-            return wrap(layer, number_of_clusters=settings.clusters, cluster_centroids_init=start)
+            trained, layer.trainable = layer.trainable, True  # tfmot clusters what can be trained
+            wrapped = wrap(layer, number_of_clusters=settings.clusters, cluster_centroids_init=start)
+            wrapped.trainable = trained  # centroids of a frozen layer stay as they are
+            return wrapped
         return layer
 
     with _quiet():
         wrapped = tf.keras.models.clone_model(_copy(model), clone_function=clustered)
         if data is not None and settings.epochs:
             _fit(wrapped, data, settings, seed, progress=progress)
-        return tfmot.clustering.keras.strip_clustering(wrapped)
+        return _stripped(wrapped)
 
 
 def _merged(kernel: np.ndarray, palette: np.ndarray) -> np.ndarray:
@@ -132,6 +147,16 @@ def _merged(kernel: np.ndarray, palette: np.ndarray) -> np.ndarray:
         sums = np.bincount(nearest.reshape(-1), kernel.reshape(-1), len(palette))
         palette = np.where(counts > 0, sums / np.maximum(counts, 1), palette).astype(np.float32)
     return palette[nearest]
+
+
+def _check_cqat(model: tf.keras.Model) -> None:
+    """Names the layer that tfmot's cluster-preserving quantisation does not know."""
+    registry = tfmot.experimental.combine.Default8BitClusterPreserveQuantizeScheme().get_quantize_registry()
+    for layer in model.layers:
+        if isinstance(layer, tf.keras.Model):
+            raise EdgeError(f"--cqat: {layer.name} is a nested model, whose layers tfmot can't quantise")
+        if not isinstance(layer, tf.keras.layers.InputLayer) and not registry.supports(layer):
+            raise EdgeError(f"--cqat: tfmot can't quantise the layer {layer.name}, a {type(layer).__name__}")
 
 
 def train_preserving_clusters(
@@ -159,6 +184,7 @@ def train_preserving_clusters(
     Raises:
         EdgeError: If tfmot can't quantise one of its layers.
     """
+    _check_cqat(model)
     result = _copy(model)
     with _quiet():
         try:
@@ -216,8 +242,12 @@ def prepare(
         raise EdgeError(f"--clusters must be between 2 and {MAX_PALETTE}; found {settings.clusters}")
     if seed < 0 or settings.epochs < 0 or not settings.learning_rate > 0:
         raise EdgeError("--seed and --epochs must not be negative, --learning-rate must be more than 0")
-    if data is not None and not 0 <= int(data[1].min()) <= int(data[1].max()) < model.output_shape[-1]:
-        raise EdgeError(f"--train: y must be from 0 to {model.output_shape[-1] - 1}, a class per output")
+    if data is not None:
+        if len(model.outputs) != 1 or len(model.output_shape) != 2:
+            raise EdgeError("--train: the model must have one output of scores, (examples, classes), to be trained on")
+        classes = max(2, model.output_shape[-1])
+        if not 0 <= int(data[1].min()) <= int(data[1].max()) < classes:
+            raise EdgeError(f"--train: y must be from 0 to {classes - 1}, a class per output")
     if settings.cqat and data is None:
         raise EdgeError("--cqat trains the model: it needs --train FILE.npz with x and y")
     if not getattr(model, "_is_graph_network", False):

@@ -63,8 +63,29 @@ def to_float32(model: tf.keras.Model) -> bytes:
     return bytes(_converter(model).convert())
 
 
+def _with_float_inputs(model: tf.keras.Model) -> tf.keras.Model:
+    """The same model for floats in place of bytes: the converter leaves a cast of bytes in floating point."""
+    inputs = [
+        tf.keras.Input(tuple(tensor.shape[1:]), name=name)
+        for name, tensor in zip(model.input_names, model.inputs, strict=True)
+    ]
+    made = tf.keras.models.clone_model(model, input_tensors=inputs)
+    made.set_weights(model.get_weights())
+    return made
+
+
+def _over_whole_range(values: np.ndarray) -> np.ndarray:
+    """Bytes as floats, with the smallest and the largest byte among them: the input's scale is then 1, its offset 0."""
+    if values.dtype not in (np.uint8, np.int8):
+        return values
+    limits = np.iinfo(values.dtype)
+    spread = values.astype(np.float32)
+    spread[0].flat[:2] = limits.min, limits.max
+    return spread
+
+
 def to_int8(model: tf.keras.Model, calibration: np.ndarray | Inputs) -> bytes:
-    """Converts to full int8, inputs and outputs included; inputs that are integers keep their type.
+    """Converts to full int8, inputs and outputs included; inputs that are integers keep their type and their meaning.
 
     Source: Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference"
     (arXiv 1712.05877); TensorFlow Lite 8-bit quantization specification.
@@ -76,11 +97,14 @@ def to_int8(model: tf.keras.Model, calibration: np.ndarray | Inputs) -> bytes:
     Returns:
         Content of a .tflite file.
     """
+    inputs = calibration if isinstance(calibration, tuple) else (calibration,)
+    narrow = {tf.as_dtype(tensor.dtype) for tensor in model.inputs} & {tf.uint8, tf.int8}
+    if narrow:
+        model, inputs = _with_float_inputs(model), tuple(map(_over_whole_range, inputs))
     converter = _converter(model)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    inputs = calibration if isinstance(calibration, tuple) else (calibration,)
     converter.representative_dataset = lambda: ([value[None] for value in each] for each in zip(*inputs, strict=True))
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    converter.inference_input_type = tf.int8
+    converter.inference_input_type = narrow.pop() if narrow else tf.int8
     converter.inference_output_type = tf.int8
     return bytes(converter.convert())

@@ -82,7 +82,7 @@ def _export(request: ExportRequest, said: Any) -> dict[str, Any]:
         request.name,
         prepared,
         allow_disagreement=request.allow_disagreement,
-        started=lambda variant: said(f"converting to {variant}"),
+        started=lambda what: said(f"converting to {what}"),
     )
     return {
         "paths": {variant: str(path) for variant, path in done.paths.items()},

@@ -127,6 +127,11 @@ class FlatbufferModel:
         """Names of the inputs and the outputs of the model."""
         return [self._names[0][number] for number in (*self._graph.inputs, *self._graph.outputs)]
 
+    @property
+    def has_loops(self) -> bool:
+        """Whether there are subgraphs besides the main one."""
+        return len(self._model.subgraphs) > 1
+
     def tensor(self, name: str) -> Any:
         """Returns a tensor, the schema's `TensorT`.
 

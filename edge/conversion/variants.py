@@ -129,6 +129,16 @@ class Conversion:
         """Runs the float model on the calibration data, before the converter does, which would crash on infinities."""
         assert self._float_outputs
 
+    def described(self, variant: str) -> str:
+        """Returns a variant's name, with what is known to crash the converter.
+
+        Args:
+            variant: A key of `VARIANTS`.
+        """
+        if variant in INTEGER and self.reference.has_loops:
+            return f"{variant} a model with a loop (of a GRU, SimpleRNN or RNN: unroll=True makes it work)"
+        return variant
+
     def difference(self, content: bytes) -> float:
         """Returns the root mean square difference of a variant's outputs to the float model's, of their spread.
 
@@ -210,7 +220,7 @@ def convert(
     conversion: Conversion,
     variants: tuple[str, ...],
     source: Path,
-    started: Callable[[str], None] = lambda variant: None,
+    started: Callable[[str], None] = lambda what: None,
 ) -> dict[str, bytes]:
     """Makes variants.
 
@@ -218,7 +228,7 @@ def convert(
         conversion: Of the model.
         variants: Keys of `VARIANTS`.
         source: The model's name in errors.
-        started: Called with each variant before it is made.
+        started: Called before each variant is made, with a description of what is being converted.
 
     Returns:
         Content of each variant's file; a variant is missing where there is nothing to gain from it.
@@ -229,7 +239,7 @@ def convert(
     contents = {}
     for variant in variants:
         _LOG.info("%s: converting to %s", source, variant)
-        started(variant)
+        started(conversion.described(variant))
         try:
             if variant in INTEGER:
                 conversion.check_outputs_are_finite()
@@ -274,7 +284,7 @@ def export(
     prepare: Callable[[tf.keras.Model], tf.keras.Model] = lambda model: model,
     *,
     allow_disagreement: bool = False,
-    started: Callable[[str], None] = lambda variant: None,
+    started: Callable[[str], None] = lambda what: None,
 ) -> Exported:
     """Exports a Keras model.
 
@@ -286,12 +296,12 @@ def export(
         out: Folder for NAME-VARIANT.tflite, and NAME-VARIANT.tflite.packed.
         variants: Keys of `VARIANTS`, and `packed` for packed copies of them (of int8 where it stands alone).
         calibration: NPZ with x, the representative data set for int8 and lut, of the model's own type;
-            `calibration.npz` beside the model where None and there is one (runs leave it there). An array per input, by its name, for a
-            model with several inputs.
+            `calibration.npz` beside the model where None and there is one (runs leave it there). An array per input, by
+            its name, for a model with several inputs.
         name: NAME; the source's name without suffix where None.
         prepare: Applied to the model first, such as clustering it.
         allow_disagreement: Whether to write variants whose outputs differ much from the float model's.
-        started: Called with the name of each variant before it is made.
+        started: Called before each variant is made, with a description of what is being converted.
 
     Raises:
         EdgeError: If a variant is unknown, the model or the data don't allow it, or a variant's types or outputs are

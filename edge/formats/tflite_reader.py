@@ -332,7 +332,8 @@ class TfliteView:
             pairs = np.frombuffer(self.content, np.uint8, tensor.num_bytes, tensor.start)
             nibbles = np.stack([pairs << 4, pairs], axis=1).reshape(-1)[:count].view(np.int8) >> 4
             return nibbles.reshape(tensor.shape)
-        if not tensor.num_bytes or tensor.num_bytes != count * dtype.itemsize:
+        understood = tensor.stored_as == tensor.type
+        if not understood or not tensor.num_bytes or tensor.num_bytes != count * dtype.itemsize:
             return None
         return np.frombuffer(self.content, dtype, count, tensor.start).reshape(tensor.shape)
 
