@@ -75,21 +75,19 @@ def _loss(model: tf.keras.Model) -> tf.keras.losses.Loss:
 
 
 def _fit(
-    model: tf.keras.Model, data: tuple[np.ndarray, np.ndarray], settings: ClusterSettings, seed: int, *, progress: bool
+    model: tf.keras.Model,
+    loss: tf.keras.losses.Loss,
+    data: tuple[np.ndarray, np.ndarray],
+    settings: ClusterSettings,
+    seed: int,
+    *,
+    progress: bool,
 ) -> None:
     tf.keras.utils.set_random_seed(seed)
-    model.compile(tf.keras.optimizers.Adam(settings.learning_rate), _loss(model))
+    model.compile(tf.keras.optimizers.Adam(settings.learning_rate), loss)
     with tqdm(total=settings.epochs, desc="fine-tuning", unit="epoch", disable=not progress) as bar:
         advance = tf.keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: bar.update())
         model.fit(*data, batch_size=settings.batch_size, epochs=settings.epochs, verbose=0, callbacks=[advance])
-
-
-def _stripped(model: tf.keras.Model) -> tf.keras.Model:
-    """A model without tfmot's wrappers, nested models' layers included."""
-    plain = {layer.name: _stripped(layer) for layer in model.layers if isinstance(layer, tf.keras.Model)}
-    if plain:
-        model = tf.keras.models.clone_model(model, clone_function=lambda layer: plain.get(layer.name, layer))
-    return tfmot.clustering.keras.strip_clustering(model)
 
 
 def cluster(
@@ -115,21 +113,26 @@ def cluster(
     wrap = tfmot.clustering.keras.cluster_weights
     start = tfmot.clustering.keras.CentroidInitialization.KMEANS_PLUS_PLUS
 
+    frozen: list[tf.keras.layers.Layer] = []
+
     def clustered(layer: tf.keras.layers.Layer) -> tf.keras.layers.Layer:
         if isinstance(layer, tf.keras.Model):
             return tf.keras.models.clone_model(layer, clone_function=clustered)
         if isinstance(layer, CLUSTERED_LAYERS) and layer.kernel.shape.num_elements() >= 2 * settings.clusters:
-            trained, layer.trainable = layer.trainable, True  # tfmot clusters what can be trained
-            wrapped = wrap(layer, number_of_clusters=settings.clusters, cluster_centroids_init=start)
-            wrapped.trainable = trained  # centroids of a frozen layer stay as they are
-            return wrapped
+            was_trainable, layer.trainable = layer.trainable, True  # tfmot clusters what can be trained
+            made = wrap(layer, number_of_clusters=settings.clusters, cluster_centroids_init=start)
+            if not was_trainable:
+                frozen.append(made)
+            return made
         return layer
 
     with _quiet():
         wrapped = tf.keras.models.clone_model(_copy(model), clone_function=clustered)
+        for layer in frozen:  # as they were, so that their centroids are not trained
+            layer.trainable = False
         if data is not None and settings.epochs:
-            _fit(wrapped, data, settings, seed, progress=progress)
-        return _stripped(wrapped)
+            _fit(wrapped, _loss(model), data, settings, seed, progress=progress)
+        return tfmot.clustering.keras.strip_clustering(wrapped)
 
 
 def _merged(kernel: np.ndarray, palette: np.ndarray) -> np.ndarray:
@@ -193,7 +196,7 @@ def train_preserving_clusters(
             trained = tfmot.quantization.keras.quantize_apply(annotated, scheme)
         except (RuntimeError, ValueError) as error:
             raise EdgeError(f"--cqat: tfmot can't quantise this model: {str(error).strip().splitlines()[0]}") from error
-        _fit(trained, data, settings, seed, progress=progress)
+        _fit(trained, _loss(model), data, settings, seed, progress=progress)
     for layer in result.layers:
         if not layer.weights:
             continue
