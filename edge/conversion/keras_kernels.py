@@ -99,9 +99,10 @@ def layout_of(layer: tf.keras.layers.Layer) -> dict[str, _Layout]:
     """Returns the kernels of a layer and their layouts, none of a layer that is not known.
 
     Args:
-        layer: Any layer, built.
+        layer: Any layer; one that was never built, as Bidirectional keeps, has none.
     """
-    return next((kernels for class_, kernels in TO_TFLITE.items() if isinstance(layer, class_)), {})
+    known = next((kernels for class_, kernels in TO_TFLITE.items() if isinstance(layer, class_)), {})
+    return {part: to_tflite for part, to_tflite in known.items() if hasattr(layer, part)}
 
 
 def kernels_of(model: tf.keras.Model) -> list[KerasKernel]:
