@@ -11,7 +11,7 @@ import tensorflow as tf
 from edge.conversion.converter import first_line
 from tfc.base.errors import ModelFileError
 
-_CLUSTERING, _PRUNING, _QUANTISATION = "ClusterWeights", "PruneLowMagnitude", "QuantizeWrapper"
+_CLUSTERING, _PRUNING, _QUANTISATION = "ClusterWeights", "PruneLowMagnitude", "Quantize"
 _STRIP = {_CLUSTERING: "clustering.keras.strip_clustering", _PRUNING: "sparsity.keras.strip_pruning"}
 _SAVED_MODEL, _KERAS_METADATA = "saved_model.pb", "keras_metadata.pb"
 
