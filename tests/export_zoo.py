@@ -178,7 +178,7 @@ ZOO = {
     "lstm": Entry(recurrent(lambda: layers.LSTM(8))),
     "bidirectional": Entry(recurrent(lambda: layers.Bidirectional(layers.LSTM(8)))),
     "gru": Entry(recurrent(lambda: layers.GRU(8)), FLOAT),
-    "gru_unrolled": Entry(recurrent(lambda: layers.GRU(8, unroll=True)), FLOAT),
+    "gru_unrolled": Entry(recurrent(lambda: layers.GRU(8, unroll=True))),
     "simple_rnn": Entry(recurrent(lambda: layers.SimpleRNN(8)), FLOAT),
     "embedding": Entry(embedding),
     "transfer": Entry(transfer),
