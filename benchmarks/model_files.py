@@ -27,7 +27,8 @@ import numpy as np
 import tensorflow as tf
 from record import save
 
-from edge.conversion.converter import load_keras_model, quiet_converter, to_int8
+from edge.conversion.converter import quiet_converter, to_int8
+from edge.conversion.keras_file import load_keras_model
 from edge.conversion.variants import export
 from edge.formats.inspection import inspect
 from edge.formats.packing import pack, read_model_content

@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from tfc.base.atomic_write import atomic_write
+from tfc.base.atomic_write import atomic_write, is_standard_output
 from tfc.base.command_line import Commands
 
 
@@ -15,7 +15,7 @@ def _run(options: argparse.Namespace) -> int:
 
     found = [inspect(path) for path in options.files]
     text = json.dumps(found[0] if len(found) == 1 else found, indent=1)
-    if options.json == Path("-"):
+    if is_standard_output(options.json):
         print(text)
         return 0
     print("\n\n".join(map(format_inspection, found)))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from tfc.base.atomic_write import atomic_write
+from tfc.base.atomic_write import atomic_write, messages_beside
 from tfc.base.errors import EdgeError, ModelFileError
 
 Result = TypeVar("Result")
@@ -29,13 +29,14 @@ def in_file(path: Path, work: Callable[[], Result]) -> Result:
 
 
 def write(path: Path, content: bytes, remark: str) -> None:
-    """Writes a file and prints its name, its size and a remark.
+    """Writes a file and prints its name, its size and a remark; on standard error where the file is standard output.
 
     Args:
-        path: The file; replaced whole.
+        path: The file; replaced whole. `-` for standard output.
         content: What it gets.
         remark: What else there is to say.
     """
     with atomic_write(path) as temporary:
         temporary.write_bytes(content)
-    print(f"{path}  {len(content):,} bytes, {remark}")
+    with messages_beside(path):
+        print(f"{path}  {len(content):,} bytes, {remark}")

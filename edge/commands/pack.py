@@ -31,5 +31,10 @@ def add_to(commands: Commands) -> None:
         "edge pack model-int8.tflite --out model.packed",
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="a .tflite file")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="default: the file's name with .packed behind it")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="default: the file's name with .packed behind it; - for standard output",
+    )
     parser.set_defaults(function=_run)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from tfc.base.command_line import Commands
 
 
 def _make(options: argparse.Namespace) -> int:
-    from edge.formats.packing import read_model_content
+    from edge.formats.packing import pack, read_model_content
     from edge.formats.patch import make_patch
     from edge.formats.tflite_reader import TfliteView
 
@@ -19,6 +20,11 @@ def _make(options: argparse.Namespace) -> int:
     in_file(options.old, lambda: TfliteView(old))
     patch = in_file(options.new, lambda: make_patch(old, new))
     write(options.out, patch, f"{len(new) / len(patch):.2f}x smaller than {options.new}")
+    packed = len(in_file(options.new, lambda: pack(new)))
+    if packed < len(patch):
+        print(
+            f"note: {options.new} packed is smaller than the patch, {packed:,} bytes: use 'edge pack'", file=sys.stderr
+        )
     return 0
 
 
@@ -57,7 +63,7 @@ def _add_make(commands: Commands, group: Any) -> None:
     )
     parser.add_argument("old", type=Path, metavar="OLD", help="the .tflite file that devices have, packed or not")
     parser.add_argument("new", type=Path, metavar="NEW", help="the .tflite file that they are to have, packed or not")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the update")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the update; - for standard output")
     parser.set_defaults(function=_make)
 
 
@@ -70,5 +76,7 @@ def _add_apply(commands: Commands, group: Any) -> None:
     )
     parser.add_argument("old", type=Path, metavar="OLD", help="the .tflite file, packed or not; it stays as it is")
     parser.add_argument("patch", type=Path, metavar="PATCH", help="what 'edge patch make' wrote")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the new .tflite file")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="FILE", help="the new .tflite file; - for standard output"
+    )
     parser.set_defaults(function=_apply)

@@ -30,5 +30,7 @@ def add_to(commands: Commands) -> None:
     """
     parser = commands.add("unpack", "restore a packed model file", "edge unpack model-int8.tflite.packed")
     parser.add_argument("file", type=Path, metavar="FILE", help="what 'edge pack' wrote")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="default: the file's name without .packed")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="default: the file's name without .packed; - for standard output"
+    )
     parser.set_defaults(function=_run)

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from edge.conversion.keras_kernels import MAX_PALETTE
 from tfc.base.errors import EdgeError
 
-CLUSTERED_LAYERS = (tf.keras.layers.Conv2D, tf.keras.layers.Dense)
+CLUSTERED_LAYERS = (tf.keras.layers.Conv2D, tf.keras.layers.Conv1D, tf.keras.layers.Dense)
 """Layers whose kernels are clustered; depthwise kernels are left out: they are small and lose most accuracy."""
 
 _MERGING_STEPS = 3
@@ -66,15 +66,25 @@ def _copy(model: tf.keras.Model) -> tf.keras.Model:
     return copied
 
 
+def _loss(model: tf.keras.Model) -> tf.keras.losses.Loss:
+    """The loss of classes as integers, by the last layer: one output is the score of the second of two classes."""
+    activation = getattr(model.layers[-1], "activation", None)
+    if model.output_shape[-1] == 1:
+        return tf.keras.losses.BinaryCrossentropy(from_logits=activation is not tf.keras.activations.sigmoid)
+    return tf.keras.losses.SparseCategoricalCrossentropy(from_logits=activation is not tf.keras.activations.softmax)
+
+
 def _fit(
-    model: tf.keras.Model, data: tuple[np.ndarray, np.ndarray], settings: ClusterSettings, seed: int, *, progress: bool
+    model: tf.keras.Model,
+    loss: tf.keras.losses.Loss,
+    data: tuple[np.ndarray, np.ndarray],
+    settings: ClusterSettings,
+    seed: int,
+    *,
+    progress: bool,
 ) -> None:
-    from_logits = getattr(model.layers[-1], "activation", None) is not tf.keras.activations.softmax
     tf.keras.utils.set_random_seed(seed)
-    model.compile(
-        tf.keras.optimizers.Adam(settings.learning_rate),
-        tf.keras.losses.SparseCategoricalCrossentropy(from_logits=from_logits),
-    )
+    model.compile(tf.keras.optimizers.Adam(settings.learning_rate), loss)
     with tqdm(total=settings.epochs, desc="fine-tuning", unit="epoch", disable=not progress) as bar:
         advance = tf.keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: bar.update())
         model.fit(*data, batch_size=settings.batch_size, epochs=settings.epochs, verbose=0, callbacks=[advance])
@@ -103,17 +113,25 @@ def cluster(
     wrap = tfmot.clustering.keras.cluster_weights
     start = tfmot.clustering.keras.CentroidInitialization.KMEANS_PLUS_PLUS
 
+    frozen: list[tf.keras.layers.Layer] = []
+
     def clustered(layer: tf.keras.layers.Layer) -> tf.keras.layers.Layer:
         if isinstance(layer, tf.keras.Model):
-            raise EdgeError(f"--clusters: {layer.name} is a nested model, whose layers tfmot can't cluster")
+            return tf.keras.models.clone_model(layer, clone_function=clustered)
         if isinstance(layer, CLUSTERED_LAYERS) and layer.kernel.shape.num_elements() >= 2 * settings.clusters:
-            return wrap(layer, number_of_clusters=settings.clusters, cluster_centroids_init=start)
+            was_trainable, layer.trainable = layer.trainable, True  # tfmot clusters what can be trained
+            made = wrap(layer, number_of_clusters=settings.clusters, cluster_centroids_init=start)
+            if not was_trainable:
+                frozen.append(made)
+            return made
         return layer
 
     with _quiet():
         wrapped = tf.keras.models.clone_model(_copy(model), clone_function=clustered)
+        for layer in frozen:  # as they were, so that their centroids are not trained
+            layer.trainable = False
         if data is not None and settings.epochs:
-            _fit(wrapped, data, settings, seed, progress=progress)
+            _fit(wrapped, _loss(model), data, settings, seed, progress=progress)
         return tfmot.clustering.keras.strip_clustering(wrapped)
 
 
@@ -132,6 +150,16 @@ def _merged(kernel: np.ndarray, palette: np.ndarray) -> np.ndarray:
         sums = np.bincount(nearest.reshape(-1), kernel.reshape(-1), len(palette))
         palette = np.where(counts > 0, sums / np.maximum(counts, 1), palette).astype(np.float32)
     return palette[nearest]
+
+
+def _check_cqat(model: tf.keras.Model) -> None:
+    """Names the layer that tfmot's cluster-preserving quantisation does not know."""
+    registry = tfmot.experimental.combine.Default8BitClusterPreserveQuantizeScheme().get_quantize_registry()
+    for layer in model.layers:
+        if isinstance(layer, tf.keras.Model):
+            raise EdgeError(f"--cqat: {layer.name} is a nested model, whose layers tfmot can't quantise")
+        if not isinstance(layer, tf.keras.layers.InputLayer) and not registry.supports(layer):
+            raise EdgeError(f"--cqat: tfmot can't quantise the layer {layer.name}, a {type(layer).__name__}")
 
 
 def train_preserving_clusters(
@@ -159,6 +187,7 @@ def train_preserving_clusters(
     Raises:
         EdgeError: If tfmot can't quantise one of its layers.
     """
+    _check_cqat(model)
     result = _copy(model)
     with _quiet():
         try:
@@ -167,7 +196,7 @@ def train_preserving_clusters(
             trained = tfmot.quantization.keras.quantize_apply(annotated, scheme)
         except (RuntimeError, ValueError) as error:
             raise EdgeError(f"--cqat: tfmot can't quantise this model: {str(error).strip().splitlines()[0]}") from error
-        _fit(trained, data, settings, seed, progress=progress)
+        _fit(trained, _loss(model), data, settings, seed, progress=progress)
     for layer in result.layers:
         if not layer.weights:
             continue
@@ -216,8 +245,12 @@ def prepare(
         raise EdgeError(f"--clusters must be between 2 and {MAX_PALETTE}; found {settings.clusters}")
     if seed < 0 or settings.epochs < 0 or not settings.learning_rate > 0:
         raise EdgeError("--seed and --epochs must not be negative, --learning-rate must be more than 0")
-    if data is not None and not 0 <= int(data[1].min()) <= int(data[1].max()) < model.output_shape[-1]:
-        raise EdgeError(f"--train: y must be from 0 to {model.output_shape[-1] - 1}, a class per output")
+    if data is not None:
+        if len(model.outputs) != 1 or len(model.output_shape) != 2:
+            raise EdgeError("--train: the model must have one output of scores, (examples, classes), to be trained on")
+        classes = max(2, model.output_shape[-1])
+        if not 0 <= int(data[1].min()) <= int(data[1].max()) < classes:
+            raise EdgeError(f"--train: y must be from 0 to {classes - 1}, a class per output")
     if settings.cqat and data is None:
         raise EdgeError("--cqat trains the model: it needs --train FILE.npz with x and y")
     if not getattr(model, "_is_graph_network", False):

@@ -9,13 +9,11 @@ import os
 import tempfile
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
-from tfc.base.errors import ModelFileError
-from tfc.keras_files.loading import load_model, tfmot_wrappers
+from edge.conversion.calibration import Inputs
 
 
 @contextlib.contextmanager
@@ -39,16 +37,20 @@ def quiet_converter() -> Iterator[None]:
 
 def _converter(model: tf.keras.Model) -> tf.lite.TFLiteConverter:
     # A fixed batch of one: with a batch of unknown size, some operators are shape arithmetic instead of constants.
-    function = tf.function(lambda x: model(x, training=False))
-    signature = tf.TensorSpec((1, *model.input_shape[1:]), model.input.dtype, name="input")
-    return tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function(signature)], model)
+    function = tf.function(lambda *inputs: model(tf.nest.pack_sequence_as(model.input, inputs), training=False))
+    single = len(model.inputs) == 1
+    signature = [
+        tf.TensorSpec((1, *tensor.shape[1:]), tensor.dtype, name="input" if single else name)
+        for name, tensor in zip(model.input_names, model.inputs, strict=True)
+    ]
+    return tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function(*signature)], model)
 
 
 def to_float32(model: tf.keras.Model) -> bytes:
     """Converts to float32, the baseline.
 
     Args:
-        model: Keras model with one input and one output.
+        model: A built Keras model.
 
     Returns:
         Content of a .tflite file.
@@ -56,61 +58,48 @@ def to_float32(model: tf.keras.Model) -> bytes:
     return bytes(_converter(model).convert())
 
 
-def to_int8(model: tf.keras.Model, calibration: np.ndarray) -> bytes:
-    """Converts to full int8, inputs and outputs included.
+def _with_float_inputs(model: tf.keras.Model) -> tf.keras.Model:
+    """The same model for floats in place of bytes: the converter leaves a cast of bytes in floating point."""
+    inputs = [
+        tf.keras.Input(tuple(tensor.shape[1:]), name=name)
+        for name, tensor in zip(model.input_names, model.inputs, strict=True)
+    ]
+    made = tf.keras.models.clone_model(model, input_tensors=inputs)
+    made.set_weights(model.get_weights())
+    return made
+
+
+def _over_whole_range(values: np.ndarray) -> np.ndarray:
+    """Bytes as floats, with the smallest and the largest byte among them: the input's scale is then 1, its offset 0."""
+    if values.dtype not in (np.uint8, np.int8):
+        return values
+    limits = np.iinfo(values.dtype)
+    spread = values.astype(np.float32)
+    spread[0].flat[:2] = limits.min, limits.max
+    return spread
+
+
+def to_int8(model: tf.keras.Model, calibration: np.ndarray | Inputs) -> bytes:
+    """Converts to full int8, inputs and outputs included; inputs that are integers keep their type and their meaning.
 
     Source: Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference"
     (arXiv 1712.05877); TensorFlow Lite 8-bit quantization specification.
 
     Args:
-        model: Keras model with one input and one output.
-        calibration: Representative data set, float32 (examples, *input_shape).
+        model: A built Keras model.
+        calibration: Representative data set, (examples, *input_shape), or a tuple of these, one per input.
 
     Returns:
         Content of a .tflite file.
     """
+    inputs = calibration if isinstance(calibration, tuple) else (calibration,)
+    narrow = {tf.as_dtype(tensor.dtype) for tensor in model.inputs} & {tf.uint8, tf.int8}
+    if narrow:
+        model, inputs = _with_float_inputs(model), tuple(map(_over_whole_range, inputs))
     converter = _converter(model)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = lambda: ([example[None]] for example in calibration)
+    converter.representative_dataset = lambda: ([value[None] for value in each] for each in zip(*inputs, strict=True))
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    converter.inference_input_type = tf.int8
+    converter.inference_input_type = narrow.pop() if narrow else tf.int8
     converter.inference_output_type = tf.int8
     return bytes(converter.convert())
-
-
-def _stripped(model: tf.keras.Model) -> tf.keras.Model:
-    """Takes tfmot's wrappers for clustering and pruning off; those of quantisation are what the converter goes by."""
-    if not tfmot_wrappers(model):
-        return model
-    import tensorflow_model_optimization as tfmot
-
-    kinds = {type(layer).__name__ for layer in model.layers}
-    if "ClusterWeights" in kinds:
-        model = tfmot.clustering.keras.strip_clustering(model)
-    if "PruneLowMagnitude" in kinds:
-        model = tfmot.sparsity.keras.strip_pruning(model)
-    return model
-
-
-def load_keras_model(path: Path) -> tf.keras.Model:
-    """Loads a Keras model file.
-
-    Args:
-        path: `.keras` or `.h5` file of a model with one input and one output; tfmot's wrappers for clustering
-            and pruning are removed. Also `.keras` files of Keras 3.
-
-    Raises:
-        ModelFileError: If it is missing, damaged, or not such a model.
-    """
-    if not path.is_file():
-        raise ModelFileError(f"{path}: no such file; a run leaves its model as runs/NAME/model.keras")
-    model = _stripped(load_model(path))
-    if not getattr(model, "inputs", None):
-        raise ModelFileError(f"{path}: the model was never built; call it once, then save it")
-    if len(model.inputs) != 1 or len(model.outputs) != 1:
-        raise ModelFileError(
-            f"{path}: has {len(model.inputs)} inputs and {len(model.outputs)} outputs; one each is supported"
-        )
-    if any(size is None for size in model.input_shape[1:]):
-        raise ModelFileError(f"{path}: the input shape {model.input_shape} is not fixed")
-    return model

@@ -89,27 +89,29 @@ class FlatbufferModel:
     """A .tflite file as objects of its schema, with tensors found by name. Names are made unique on reading."""
 
     def __init__(self, content: bytes) -> None:
-        """Reads a model with one subgraph.
+        """Reads a model; loops have subgraphs of their own, whose tensors are found by name too.
 
         Args:
             content: Of a .tflite file.
 
         Raises:
-            ModelFileError: If it is none, or has several subgraphs.
+            ModelFileError: If it is none.
         """
         if content[4:8] != IDENTIFIER:
             raise ModelFileError("not a TFLite model (bytes 4 to 7 are not TFL3)")
         self._model = schema.ModelT.InitFromPackedBuf(bytearray(content), 0)
-        if len(self._model.subgraphs) != 1:
-            raise ModelFileError(f"has {len(self._model.subgraphs)} subgraphs; one is supported")
         self._graph = self._model.subgraphs[0]
-        self._numbers: dict[str, int] = {}
-        for number, tensor in enumerate(self._graph.tensors):
-            name = (tensor.name or b"").decode()
-            if name in self._numbers or not name:
-                name = f"{name}#{number}"
-            tensor.name = name
-            self._numbers[name] = number
+        self._places: dict[str, tuple[int, int]] = {}
+        self._names: list[list[str]] = []
+        for place, graph in enumerate(self._model.subgraphs):
+            self._names.append([])
+            for number, tensor in enumerate(graph.tensors):
+                name = (tensor.name or b"").decode()
+                if name in self._places or not name:
+                    name = f"{name}#{number}" if place == 0 else f"{name}#{place}.{number}"
+                tensor.name = name
+                self._places[name] = place, number
+                self._names[place].append(name)
 
     def copy(self) -> FlatbufferModel:
         """Returns a copy to change."""
@@ -118,12 +120,17 @@ class FlatbufferModel:
     @property
     def names(self) -> list[str]:
         """Names of all tensors, in their order."""
-        return list(self._numbers)
+        return list(self._places)
 
     @property
     def boundary(self) -> list[str]:
         """Names of the inputs and the outputs of the model."""
-        return [self._name(number) for number in (*self._graph.inputs, *self._graph.outputs)]
+        return [self._names[0][number] for number in (*self._graph.inputs, *self._graph.outputs)]
+
+    @property
+    def has_loops(self) -> bool:
+        """Whether there are subgraphs besides the main one."""
+        return len(self._model.subgraphs) > 1
 
     def tensor(self, name: str) -> Any:
         """Returns a tensor, the schema's `TensorT`.
@@ -131,7 +138,8 @@ class FlatbufferModel:
         Args:
             name: Its name.
         """
-        return self._graph.tensors[self._numbers[name]]
+        graph, number = self._places[name]
+        return self._model.subgraphs[graph].tensors[number]
 
     def constant(self, name: str) -> np.ndarray | None:
         """Returns the values of a constant in its own shape and type; None where the tensor is computed.
@@ -157,27 +165,28 @@ class FlatbufferModel:
 
     def kernel_uses(self) -> list[KernelUse]:
         """Returns the operators with a constant kernel, in the order of execution."""
-        uses = []
-        for position, operator in enumerate(self._graph.operators):
-            name = self.operator_name(operator)
-            if name not in KERNEL_OPERATORS:
-                continue
-            place = KERNEL_OPERATORS[name]
-            kernel = self._name(operator.inputs[place.kernel_input])
-            if self.constant(kernel) is None:
-                continue
-            bias = operator.inputs[place.bias_input] if place.bias_input < len(operator.inputs) else -1
-            uses.append(
-                KernelUse(
+        return [use for number in range(len(self._model.subgraphs)) for use in self._uses_in(number)]
+
+    def _uses_in(self, graph: int) -> Iterator[KernelUse]:
+        names = self._names[graph]
+        for position, operator in enumerate(self._model.subgraphs[graph].operators):
+            name, inputs = self.operator_name(operator), operator.inputs
+            for place in KERNEL_OPERATORS.get(name, ()):
+                if place.kernel_input >= len(inputs) or inputs[place.kernel_input] < 0:
+                    continue
+                kernel = names[inputs[place.kernel_input]]
+                values = self.constant(kernel)
+                if values is None or values.ndim <= place.channel_axis:
+                    continue
+                bias = inputs[place.bias_input] if place.bias_input < len(inputs) else -1
+                yield KernelUse(
                     name,
                     position,
-                    self._name(operator.inputs[place.data_input]),
+                    names[inputs[place.data_input]],
                     kernel,
-                    None if bias < 0 else self._name(bias),
+                    None if bias < 0 else names[bias],
                     place.channel_axis,
                 )
-            )
-        return uses
 
     def kernels(self, type_: type[np.generic]) -> Iterator[tuple[KernelUse, np.ndarray]]:
         """Yields the kernels of a type with their first use, each once, in the order of execution.
@@ -193,13 +202,14 @@ class FlatbufferModel:
                 yield use, values
 
     def users(self, name: str) -> list[int]:
-        """Returns the positions of the operators that read a tensor.
+        """Returns the positions of the operators that read a tensor, in its subgraph.
 
         Args:
             name: The tensor's name.
         """
-        number = self._numbers[name]
-        return [place for place, operator in enumerate(self._graph.operators) if number in operator.inputs]
+        graph, number = self._places[name]
+        operators = self._model.subgraphs[graph].operators
+        return [place for place, operator in enumerate(operators) if number in operator.inputs]
 
     def operator_name(self, operator: Any) -> str:
         """Returns the schema's name of an operator's code; a custom operator has its own.
@@ -246,6 +256,7 @@ class FlatbufferModel:
         values: np.ndarray | None = None,
         scales: np.ndarray | None = None,
         channel_axis: int = 0,
+        beside: str | None = None,
     ) -> str:
         """Adds a tensor.
 
@@ -256,6 +267,7 @@ class FlatbufferModel:
             values: Its values; None where an operator computes it.
             scales: float32, one or one per channel; None where it is not quantised.
             channel_axis: Axis that the scales are counted along.
+            beside: Name of a tensor in the same subgraph; None for the main one.
 
         Returns:
             The name.
@@ -265,14 +277,17 @@ class FlatbufferModel:
         tensor.buffer = 0 if values is None else self._add_buffer(values)
         tensor.quantization = None if scales is None else _quantization(scales, channel_axis)
         tensor.hasRank = True
-        self._numbers[name] = len(self._graph.tensors)
-        self._graph.tensors.append(tensor)
+        graph = 0 if beside is None else self._places[beside][0]
+        tensors = self._model.subgraphs[graph].tensors
+        self._places[name] = graph, len(tensors)
+        self._names[graph].append(name)
+        tensors.append(tensor)
         return name
 
     def insert_operator(
         self, position: int, code: str, inputs: list[str], outputs: list[str], *, version: int = 1
     ) -> None:
-        """Inserts an operator without options.
+        """Inserts an operator without options into its inputs' subgraph.
 
         Args:
             position: Its place in the order of execution.
@@ -283,9 +298,9 @@ class FlatbufferModel:
         """
         operator = schema.OperatorT()
         operator.opcodeIndex = self._code(code, version)
-        operator.inputs = np.array([self._numbers[name] for name in inputs], np.int32)
-        operator.outputs = np.array([self._numbers[name] for name in outputs], np.int32)
-        self._graph.operators.insert(position, operator)
+        operator.inputs = np.array([self._places[name][1] for name in inputs], np.int32)
+        operator.outputs = np.array([self._places[name][1] for name in outputs], np.int32)
+        self._model.subgraphs[self._places[inputs[0]][0]].operators.insert(position, operator)
 
     def replace_input(self, position: int, old: str, new: str) -> None:
         """Lets an operator read another tensor.
@@ -295,31 +310,36 @@ class FlatbufferModel:
             old: Name of the tensor it reads.
             new: Name of the tensor it is to read.
         """
-        operator = self._graph.operators[position]
+        graph, number = self._places[old]
+        operator = self._model.subgraphs[graph].operators[position]
         inputs = np.array(operator.inputs)
-        inputs[inputs == self._numbers[old]] = self._numbers[new]
+        inputs[inputs == number] = self._places[new][1]
         operator.inputs = inputs
 
     def drop_descriptions(self) -> None:
         """Removes what no interpreter needs: names of inner tensors, descriptions, metadata, signatures."""
         self._model.metadata, self._model.metadataBuffer, self._model.signatureDefs = [], None, []
         self._model.description = None
-        self._graph.name = None
-        for name in set(self._numbers) - set(self.boundary):
+        for graph in self._model.subgraphs:
+            graph.name = None
+        for name in set(self._places) - set(self.boundary):
             self.tensor(name).name = None
-        for tensor in self._graph.tensors:
-            tensor.shapeSignature = None
+        for name in self._places:
+            self.tensor(name).shapeSignature = None
 
     def to_bytes(self) -> bytes:
         """Returns the content of a .tflite file; buffers and operator codes that nothing uses are left out."""
         packed = copy.copy(self._model)
-        graph = copy.copy(self._graph)
         kept: dict[int, int] = {0: 0}  # buffer 0 is the empty one, by TFLite's convention
-        tensors = []
-        for tensor in graph.tensors:
-            moved = copy.copy(tensor)
-            moved.buffer = kept.setdefault(tensor.buffer, len(kept))
-            tensors.append(moved)
+        packed.subgraphs = []
+        for original in self._model.subgraphs:
+            graph = copy.copy(original)
+            graph.tensors = []
+            for tensor in original.tensors:
+                moved = copy.copy(tensor)
+                moved.buffer = kept.setdefault(tensor.buffer, len(kept))
+                graph.tensors.append(moved)
+            packed.subgraphs.append(graph)
         metadata = []
         for entry in packed.metadata or []:
             moved = copy.copy(entry)
@@ -328,15 +348,10 @@ class FlatbufferModel:
         packed.metadata = metadata or None
         packed.metadataBuffer = None
         packed.signatureDefs = packed.signatureDefs or None
-        graph.tensors = tensors
-        packed.subgraphs = [graph]
         packed.buffers = [self._model.buffers[number] for number in kept]
         builder = _SharingBuilder(1024)
         builder.Finish(packed.Pack(builder), IDENTIFIER)
         return bytes(builder.Output())
-
-    def _name(self, number: int) -> str:
-        return self.names[number]
 
     def _add_buffer(self, values: np.ndarray) -> int:
         buffer = schema.BufferT()

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from edge.conversion.channels import channels_last
 from edge.conversion.flatbuffer import FlatbufferModel, KernelUse
+from tfc.keras_files.nested_layers import nested_layers
 
 MAX_PALETTE = 128
 """Distinct values up to which a kernel counts as palettized; look-up tables have at most 7 bits per index."""
@@ -18,54 +19,107 @@ _LARGEST_MISFIT = 1e-4
 """Largest difference between a folded kernel and the Keras kernel times its factors, of the kernel's largest value."""
 
 
-def _depthwise(kernel: np.ndarray) -> np.ndarray:
-    return kernel.reshape(1, *kernel.shape[:2], -1)
+def _depthwise(kernel: np.ndarray) -> list[np.ndarray]:
+    return [kernel.reshape(1, *kernel.shape[:-2], -1) if kernel.ndim == 4 else kernel.reshape(1, 1, len(kernel), -1)]
 
 
-TO_TFLITE: dict[type[tf.keras.layers.Layer], Callable[[np.ndarray], np.ndarray]] = {
-    tf.keras.layers.DepthwiseConv2D: _depthwise,
-    tf.keras.layers.Conv2DTranspose: lambda kernel: kernel.transpose(2, 0, 1, 3),
-    tf.keras.layers.Conv2D: lambda kernel: kernel.transpose(3, 0, 1, 2),
-    tf.keras.layers.Conv1D: lambda kernel: kernel.transpose(2, 0, 1)[:, None],
-    tf.keras.layers.Dense: lambda kernel: kernel.T,
+def _convolution(kernel: np.ndarray) -> list[np.ndarray]:
+    kernel = np.moveaxis(kernel, -1, 0)
+    return [kernel[:, None] if kernel.ndim == 3 else kernel]
+
+
+def _transposed(kernel: np.ndarray) -> list[np.ndarray]:
+    kernel = np.moveaxis(kernel, -2, 0)
+    return [kernel[:, None] if kernel.ndim == 3 else kernel]
+
+
+def _dense(kernel: np.ndarray) -> list[np.ndarray]:
+    return [kernel.T]
+
+
+def _gates(kernel: np.ndarray) -> list[np.ndarray]:
+    return [part.T for part in np.split(kernel, 4, axis=1)]
+
+
+def _contraction(kernel: np.ndarray) -> list[np.ndarray]:
+    """A kernel of several axes as each of the matrices that it may have become."""
+    places = range(1, kernel.ndim)
+    return [kernel.reshape(int(np.prod(kernel.shape[:place])), -1).T for place in places]
+
+
+def _as_it_is(kernel: np.ndarray) -> list[np.ndarray]:
+    return [kernel]
+
+
+_Layout = Callable[[np.ndarray], list[np.ndarray]]
+_DEPTHWISE: dict[str, _Layout] = {"depthwise_kernel": _depthwise}
+_SEPARABLE: dict[str, _Layout] = {**_DEPTHWISE, "pointwise_kernel": _convolution}
+_RECURRENT: dict[str, _Layout] = {"kernel": _dense, "recurrent_kernel": _dense}
+_layers = tf.keras.layers
+TO_TFLITE: dict[type[tf.keras.layers.Layer], dict[str, _Layout]] = {
+    _layers.DepthwiseConv2D: _DEPTHWISE,
+    _layers.DepthwiseConv1D: _DEPTHWISE,
+    _layers.SeparableConv2D: _SEPARABLE,
+    _layers.SeparableConv1D: _SEPARABLE,
+    _layers.Conv2DTranspose: {"kernel": _transposed},
+    _layers.Conv1DTranspose: {"kernel": _transposed},
+    _layers.Conv3DTranspose: {"kernel": _as_it_is},
+    _layers.Conv3D: {"kernel": _as_it_is},
+    _layers.Conv2D: {"kernel": _convolution},
+    _layers.Conv1D: {"kernel": _convolution},
+    _layers.Dense: {"kernel": _dense},
+    _layers.EinsumDense: {"kernel": _contraction},
+    _layers.LSTMCell: {"kernel": _gates, "recurrent_kernel": _gates},
+    _layers.GRUCell: _RECURRENT,
+    _layers.SimpleRNNCell: _RECURRENT,
+    _layers.Embedding: {"embeddings": _as_it_is},
 }
-"""Layout of a layer's kernel in a .tflite file; the first matching class counts."""
+"""The kernels of a layer, and how each lies in a .tflite file: as one constant, several, or one of several candidates.
+The first matching class counts."""
 
 
 @dataclass(frozen=True)
 class KerasKernel:
-    """A kernel of a Keras model.
+    """A kernel of a Keras model, or a part of one that is a constant of its own in a .tflite file.
 
     Attributes:
         layer: Name of its layer.
+        part: Name of its variable.
         values: float32, in the shape it has in a .tflite file.
         palette: Its distinct values in ascending order, float32 (clusters,); None where there are too many to call it
             palettized.
     """
 
     layer: str
+    part: str
     values: np.ndarray
     palette: np.ndarray | None
 
 
+def layout_of(layer: tf.keras.layers.Layer) -> dict[str, _Layout]:
+    """Returns the kernels of a layer and their layouts, none of a layer that is not known.
+
+    Args:
+        layer: Any layer; one that was never built, as Bidirectional keeps, has none.
+    """
+    known = next((kernels for class_, kernels in TO_TFLITE.items() if isinstance(layer, class_)), {})
+    return {part: to_tflite for part, to_tflite in known.items() if hasattr(layer, part)}
+
+
 def kernels_of(model: tf.keras.Model) -> list[KerasKernel]:
-    """Returns the kernels of a model's convolutions and dense layers, nested models' included.
+    """Returns the kernels of a model's layers, those of nested models and layers included.
 
     Args:
         model: Any Keras model.
     """
     found = []
-    for layer in model.submodules:
-        to_tflite = next((convert for class_, convert in TO_TFLITE.items() if isinstance(layer, class_)), None)
-        if to_tflite is None:
-            continue
-        kernel = getattr(layer, "depthwise_kernel", None)
-        kernel = layer.kernel if kernel is None else kernel
-        values = to_tflite(kernel.numpy().astype(np.float32))
-        palette = np.unique(values)
-        # A kernel that is hardly larger than its palette would save nothing.
-        palettized = len(palette) <= MAX_PALETTE and 2 * len(palette) <= values.size
-        found.append(KerasKernel(layer.name, values, palette if palettized else None))
+    for layer in nested_layers(model):
+        for part, to_tflite in layout_of(layer).items():
+            for values in to_tflite(getattr(layer, part).numpy().astype(np.float32)):
+                palette = np.unique(values)
+                # A kernel that is hardly larger than its palette would save nothing.
+                palettized = len(palette) <= MAX_PALETTE and 2 * len(palette) <= values.size
+                found.append(KerasKernel(layer.name, part, values, palette if palettized else None))
     return found
 
 

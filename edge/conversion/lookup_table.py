@@ -10,6 +10,7 @@ import numpy as np
 
 from edge.conversion.channels import channels_last
 from edge.conversion.flatbuffer import FlatbufferModel
+from edge.formats.kernel_operators import LAYERS_WITH_TABLES
 from edge.formats.lookup_table import DECODE_OPERATOR, LookUpTables, pack_indices
 
 _OVERHEAD_BYTES = 320
@@ -42,7 +43,7 @@ def tables_of(codes: np.ndarray, channel_axis: int | None) -> LookUpTables | Non
     return LookUpTables(tables.astype(np.int8), width, channel_axis, pack_indices(shaped, width))
 
 
-def to_look_up_tables(integer: FlatbufferModel) -> FlatbufferModel:
+def to_look_up_tables(integer: FlatbufferModel) -> FlatbufferModel | None:
     """Replaces kernels by look-up tables where that saves bytes, and removes what no interpreter needs.
 
     A table's mode follows the tensor's quantisation: one table per channel where there is a scale per channel (TFLM
@@ -50,17 +51,26 @@ def to_look_up_tables(integer: FlatbufferModel) -> FlatbufferModel:
 
     Args:
         integer: An int8 model.
+
+    Returns:
+        The model; None where no table would save bytes.
     """
     model = integer.copy()
+    count = 0
     for use, codes in integer.kernels(np.int8):
+        if use.operator not in LAYERS_WITH_TABLES:
+            continue
         by_channel = len(integer.scales(use.kernel)) > 1
         tables = tables_of(codes, use.channel_axis if by_channel else None)
         if tables is None or tables.num_bytes + _OVERHEAD_BYTES >= codes.nbytes:
             continue
+        count += 1
         model.make_computed(use.kernel)
         indices = model.add_tensor(f"{use.kernel}/indices", (len(tables.indices),), np.uint8, tables.indices)
         ancillary = tables.ancillary()
         metadata = model.add_tensor(f"{use.kernel}/tables", (len(ancillary),), np.uint8, ancillary)
         model.insert_operator(model.users(use.kernel)[0], DECODE_OPERATOR, [indices, metadata], [use.kernel])
+    if not count:
+        return None
     model.drop_descriptions()
     return model

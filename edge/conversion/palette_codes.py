@@ -20,6 +20,11 @@ _LARGEST_CODES = np.arange(80.0, LARGEST_CODE + 0.125, 0.25)
 _LARGEST_BIAS = 2.0**30
 _LEAST_SCALE = 2.0**-20
 """Scale of a channel with a factor of (almost) zero, as a share of the kernel's largest scale."""
+DEAD = 2.0**-40
+"""Largest weight of a channel that adds nothing, as a share of the kernel's largest weight: what regularisation leaves
+of a channel that is not used, some 1e-30."""
+_BITS_PER_HALVING = 2.0
+"""A code of one more bit has a quarter of the mean square error."""
 
 
 class CodedKernel(NamedTuple):
@@ -68,7 +73,7 @@ def palette_codes(folded: FoldedKernel, least_scales: np.ndarray | None = None) 
 
     Returns:
         The codes; where a scale had to be raised, the channel's weights are almost zero, and all of them get the
-        code of the centroid that is nearest to zero.
+        code of the centroid that is nearest to zero. Embeddings have one scale for all rows, and no factors.
     """
     palette, axis = folded.kernel.palette, folded.use.channel_axis
     assert palette is not None
@@ -85,17 +90,53 @@ def palette_codes(folded: FoldedKernel, least_scales: np.ndarray | None = None) 
     return CodedKernel(codes, np.maximum(scales, least).astype(np.float32), axis)
 
 
-def plain_codes(values: np.ndarray, channel_axis: int) -> CodedKernel:
-    """Codes a kernel without palette: each output channel over its own range.
+def plain_codes(values: np.ndarray, channel_axis: int, *, one_scale: bool = False) -> CodedKernel:
+    """Codes a kernel without palette: each output channel over its own range, all zeros where it is dead.
 
     Args:
         values: float32, in a .tflite file's shape.
         channel_axis: Axis of the output channels.
+        one_scale: Whether all channels share a range.
     """
     largest = np.abs(channels_last(values, channel_axis)).max(axis=0)
-    scales = np.where(largest > 0, largest, 1.0).astype(np.float32) / LARGEST_CODE
+    highest = float(largest.max(initial=0.0)) or 1.0
+    dead = largest < DEAD * highest
+    if one_scale:
+        scales = np.array([highest], np.float32) / LARGEST_CODE
+        return CodedKernel(np.round(values / scales).astype(np.int8), scales, channel_axis)
+    scales = np.where(dead, highest, largest).astype(np.float32) / LARGEST_CODE
     codes = np.round(values / per_channel(scales, values.ndim, channel_axis)).astype(np.int8)
     return CodedKernel(codes, scales, channel_axis)
+
+
+def _entropy(codes: np.ndarray) -> float:
+    """Bits per code, as an entropy coder needs them."""
+    shares = np.unique(codes, return_counts=True)[1] / codes.size
+    return float(-(shares * np.log2(shares)).sum())
+
+
+def _relative_error(coded: CodedKernel, values: np.ndarray) -> float:
+    """Mean over the channels of the squared error, each relative to the channel's own weights."""
+    ours, exact = (channels_last(each, coded.channel_axis).astype(np.float64) for each in (coded.values, values))
+    energy = (exact**2).sum(axis=0)
+    alive = energy > DEAD**2 * energy.max(initial=0.0)
+    return float((((ours - exact) ** 2).sum(axis=0)[alive] / energy[alive]).mean()) if alive.any() else 0.0
+
+
+def is_worth_it(palette: CodedKernel, plain: CodedKernel, values: np.ndarray) -> bool:
+    """Whether palette codes are the better ones: less error than plain codes have at as many bits per weight.
+
+    A pruned kernel may have few distinct values by chance; their codes need hardly fewer bits, and a step for the whole
+    kernel loses its quiet channels.
+
+    Args:
+        palette: The kernel in codes of its palette.
+        plain: The kernel in codes over each channel's range.
+        values: float32, the kernel itself.
+    """
+    saved_bits = _entropy(plain.codes) - _entropy(palette.codes)
+    allowed = 2.0 ** (_BITS_PER_HALVING * max(saved_bits, 0.0))
+    return _relative_error(palette, values) <= max(_relative_error(plain, values) * allowed, 1e-9)
 
 
 def least_scales(bias: np.ndarray | None, input_scale: float, channels: int) -> np.ndarray:

@@ -6,16 +6,32 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from edge.conversion.flatbuffer import FlatbufferModel
+from edge.conversion.flatbuffer import FlatbufferModel, KernelUse
 from edge.conversion.keras_kernels import FoldedKernel
-from edge.conversion.palette_codes import palette_codes, plain_codes
+from edge.conversion.palette_codes import CodedKernel, is_worth_it, palette_codes, plain_codes
 
 _DEQUANTIZE_VERSION = 5
 """The first one with a scale per channel."""
 
 
-def to_weight_only(reference: FlatbufferModel, folded: Sequence[FoldedKernel]) -> FlatbufferModel:
-    """Codes every kernel of a float32 model in int8, palettized ones exactly in their palette.
+_ONE_SCALE = "GATHER"
+"""Embeddings are not folded, and have many short rows: one scale for all."""
+
+
+def _coded(use: KernelUse, values: np.ndarray, known: FoldedKernel | None) -> tuple[CodedKernel, bool]:
+    """A kernel's codes, and whether they are those of its palette."""
+    one_scale = use.operator == _ONE_SCALE
+    plain = plain_codes(values, use.channel_axis, one_scale=one_scale)
+    if known is None:
+        return plain, False
+    coded = palette_codes(known)
+    if one_scale:
+        coded = coded._replace(scales=coded.scales.max(keepdims=True))
+    return (coded, True) if is_worth_it(coded, plain, values) else (plain, False)
+
+
+def to_weight_only(reference: FlatbufferModel, folded: Sequence[FoldedKernel]) -> tuple[FlatbufferModel, list[str]]:
+    """Codes every kernel of a float32 model in int8, palettized ones exactly in their palette where that is better.
 
     Each kernel is followed by a DEQUANTIZE of a constant, which TFLite evaluates once (its operator keeps the result,
     and XNNPACK unpacks it when it takes the graph over).
@@ -23,16 +39,22 @@ def to_weight_only(reference: FlatbufferModel, folded: Sequence[FoldedKernel]) -
     Args:
         reference: The float32 model.
         folded: Its palettized kernels.
+
+    Returns:
+        The model, and the layers whose few values are no palette: codes per channel have less error.
     """
     model = reference.copy()
+    plain = []
     palettized = {each.use.kernel: each for each in folded}
     for use, values in reference.kernels(np.float32):
         known = palettized.get(use.kernel)
-        coded = palette_codes(known) if known else plain_codes(values, use.channel_axis)
+        coded, in_palette = _coded(use, values, known)
+        if known and not in_palette:
+            plain.append(known.kernel.layer)
         model.set_constant(use.kernel, coded.codes, coded.scales, coded.channel_axis)
         users = model.users(use.kernel)
-        unpacked = model.add_tensor(f"{use.kernel}/float", values.shape, np.float32)
+        unpacked = model.add_tensor(f"{use.kernel}/float", values.shape, np.float32, beside=use.kernel)
         for position in users:
             model.replace_input(position, use.kernel, unpacked)
         model.insert_operator(users[0], "DEQUANTIZE", [use.kernel], [unpacked], version=_DEQUANTIZE_VERSION)
-    return model
+    return model, plain

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,17 @@ from typing import Any
 import numpy as np
 
 from edge.formats import code_stream
-from edge.formats.lookup_table import METADATA_BYTES
-from edge.formats.packing import pack, read_model_content
+from edge.formats.kernel_operators import KERNEL_OPERATORS
+from edge.formats.lookup_table import DECODE_OPERATOR, METADATA_BYTES
+from edge.formats.packing import is_packed, pack, read_bytes, unpack
 from edge.formats.table_expansion import expanded_kernel
-from edge.formats.tflite_reader import TfliteView
+from edge.formats.tflite_reader import TensorView, TfliteView
 from tfc.base.errors import ModelFileError
 from tfc.base.table import aligned
+
+_LARGE_BYTES = 1024
+_WEIGHTS = ("float32", "float16", "float64", "int8", "uint8")
+"""Types of constants that may be weights; integers of more bytes are shapes and numbers of rows."""
 
 
 @dataclass(frozen=True)
@@ -25,10 +31,10 @@ class KernelRow:
         name: Its tensor's name, or its number in a file without names.
         operator: The operator that uses it.
         shape: Its shape in the file.
-        type: NumPy's name of its type; `lut` for a look-up table.
-        distinct: Distinct values in the whole kernel.
-        distinct_per_channel: In the output channel that has most of them.
-        index_bits: Bits of an index into the kernel's distinct values.
+        type: NumPy's name of its type; `int4`; `lut` for a look-up table; `type N, not understood` for others.
+        distinct: Distinct values in the whole kernel; None where they are not understood.
+        distinct_per_channel: In the output channel that has most of them; None likewise.
+        index_bits: Bits of an index into the kernel's distinct values; None likewise.
         num_bytes: Its size in the file, in bytes.
         table_bytes: Its size in bytes as a look-up table of TFLM (packed indices, and a table per channel where there
             is a scale per channel); None where it has too many values for one.
@@ -39,9 +45,9 @@ class KernelRow:
     operator: str
     shape: tuple[int, ...]
     type: str
-    distinct: int
-    distinct_per_channel: int
-    index_bits: int
+    distinct: int | None
+    distinct_per_channel: int | None
+    index_bits: int | None
     num_bytes: int
     table_bytes: int | None
     coded_bytes: int | None
@@ -54,7 +60,7 @@ def _distinct_per_channel(values: np.ndarray, axis: int) -> list[int]:
 
 def _row(view: TfliteView, number: int, operator: str, axis: int) -> KernelRow:
     tensor = view.tensors[number]
-    values, type_, num_bytes = view.values(number), tensor.type, tensor.num_bytes
+    values, type_, num_bytes = view.values(number), tensor.stored_as, tensor.num_bytes
     if values is None:
         values, type_ = expanded_kernel(view, number), "lut"
         maker = next(each for each in view.operators if number in each.outputs)
@@ -86,6 +92,37 @@ def _row(view: TfliteView, number: int, operator: str, axis: int) -> KernelRow:
     )
 
 
+def _not_understood(tensor: TensorView, number: int, operator: str) -> KernelRow:
+    type_ = f"{tensor.stored_as}, not understood"
+    name = tensor.name or f"#{number}"
+    return KernelRow(name, operator, tensor.shape, type_, None, None, None, tensor.num_bytes, None, None)
+
+
+def _rows(view: TfliteView) -> Iterator[KernelRow]:
+    """The kernels of a subgraph in the order of execution; then other large constants, with who uses them."""
+    kernels = {kernel.tensor for kernel in view.kernels}
+    for kernel in view.kernels:
+        yield _row(view, kernel.tensor, kernel.operator, kernel.channel_axis)
+    biases = {
+        operator.inputs[place.bias_input]
+        for operator in view.operators
+        for place in KERNEL_OPERATORS.get(operator.name, ())
+        if place.bias_input < len(operator.inputs)
+    }
+    for operator in view.operators:
+        for number in operator.inputs:
+            if number < 0 or number in kernels or number in biases or operator.name == DECODE_OPERATOR:
+                continue
+            tensor = view.tensors[number]
+            if tensor.num_bytes < _LARGE_BYTES or len(tensor.shape) < 2:
+                continue
+            kernels.add(number)
+            if view.values(number) is None:
+                yield _not_understood(tensor, number, operator.name)
+            elif tensor.type in _WEIGHTS:
+                yield _row(view, number, operator.name, 0)
+
+
 def inspect(path: str | Path) -> dict[str, Any]:
     """Looks into a model file.
 
@@ -93,8 +130,10 @@ def inspect(path: str | Path) -> dict[str, Any]:
         path: A .tflite file, packed or not.
 
     Returns:
-        `file`, `file_bytes`, `model_bytes` (unpacked), `packed_bytes`, `kernels` (rows of `KernelRow`'s fields), and
-        `total` with the sums of `weights`, `num_bytes`, `table_bytes` and `coded_bytes` where every kernel has them.
+        `file`, `file_bytes`, `model_bytes` (unpacked), `packed_bytes`, `kernels` (rows of `KernelRow`'s fields; other
+        constants of at least 1024 bytes and two dimensions are among them), and `total` with the sums of `weights`,
+        `num_bytes`, `table_bytes` and `coded_bytes` where every kernel has them, and the number of kernels that are
+        `not_understood`.
 
     Raises:
         ModelFileError: If the file is missing, no TFLite model, or damaged.
@@ -108,10 +147,11 @@ def inspect(path: str | Path) -> dict[str, Any]:
         True
     """
     path = Path(path)
-    content = read_model_content(path)
+    stored = read_bytes(path)  # once: it may be a pipe
     try:
+        content = unpack(stored) if is_packed(stored) else stored
         view = TfliteView(content)
-        rows = [_row(view, kernel.tensor, kernel.operator, kernel.channel_axis) for kernel in view.kernels]
+        rows = [row for subgraph in view.subgraphs for row in _rows(subgraph)]
         packed = len(pack(content))
     except ModelFileError as error:
         raise ModelFileError(f"{path}: {error}") from error
@@ -122,7 +162,7 @@ def inspect(path: str | Path) -> dict[str, Any]:
 
     return {
         "file": str(path),
-        "file_bytes": path.stat().st_size,
+        "file_bytes": len(stored),
         "model_bytes": len(content),
         "packed_bytes": packed,
         "kernels": [asdict(row) for row in rows],
@@ -131,6 +171,7 @@ def inspect(path: str | Path) -> dict[str, Any]:
             "num_bytes": total("num_bytes"),
             "table_bytes": total("table_bytes"),
             "coded_bytes": total("coded_bytes"),
+            "not_understood": sum(row.distinct is None for row in rows),
         },
     }
 
@@ -157,9 +198,9 @@ def format_inspection(found: dict[str, Any]) -> str:
             row["operator"],
             "x".join(map(str, row["shape"])),
             row["type"],
-            str(row["distinct"]),
-            str(row["distinct_per_channel"]),
-            str(row["index_bits"]),
+            count(row["distinct"]),
+            count(row["distinct_per_channel"]),
+            count(row["index_bits"]),
             count(row["num_bytes"]),
             count(row["table_bytes"]),
             count(row["coded_bytes"]),
@@ -173,4 +214,6 @@ def format_inspection(found: dict[str, Any]) -> str:
         f"{found['file']}: {found['file_bytes']:,} bytes; as a model {found['model_bytes']:,}, packed "
         f"{found['packed_bytes']:,}"
     )
+    if total["not_understood"]:
+        summary += f"; {total['not_understood']} kernels are of a type that is not understood"
     return f"{aligned(titles, lines, left=4)}\n{summary}"

@@ -21,10 +21,21 @@ class KernelOperator(NamedTuple):
     channel_axis: int
 
 
-KERNEL_OPERATORS: dict[str, KernelOperator] = {
-    "CONV_2D": KernelOperator(0, 1, 2, 0),
-    "DEPTHWISE_CONV_2D": KernelOperator(0, 1, 2, 3),
-    "FULLY_CONNECTED": KernelOperator(0, 1, 2, 0),
-    "TRANSPOSE_CONV": KernelOperator(2, 1, 3, 0),
+_NO_BIAS = 99
+_LSTM = tuple(KernelOperator(0, place, _NO_BIAS, 0) for place in range(1, 9))
+"""Four kernels for the inputs, four for the state, one per gate; biases are not used here."""
+
+KERNEL_OPERATORS: dict[str, tuple[KernelOperator, ...]] = {
+    "CONV_2D": (KernelOperator(0, 1, 2, 0),),
+    "DEPTHWISE_CONV_2D": (KernelOperator(0, 1, 2, 3),),
+    "FULLY_CONNECTED": (KernelOperator(0, 1, 2, 0),),
+    "TRANSPOSE_CONV": (KernelOperator(2, 1, 3, 0),),
+    "CONV_3D": (KernelOperator(0, 1, 2, 4),),
+    "CONV_3D_TRANSPOSE": (KernelOperator(2, 1, 3, 3),),
+    "GATHER": (KernelOperator(1, 0, _NO_BIAS, 0),),
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": _LSTM,
 }
-"""By name of the operator, as TFLite's schema spells it."""
+"""The kernels of each operator, by its name as TFLite's schema spells it."""
+
+LAYERS_WITH_TABLES = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
+"""Operators whose kernels may be look-up tables, and whose int8 kernels may have scales of their own choice."""

@@ -24,11 +24,13 @@ TENSOR_TYPES: dict[int, str] = {
     0: "float32", 1: "float16", 2: "int32", 3: "uint8", 4: "int64", 6: "bool", 7: "int16", 9: "int8", 10: "float64",
 }  # fmt: skip
 """NumPy's names of the schema's tensor types; others are read as bytes."""
+_INT4 = 17
 
 _CUSTOM = 32
 _OPERATORS = {
-    3: "CONV_2D", 4: "DEPTHWISE_CONV_2D", 6: "DEQUANTIZE", 9: "FULLY_CONNECTED", 36: "GATHER", 67: "TRANSPOSE_CONV",
-    142: "VAR_HANDLE",
+    3: "CONV_2D", 4: "DEPTHWISE_CONV_2D", 6: "DEQUANTIZE", 9: "FULLY_CONNECTED", 36: "GATHER",
+    44: "UNIDIRECTIONAL_SEQUENCE_LSTM", 67: "TRANSPOSE_CONV", 132: "CONV_3D",
+    141: "CONV_3D_TRANSPOSE", 142: "VAR_HANDLE",
 }  # fmt: skip
 """Names of the operators used here; others are called `operator N`."""
 
@@ -112,6 +114,8 @@ class TensorView:
         start: Position of its constant bytes in the file.
         num_bytes: Their number; 0 for a tensor that is computed.
         buffer_table: Position of its buffer's table.
+        stored_as: Name of its type in the file: that of `type`, `int4` (two values per byte, the first one in the low
+            bits), or `type N` for one that is not understood.
 
     Examples:
         >>> from pathlib import Path
@@ -128,6 +132,7 @@ class TensorView:
     start: int
     num_bytes: int
     buffer_table: int
+    stored_as: str
 
 
 @dataclass(frozen=True)
@@ -257,7 +262,7 @@ class TfliteView:
         """Whether this subgraph has tensors that keep their values from one run to the next, as an LSTM's do."""
         data = self._bytes
         return self._guarded(
-            lambda: any(data.scalar(table, _TENSOR_VARIABLE, "b") for table in data.tables(self._graph, _GRAPH_TENSORS))
+            lambda: any(data.scalar(t, _TENSOR_VARIABLE, "b") for t in data.tables(self._graph, _GRAPH_TENSORS))
         )
 
     @cached_property
@@ -285,8 +290,10 @@ class TfliteView:
             if len(shape) > _MOST_DIMENSIONS or any(size < 0 for size in shape):
                 raise ModelFileError("damaged: a tensor of an impossible shape")
             name = data.array(table, _TENSOR_NAME, "u1")[:_LONGEST_NAME].tobytes().decode(errors="replace")
-            type_ = TENSOR_TYPES.get(data.scalar(table, _TENSOR_TYPE, "b"), "uint8")
-            views.append(TensorView(name, shape, type_, scales, start, count, buffer))
+            code = data.scalar(table, _TENSOR_TYPE, "b")
+            type_ = TENSOR_TYPES.get(code, "uint8")
+            stored_as = "int4" if code == _INT4 else TENSOR_TYPES.get(code, f"type {code}")
+            views.append(TensorView(name, shape, type_, scales, start, count, buffer, stored_as))
         return tuple(views)
 
     @cached_property
@@ -311,7 +318,9 @@ class TfliteView:
         return tuple(views)
 
     def values(self, number: int) -> np.ndarray | None:
-        """Returns a constant in its own shape and type; None where the tensor is computed.
+        """Returns a constant in its own shape and type, int8 for int4; None where the tensor is computed.
+
+        None, too, where its type is not understood.
 
         Args:
             number: Of the tensor.
@@ -319,7 +328,12 @@ class TfliteView:
         tensor = self.tensors[number]
         dtype = np.dtype(tensor.type).newbyteorder("<")
         count = math.prod(tensor.shape)
-        if not tensor.num_bytes or tensor.num_bytes != count * dtype.itemsize:
+        if tensor.stored_as == "int4" and tensor.num_bytes and tensor.num_bytes == -(-count // 2):
+            pairs = np.frombuffer(self.content, np.uint8, tensor.num_bytes, tensor.start)
+            nibbles = np.stack([pairs << 4, pairs], axis=1).reshape(-1)[:count].view(np.int8) >> 4
+            return nibbles.reshape(tensor.shape)
+        understood = tensor.stored_as == tensor.type
+        if not understood or not tensor.num_bytes or tensor.num_bytes != count * dtype.itemsize:
             return None
         return np.frombuffer(self.content, dtype, count, tensor.start).reshape(tensor.shape)
 
@@ -334,18 +348,19 @@ class TfliteView:
         for operator in self.operators:
             if operator.name not in KERNEL_OPERATORS:
                 continue
-            place = KERNEL_OPERATORS[operator.name]
-            number = operator.inputs[place.kernel_input] if place.kernel_input < len(operator.inputs) else -1
-            maker = makers.get(number)
-            if maker is not None and maker.name == "DEQUANTIZE":
-                number = maker.inputs[0]
+            for place in KERNEL_OPERATORS[operator.name]:
+                number = operator.inputs[place.kernel_input] if place.kernel_input < len(operator.inputs) else -1
                 maker = makers.get(number)
-            if number < 0 or 0 in self.tensors[number].shape:
-                continue
-            if len(self.tensors[number].shape) <= place.channel_axis:
-                raise ModelFileError(f"damaged: a kernel of {operator.name} of shape {self.tensors[number].shape}")
-            constant = maker is None and self.values(number) is not None
-            if constant or (maker is not None and maker.name.startswith("TFLM_")):
+                if maker is not None and maker.name == "DEQUANTIZE":
+                    number = maker.inputs[0]
+                    maker = makers.get(number)
+                if number < 0 or 0 in self.tensors[number].shape:
+                    continue
+                constant = maker is None and self.values(number) is not None
+                if not constant and (maker is None or not maker.name.startswith("TFLM_")):
+                    continue
+                if len(self.tensors[number].shape) <= place.channel_axis:
+                    raise ModelFileError(f"damaged: a kernel of {operator.name} of shape {self.tensors[number].shape}")
                 found.setdefault(number, KernelView(operator.name, number, place.channel_axis))
         return tuple(found.values())
 

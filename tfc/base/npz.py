@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from tfc.base.errors import NpzError
+
+
+def _seekable(opened: BinaryIO) -> BinaryIO:
+    """An open file itself, or what comes out of a pipe, in memory: an archive's table of contents is at its end."""
+    return opened if opened.seekable() else io.BytesIO(opened.read())
 
 
 def read_arrays(path: Path, names: Sequence[str], otherwise: Sequence[str] = ()) -> dict[str, np.ndarray]:
@@ -56,7 +62,7 @@ def _opened(path: Path) -> Iterator[Any]:
     """Opens an archive; whatever goes wrong with it is an NpzError."""
     try:
         # Opened here: NumPy leaves a truncated archive open.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+        with path.open("rb") as opened, _seekable(opened) as file, np.load(file, allow_pickle=False) as archive:
             yield archive
     except NpzError:
         raise

@@ -8,8 +8,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfc.keras_files.nested_layers import nested_layers
 from tfc.models.moving_weights import moving_weights
-from tfc.models.nested_layers import nested_layers
 from tfc.registries import LAYER_CHOICES
 
 DEPTHWISE, CONVOLUTION, DENSE = "depthwise", "conv", "dense"

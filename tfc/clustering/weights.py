@@ -17,7 +17,7 @@ import tensorflow_model_optimization as tfmot
 from tfc.clustering.centroids import nearest_centroid
 from tfc.clustering.layout import WeightLayout
 from tfc.codec.palette import Palette
-from tfc.models.nested_layers import nested_layers
+from tfc.keras_files.nested_layers import nested_layers
 
 
 @contextlib.contextmanager

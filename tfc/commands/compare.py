@@ -5,11 +5,16 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from tfc.base.atomic_write import STANDARD_OUTPUT, atomic_write, messages_beside
 from tfc.base.command_line import Commands
 
 
 def _run(options: argparse.Namespace) -> int:
-    from tfc.base.atomic_write import atomic_write
+    with messages_beside(options.csv, options.latex, options.html):
+        return _compare(options)
+
+
+def _compare(options: argparse.Namespace) -> int:
     from tfc.report.page import latency_table, read_bench, write_report
     from tfc.report.tables import comparison_table, mean_numbers, mean_table
     from tfc.simulation.folder import read_runs
@@ -28,7 +33,7 @@ def _run(options: argparse.Namespace) -> int:
         print("\n" + latency_table(bench).to_markdown())
     if options.html:
         write_report(runs, bench, options.html)
-        print(f"\nreport: {options.html.resolve()}")
+        print(f"\nreport: {options.html if options.html == STANDARD_OUTPUT else options.html.resolve()}")
     if options.figures:
         from tfc.report.figures import save_figures
 
@@ -48,9 +53,11 @@ def add_to(commands: Commands) -> None:
         "tfc compare runs/demo-fedavg runs/demo-fedcompress --html report.html",
     )
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a finished run")
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the means over seeds as CSV, plain numbers")
-    parser.add_argument("--latex", type=Path, metavar="FILE", help="write the means over seeds as a LaTeX table")
+    parser.add_argument(
+        "--csv", type=Path, metavar="FILE", help="the means over seeds as CSV, plain numbers; - for standard output"
+    )
+    parser.add_argument("--latex", type=Path, metavar="FILE", help="the means over seeds as a LaTeX table; - likewise")
     parser.add_argument("--bench", type=Path, metavar="JSON", help="result of 'edge bench' to show beside them")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write a self-contained report")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write a self-contained report; - likewise")
     parser.add_argument("--figures", type=Path, metavar="DIR", help="write the figures as PNG, SVG and PDF")
     parser.set_defaults(function=_run)

@@ -14,7 +14,7 @@ from typing import Any
 import tensorflow as tf
 from keras.src.backend import RandomGenerator
 
-from tfc.models.nested_layers import nested_layers
+from tfc.keras_files.nested_layers import nested_layers
 
 _ATTRIBUTE = "_random_generator"
 

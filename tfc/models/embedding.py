@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from tfc.base.errors import ConfigError
+from tfc.keras_files.nested_layers import nested_layers
 from tfc.models.moving_weights import probe_inputs
-from tfc.models.nested_layers import nested_layers
 
 NAME = "embedding"
 """A layer of this name is the embedding where nothing else is said."""

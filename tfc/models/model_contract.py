@@ -14,8 +14,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfc.base.errors import ConfigError
+from tfc.keras_files.nested_layers import nested_layers
 from tfc.models.moving_weights import probe_inputs
-from tfc.models.nested_layers import nested_layers
 
 _TRIALS = 4
 """Random settings of the weights under which outputs are looked at."""

@@ -14,7 +14,7 @@ from edge.formats.inspection import inspect
 from edge.formats.tflite_reader import TfliteView
 from edge.running.loaded_model import TfliteModel
 from edge.running.runtime import find_runtime
-from tfc.base.errors import EdgeError, ModelFileError
+from tfc.base.errors import DataFileError, EdgeError
 
 
 @pytest.fixture(scope="module", params=sorted(MODELS))
@@ -33,6 +33,8 @@ def made(request, tmp_path_factory):
 def test_no_kernel_has_more_codes_than_its_palette(made):
     name, _, _, paths = made
     for variant in ("wo8", "int8", "lut"):
+        if variant not in paths:
+            continue
         for row in inspect(paths[variant])["kernels"]:
             # Channels with a negative factor mirror the codes.
             assert row["distinct"] <= CLUSTERS * (2 if name == "negative_gamma" else 1), (variant, row)
@@ -80,7 +82,10 @@ def test_weight_only_runs_on_both_interpreters(made):
 
 
 def test_look_up_tables_equal_int8_bit_for_bit(made):
-    _, _, x, paths = made
+    name, _, x, paths = made
+    assert "lut" in paths or name not in ("plain", "negative_gamma")
+    if "lut" not in paths:
+        pytest.skip("too small for tables")
     for runtime in ("tflm", "litert", "tflite"):  # the last two expand the tables in memory
         models = [TfliteModel(paths[variant], find_runtime(runtime)) for variant in ("int8", "lut")]
         for example in x[:10]:
@@ -167,9 +172,16 @@ def test_data_is_read_where_it_is_needed_alone(tmp_path):
         export(tmp_path / "model.keras", tmp_path, ("packed",), prepare=late)
 
 
-def test_several_inputs_are_refused(tmp_path):
-    two_inputs().save(tmp_path / "model.keras")
-    with pytest.raises(ModelFileError, match="has 2 inputs and 1 outputs; one each is supported"):
+def test_several_inputs_have_an_array_each(tmp_path):
+    model = two_inputs()
+    model.save(tmp_path / "model.keras")
+    rng = np.random.default_rng(0)
+    arrays = {name: rng.random((40, 4), np.float32) for name in model.input_names}
+    np.savez(tmp_path / "calibration.npz", **arrays)
+    done = export(tmp_path / "model.keras", tmp_path, ("f32", "wo8", "int8"))
+    assert set(done.differences) == {"wo8", "int8"} and max(done.differences.values()) < 0.1
+    np.savez(tmp_path / "calibration.npz", x=arrays[model.input_names[0]])
+    with pytest.raises(DataFileError, match=f"lacks {', '.join(model.input_names)}; it holds x"):
         export(tmp_path / "model.keras", tmp_path, ("int8",))
 
 
