@@ -14,6 +14,7 @@ from tfc.config import ExperimentConfig
 from tfc.simulation.experiment import Experiment, load_experiment
 from tfc.simulation.finish import finish
 from tfc.simulation.folder import FinishedRun, read_run
+from tfc.simulation.folder_writer import writing
 from tfc.simulation.global_model import GlobalModel
 from tfc.simulation.interruption import Interruption
 from tfc.simulation.lock import RunLock
@@ -109,6 +110,9 @@ def _run(
         recorder = open_recorder(out, experiment, start) if record_payloads else None
         training = Training(experiment, process, folder, model, recorder, start, started)
         _play_rounds(training, config.rounds, observer, bar)
+        if recorder:
+            with writing(out):
+                recorder.finish(training.broadcast)
         rss_mb = peak_rss_mb(worker_pids)
     finish(experiment, folder, model, started, rss_mb)
 
