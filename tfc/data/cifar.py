@@ -15,6 +15,7 @@ from tfc.data.dataset import Dataset, checked_dataset
 
 _HOME = "https://www.cs.toronto.edu/~kriz/cifar.html"
 _SIDE = 32
+_CLASSES = 100
 
 
 def _bytes_of(text: str, encoding: str) -> bytes:
@@ -69,8 +70,12 @@ def read_batch(path: Path, labels_key: bytes) -> tuple[np.ndarray, np.ndarray]:
     labels = batch.get(labels_key) if isinstance(batch, dict) else None
     if not isinstance(rows, np.ndarray) or rows.dtype != np.uint8 or rows.ndim != 2 or rows.shape[1] != 3 * _SIDE**2:
         raise DataError(f"{path}: its entry 'data' must be uint8 of shape (examples, {3 * _SIDE**2})")
-    if not isinstance(labels, list) or not all(type(label) is int for label in labels) or len(labels) != len(rows):
-        raise DataError(f"{path}: its entry '{labels_key.decode()}' must list one whole number for each image")
+    if (
+        not isinstance(labels, list)
+        or not all(type(label) is int and 0 <= label < _CLASSES for label in labels)
+        or len(labels) != len(rows)
+    ):
+        raise DataError(f"{path}: its entry '{labels_key.decode()}' must list one whole number for each image, 0 to 99")
     return rows.reshape(-1, 3, _SIDE, _SIDE).transpose(0, 2, 3, 1), np.array(labels, np.int64)
 
 
