@@ -9,6 +9,7 @@ from typing import Any
 
 from edge.running.interpreters import KERNELS
 from edge.running.runtime import RUNTIMES
+from tfc.base.clean_text import clean, clean_cell
 from tfc.base.table import aligned
 
 BENCH_HEADER = (
@@ -25,6 +26,7 @@ BENCH_HEADER = (
     "MB",
     "speed-up (95 %)",
 )
+_LONGEST_NOTE = 10_000
 _MICROCONTROLLERS = RUNTIMES["tflm"].package
 
 
@@ -152,7 +154,9 @@ def format_bench(result: dict[str, Any]) -> str:
         file ... runtime ... bytes ... median ms ... speed-up (95 %)
         ...
     """
-    return "\n".join([aligned(BENCH_HEADER, bench_rows(result)), *bench_notes(result)])
+    return "\n".join(
+        [aligned(BENCH_HEADER, bench_rows(result)), *(clean(note, _LONGEST_NOTE) for note in bench_notes(result))]
+    )
 
 
 def to_csv(result: dict[str, Any]) -> str:
@@ -170,7 +174,7 @@ def to_csv(result: dict[str, Any]) -> str:
     out = io.StringIO()
     writer = csv.DictWriter(out, flat[0], lineterminator="\n")
     writer.writeheader()
-    writer.writerows(flat)
+    writer.writerows({name: "" if value is None else clean_cell(value) for name, value in row.items()} for row in flat)
     return out.getvalue()
 
 
@@ -216,4 +220,4 @@ def format_comparison(results: Sequence[dict[str, Any]]) -> str:
             f"{result['settings']['kernels']} kernels; in brackets: speed-up against {result['baseline']} in "
             f"{result['baseline_runtime']} there" + ("" if result["complete"] else "; incomplete")
         )
-    return "\n".join(lines)
+    return "\n".join([lines[0], *(clean(line, _LONGEST_NOTE) for line in lines[1:])])
