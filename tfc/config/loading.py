@@ -104,7 +104,10 @@ def for_comparison(config: ExperimentConfig) -> ExperimentConfig:
     Args:
         config: Any.
     """
-    return dataclasses.replace(config, max_concurrent_clients=ExperimentConfig().max_concurrent_clients)
+    usual = ExperimentConfig()
+    return dataclasses.replace(
+        config, max_concurrent_clients=usual.max_concurrent_clients, insecure_worker=usual.insecure_worker
+    )
 
 
 def preset_names() -> list[str]:

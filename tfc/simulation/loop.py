@@ -95,7 +95,9 @@ def _run(
     with (
         bar,
         contextlib.ExitStack() as observed,
-        workers_of_run(workers, max_concurrent_clients=config.max_concurrent_clients) as worker_pids,
+        workers_of_run(
+            workers, max_concurrent_clients=config.max_concurrent_clients, insecure=config.insecure_worker
+        ) as worker_pids,
     ):
         process = build_process(experiment, record_payloads=record_payloads)
         state = process.initialize()
