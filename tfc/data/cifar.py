@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tfc.base.clean_text import clean
 from tfc.base.errors import DataError
 from tfc.config import DataConfig
 from tfc.data.dataset import Dataset, checked_dataset
@@ -65,7 +66,7 @@ def read_batch(path: Path, labels_key: bytes) -> tuple[np.ndarray, np.ndarray]:
         with path.open("rb") as file:
             batch = _ArraysOnly(file, encoding="bytes").load()
     except Exception as error:  # a hostile pickle can raise anything
-        raise DataError(f"{path}: not a readable batch of CIFAR: {error}") from error
+        raise DataError(f"{path}: not a readable batch of CIFAR: {clean(error, 200)}") from error
     rows = batch.get(b"data") if isinstance(batch, dict) else None
     labels = batch.get(labels_key) if isinstance(batch, dict) else None
     if not isinstance(rows, np.ndarray) or rows.dtype != np.uint8 or rows.ndim != 2 or rows.shape[1] != 3 * _SIDE**2:
