@@ -84,12 +84,14 @@ class Place:
 
 
 def read_compared(place):
+    from tfc.report.page import write_report
     from tfc.report.tables import comparison_table, mean_table
     from tfc.simulation.folder import read_run
 
     run = read_run(place.run)
     comparison_table([run]).to_markdown()
     mean_table([run]).to_csv()
+    write_report([run], None, place.folder / "report.html")
 
 
 def read_status(place):
@@ -117,6 +119,7 @@ def read_replayed(place):
 
 
 def read_bench(place):
+    from edge.measuring.bench_report import to_html
     from edge.measuring.bench_result import read_bench
     from edge.measuring.bench_table import format_bench, format_comparison, to_csv
     from tfc.report.page import latency_table
@@ -124,6 +127,7 @@ def read_bench(place):
     result = read_bench(place.folder / "bench.json")
     format_bench(result)
     to_csv(result)
+    to_html(result)
     format_comparison([result, result])
     latency_table(result).to_markdown()
 

@@ -8,7 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from tfc.base.charts.line import Axis, Curve, line_chart
+from tfc.report import thinning
 from tfc.report.seed_groups import SeedGroup, pareto_front, target_accuracy
+from tfc.report.thinning import thinned_curve
 from tfc.simulation.folder import FinishedRun, RoundMetrics
 
 Value = Callable[[RoundMetrics], float]
@@ -31,6 +33,11 @@ class ReportFigure:
 
 def _rounds(values: Sequence[float]) -> list[float]:
     return [float(number) for number in range(1, len(values) + 1)]
+
+
+def _left_out(groups: Sequence[SeedGroup]) -> str:
+    """A sentence for figures that don't draw every round."""
+    return thinning.remark(max(len(group.accuracies) for group in groups), "rounds")
 
 
 def point_texts(group: SeedGroup) -> list[str]:
@@ -79,7 +86,7 @@ def _accuracy_curves(
         xs = [sum(column) / len(column) for column in zip(*(line[0] for line in lines), strict=False)]
         thin = lines if len(lines) > 1 else ()
         curve = Curve(group.label, xs[: len(means)], means, point_texts(group), colour, thin)
-        curves.append(curve if so_far is None else _positive(curve, horizontal=True))
+        curves.append(thinned_curve(curve if so_far is None else _positive(curve, horizontal=True)))
     return curves
 
 
@@ -129,7 +136,7 @@ def accuracy_per_megabyte(groups: Sequence[SeedGroup]) -> ReportFigure:
         "Accuracy against traffic",
         svg,
         f"Up and to the left is better. Every payload of every client and round is counted, headers included; "
-        f"MB = 10^6 bytes.{rings}{remark}",
+        f"MB = 10^6 bytes.{rings}{remark}{_left_out(groups)}",
     )
 
 
@@ -146,7 +153,7 @@ def accuracy_per_round(groups: Sequence[SeedGroup]) -> ReportFigure:
     return ReportFigure(
         "Accuracy per round",
         line_chart("Test accuracy after each round", Axis("round", integer=True), axis, _accuracy_curves(groups, None)),
-        f"The global model's accuracy on the test set after each round.{seeds}{remark}",
+        f"The global model's accuracy on the test set after each round.{seeds}{remark}{_left_out(groups)}",
     )
 
 
@@ -175,7 +182,7 @@ def accuracy_per_hour(groups: Sequence[SeedGroup]) -> ReportFigure:
             level=None if target is None else (target, "FedAvg minus a point"),
         ),
         "Simulated, not measured: bytes and examples divided by the speeds of links and devices that the runs "
-        f"are configured for ([network]).{untimed}{remark}",
+        f"are configured for ([network]).{untimed}{remark}{_left_out(groups)}",
     )
 
 
@@ -191,12 +198,13 @@ def _per_round(
         texts = [f"{group.label}; round {number}; {mean:,.6g} {unit}" for number, mean in enumerate(means, 1)]
         lines = [[value(row) for row in run.rounds] for run in group.runs] if len(group.runs) > 1 else []
         curve = Curve(group.label, _rounds(means), means, texts, colour, [(_rounds(line), line) for line in lines])
-        curves.append(_positive(curve, horizontal=False) if y.log else curve)
+        curves.append(thinned_curve(_positive(curve, horizontal=False) if y.log else curve))
     if not curves:
         return ReportFigure(heading, "", f"{caption} No run has these values.")
     missing = len(groups) - len(curves)
     left_out = f" {missing} of {len(groups)} rows do not have these values." if missing else ""
-    return ReportFigure(heading, line_chart(heading, Axis("round", integer=True), y, curves), caption + left_out)
+    drawing = line_chart(heading, Axis("round", integer=True), y, curves)
+    return ReportFigure(heading, drawing, caption + left_out + _left_out(groups))
 
 
 def report_figures(groups: Sequence[SeedGroup]) -> list[ReportFigure]:

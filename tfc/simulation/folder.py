@@ -199,7 +199,7 @@ def _read_class_counts(path: Path) -> tuple[tuple[int, ...], ...]:
     what = "the table of clients' examples"
     header, *rows = read_csv(path, RunError, what)
     with reading(path, RunError, what):
-        if header != ["client", *(f"class_{label}" for label in range(len(header) - 1))]:
+        if len(header) < 2 or header != ["client", *(f"class_{label}" for label in range(len(header) - 1))]:
             raise ValueError("its columns must be client, class_0, class_1 and so on")
         if [row[0] for row in rows] != [str(client) for client in range(len(rows))]:
             raise ValueError("its clients must be 0, 1, 2 and so on")
