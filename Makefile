@@ -93,7 +93,7 @@ lock: $(TOOLS)/.installed  ## make requirements*.txt anew from requirements*.in,
 	for list in docs build tools; do $(LOCK) requirements-$$list.in -o requirements-$$list.txt || exit 1; done
 
 audit: $(TOOLS)/.installed  ## look for published vulnerabilities of the pinned packages (asks the package index)
-	$(TOOLS)/bin/pip-audit --disable-pip --no-deps --require-hashes -r requirements.txt \
+	$(TOOLS)/bin/pip-audit --strict --disable-pip --no-deps --require-hashes -r requirements.txt \
 		$$(sed -n 's/^\([A-Z][A-Z]*-[0-9A-Za-z-]*\) .*/--ignore-vuln \1/p' audit-exceptions.txt)
 
 clean:  ## remove the environment and caches (runs/ stays)

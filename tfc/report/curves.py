@@ -58,10 +58,18 @@ def point_texts(group: SeedGroup) -> list[str]:
 
 def _positive(curve: Curve, *, horizontal: bool) -> Curve:
     """Drops points that a logarithmic axis can't show."""
-    keep = [value > 0 for value in (curve.xs if horizontal else curve.ys)]
+    return _kept(curve, lambda x, y: (x if horizontal else y) > 0)
+
+
+def _finite(curve: Curve) -> Curve:
+    """Drops points of rounds in which a model diverged."""
+    return _kept(curve, lambda x, y: math.isfinite(y))
+
+
+def _kept(curve: Curve, shown: Callable[[float, float], bool]) -> Curve:
+    keep = [shown(x, y) for x, y in zip(curve.xs, curve.ys, strict=True)]
     thin = [
-        tuple(zip(*((x, y) for x, y in zip(*line, strict=True) if (x if horizontal else y) > 0), strict=True))
-        for line in curve.thin
+        tuple(zip(*((x, y) for x, y in zip(*line, strict=True) if shown(x, y)), strict=True)) for line in curve.thin
     ]
     return replace(
         curve,
@@ -193,11 +201,12 @@ def _per_round(
     curves = []
     for colour, group in enumerate(groups):
         means = group.per_round(value)
-        if not any(means):
+        if not any(mean for mean in means if math.isfinite(mean)):
             continue
         texts = [f"{group.label}; round {number}; {mean:,.6g} {unit}" for number, mean in enumerate(means, 1)]
         lines = [[value(row) for row in run.rounds] for run in group.runs] if len(group.runs) > 1 else []
         curve = Curve(group.label, _rounds(means), means, texts, colour, [(_rounds(line), line) for line in lines])
+        curve = _finite(curve)
         curves.append(thinned_curve(_positive(curve, horizontal=False) if y.log else curve))
     if not curves:
         return ReportFigure(heading, "", f"{caption} No run has these values.")

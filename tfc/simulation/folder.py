@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
@@ -91,17 +92,24 @@ _SUMMARY = record(
 )
 
 _COUNT = whole()
+_LARGEST = 1e15
+
+
+def _of_a_model(value: float, place: str) -> float:
+    """A model that diverges has no finite loss, and is still a result."""
+    return value if not math.isfinite(value) else float(number(-_LARGEST, _LARGEST)(value, place))
+
+
 _METRICS: dict[str, tuple[type, Check]] = {
     "round": (int, whole(1)),
     "accuracy": (float, _ACCURACY),
     "num_clusters": (int, whole(0, MAX_CLUSTERS)),
-    "rate_weight": (float, number(0)),
-    "seconds": (float, number(0)),
+    "rate_weight": (float, number(0, _LARGEST)),
+    "seconds": (float, number(0, _LARGEST)),
     "attempts": (int, whole(1)),
-    "simulated_seconds": (float, number(0)),
-    # A model that diverges has no finite loss, and is still a result.
-    "loss": (float, lambda value, place: value),
-    "quality_score": (float, lambda value, place: value),
+    "simulated_seconds": (float, number(0, _LARGEST)),
+    "loss": (float, _of_a_model),
+    "quality_score": (float, _of_a_model),
 }
 """What a column of metrics.csv may hold; all others are counts."""
 

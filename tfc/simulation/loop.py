@@ -125,7 +125,8 @@ def _play_rounds(training: Training, rounds: int, observer: RunObserver, bar: tq
     with Interruption() as interruption:
         while training.round < rounds:
             metrics = training.play_round()
-            observer.add_round(metrics, training.broadcast)
+            with writing(training.path):
+                observer.add_round(metrics, training.broadcast)
             total_bytes = sum(row.uplink_bytes + row.downlink_bytes for row in training.rows)
             bar.set_postfix_str(
                 f"accuracy={metrics.accuracy:.4f}, clusters={metrics.num_clusters or '-'}, MB={total_bytes / 1e6:.2f}",

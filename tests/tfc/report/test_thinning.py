@@ -42,3 +42,16 @@ def test_a_long_run_of_many_clients_has_a_report(tmp_path):
     assert len(html) < 5_000_000
     assert "1,000 of 20,000 rounds are shown" in html and "340 of 20,000 clients are shown" in html
     assert "round 20000;" in html and "rounds of a row are shown" in html
+
+
+def test_a_run_that_diverged_has_a_report(tmp_path):
+    run = finished(tmp_path, "diverged", [0.5, 0.1, 0.1], 1000)
+    lines = (run.path / "metrics.csv").read_text().splitlines(keepends=True)
+    lines[1:] = [
+        line.replace(",1.0,0,0.0,", f",{loss},0,{loss},", 1)
+        for line, loss in zip(lines[1:], ["1.5", "inf", "nan"], strict=True)
+    ]
+    (run.path / "metrics.csv").write_text("".join(lines))
+    found = read_run(run.path)
+    assert [row.quality_score for row in found.rounds][:2] == [1.5, float("inf")]
+    write_report([found], None, tmp_path / "report.html")
