@@ -37,12 +37,12 @@ def writing(path: Path) -> Iterator[None]:
             "the last round that was kept"
         ) from error
     except Exception as error:
-        # TensorFlow's writers (models, TensorBoard) raise an error of their own on a full disk; it is not imported here.
+        # TensorFlow's writers (models, TensorBoard) raise an error of their own on a full disk.
         if not any(base.__name__ == "OpError" for base in type(error).__mro__):
             raise
         raise RunError(
-            f"{path}: cannot be written: {clean(getattr(error, 'message', error), 200)}; the same command goes on after "
-            "the last round that was kept"
+            f"{path}: cannot be written: {clean(getattr(error, 'message', error), 200)}; the same command goes on "
+            "after the last round that was kept"
         ) from error
 
 

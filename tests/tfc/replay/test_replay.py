@@ -15,7 +15,7 @@ from tfc.simulation.loop import run
 from tfc.simulation.sweep import parse_axis, plan, run_all
 
 
-@pytest.fixture(scope="module", params=["everyone-update", "sampled-weights", "sampled-fedavg"])
+@pytest.fixture(scope="module", params=["everyone-update", "sampled-weights", "sampled-fedavg", "faulty-fedavg"])
 def recorded(request, worker, tiny_settings, tmp_path_factory):
     changes = {
         "everyone-update": [],
@@ -26,6 +26,7 @@ def recorded(request, worker, tiny_settings, tmp_path_factory):
             "rounds=4",
         ],
         "sampled-fedavg": ["method=fedavg", "clients_per_round=2", "rounds=3"],
+        "faulty-fedavg": ["method=fedavg", "rounds=4", "faults.dropout=0.2", "faults.not_finite=0.3"],
     }[request.param]
     out = tmp_path_factory.mktemp("recorded") / request.param
     return run(config.load("demo", [*tiny_settings, *changes]), out, record_payloads=True, progress=False)
