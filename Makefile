@@ -11,10 +11,11 @@ INSTALLED := $(VENV)/.installed
 DEMO := runs/demo
 TEST_WORKERS ?= 2
 DOCS := .venv-docs
+TOOLS := .venv-tools
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-system test-aarch64 docs lint format lock dist benchmarks clean
+.PHONY: help setup demo test test-system test-aarch64 docs lint format lock audit dist benchmarks clean
 
 help:  ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -24,7 +25,7 @@ setup: $(INSTALLED)  ## create .venv and install the pinned list
 $(INSTALLED): requirements.txt pyproject.toml tools/check_platform.py
 	@$(PYTHON) tools/check_platform.py
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -56,7 +57,7 @@ docs: $(DOCS)/.installed  ## build the documentation in build/site, strictly
 
 $(DOCS)/.installed: requirements-docs.txt
 	$(PYTHON) -m venv $(DOCS)
-	$(DOCS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-docs.txt
+	$(DOCS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-docs.txt
 	@touch $@
 
 test: lint docs  ## lint, documentation, and every test that needs pip packages only
@@ -75,16 +76,25 @@ benchmarks: $(INSTALLED)  ## repeat the speed figures of docs/results.md (about 
 
 dist:  ## sdist and wheel in dist/, built by pinned tools: the same bytes every time
 	@tools=$$(mktemp -d) && trap 'rm -rf "$$tools"' EXIT && $(PYTHON) -m venv "$$tools" && \
-	"$$tools/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-build.txt && \
+	"$$tools/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-build.txt && \
 	"$$tools/bin/python" tools/make_dist.py dist
 
-lock:  ## make requirements.txt anew from requirements.in
-	$(PYTHON) -m venv $(VENV)-lock
-	$(VENV)-lock/bin/pip install --quiet --disable-pip-version-check uv
-	$(VENV)-lock/bin/uv pip compile --quiet --python-version 3.11 --python-platform x86_64-manylinux_2_31 \
-		--no-emit-index-url --no-emit-find-links --override requirements-overrides.txt \
-		--custom-compile-command 'make lock' requirements.in -o requirements.txt
-	rm -rf $(VENV)-lock
+$(TOOLS)/.installed: requirements-tools.txt
+	$(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+		-r requirements-tools.txt
+	@touch $@
+
+LOCK = $(TOOLS)/bin/uv pip compile --quiet --generate-hashes --python-version 3.11 \
+	--python-platform x86_64-manylinux_2_31 --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
+
+lock: $(TOOLS)/.installed  ## make requirements*.txt anew from requirements*.in, with hashes, by pinned tools
+	$(LOCK) --override requirements-overrides.txt requirements.in -o requirements.txt
+	for list in docs build tools; do $(LOCK) requirements-$$list.in -o requirements-$$list.txt || exit 1; done
+
+audit: $(TOOLS)/.installed  ## look for published vulnerabilities of the pinned packages (asks the package index)
+	$(TOOLS)/bin/pip-audit --strict --disable-pip --no-deps --require-hashes -r requirements.txt \
+		$$(sed -n 's/^\([A-Z][A-Z]*-[0-9A-Za-z-]*\) .*/--ignore-vuln \1/p' audit-exceptions.txt)
 
 clean:  ## remove the environment and caches (runs/ stays)
-	rm -rf $(VENV) $(DOCS) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(VENV) $(DOCS) $(TOOLS) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

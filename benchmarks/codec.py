@@ -32,7 +32,7 @@ from record import interleaved_ms, save
 from tfc.codec import message
 from tfc.codec.message_spec import Decoded, Kind, MessageSpec, ReferenceModel
 from tfc.codec.spec_file import from_json
-from tfc.replay.files import read_round, rounds_in
+from tfc.replay.replay import RecordedRun
 
 
 def entropy_bits(symbols: np.ndarray, contexts: np.ndarray) -> float:
@@ -106,8 +106,9 @@ def messages_of(run: Path) -> tuple[dict[str, list[dict[str, float]]], dict[str,
     held: ReferenceModel | None = None
     rows: dict[str, list[dict[str, float]]] = {"downlink": [], "uplink": []}
     last: dict[str, Any] = {}
-    for place in rounds_in(run / "payloads"):
-        payloads = read_round(place)
+    recorded = RecordedRun(run)
+    for expected in recorded.rounds:
+        payloads = recorded.payloads(expected)
         broadcast = next(iter(payloads.down.values()))[-1]
         decoded = message.decode(broadcast, downlink, held)
         if held is not None and broadcast[3] == Kind.DELTA:

@@ -40,7 +40,6 @@ from edge.running.loaded_model import TfliteModel
 from edge.running.runtime import find_runtime
 from edge.running.verification import VerifySettings, verify
 from tfc import config
-from tfc.replay.files import rounds_in
 from tfc.replay.round_model import write_round_model
 from tfc.simulation.device_data import write_device_data
 
@@ -124,7 +123,7 @@ def measure(run: Path, seconds: float) -> dict[str, Any]:
         sizes = {variant: path.stat().st_size for variant, path in done.paths.items()}
         kernels = {variant: inspect(paths[variant])["kernels"] for variant in ("f32", "wo8", "int8", "lut")}
         exact = verify(paths["int8"], paths["lut"], settings=VerifySettings(random_inputs=20))
-        update = update_between_rounds(run, folder, calibration) if rounds_in(run / "payloads") else None
+        update = update_between_rounds(run, folder, calibration) if (run / "payloads").is_dir() else None
         if update:
             update["times_smaller_than_f32"] = round(f32 / update["patch_bytes"], 2)
         return {

@@ -53,9 +53,19 @@ def paired_ratio(samples: dict[str, list[float]], numerator: str, denominator: s
     return statistics.median(above / below for above, below in pairs)
 
 
+def relative(text: str) -> str:
+    """Returns a text without the folders of this machine: paths in the checkout are relative to it, others to home."""
+    root = Path(__file__).parent.parent.resolve()
+    for folder, shown in ((f"{root}/", ""), (f"{Path.cwd()}/", ""), (f"{Path.home()}/", "~/")):
+        if folder != "//":
+            text = text.replace(folder, shown)
+    return text
+
+
 def save(name: str, command: str, results: dict[str, Any]) -> Path:
     """Writes `results/NAME.json` with the environment and the command that repeats it."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
-    path.write_text(json.dumps({"command": command, **environment(), **results}, indent=2) + "\n")
+    content = relative(json.dumps({"command": command, **environment(), **results}, indent=2))
+    path.write_text(content + "\n")
     return path

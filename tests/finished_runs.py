@@ -11,6 +11,7 @@ from tfc.simulation.folder_writer import RunFolder
 def finished(folder, name, accuracies, bytes_per_round, seed=0, hours=0.0, **settings):
     """A run with these accuracies and bytes, half of them up."""
     experiment = replace(config.load("demo", [f"{key}={value}" for key, value in settings.items()]), seed=seed)
+    experiment = replace(experiment, rounds=len(accuracies))
     run = RunFolder(folder / name)
     run.write_text("config.toml", config.to_toml(experiment))
     half = bytes_per_round // 2

@@ -40,11 +40,11 @@ SIGNATURES = {
     "tfc.ClientExamples": "(x_train: 'np.ndarray', y_train: 'np.ndarray', x_validation: 'np.ndarray', y_validation: 'np.ndarray') -> None",  # noqa: E501
     "tfc.procedural_images": "(num_examples: 'int', batch_size: 'int', input_shape: 'tuple[int, ...]', seed: 'int') -> 'OodFn'",  # noqa: E501
     "tfc.OodFn": "type: collections.abc.Callable[[], tensorflow.python.data.ops.dataset_ops.DatasetV2]",
-    "tfc.local_worker": "(*, max_concurrent_clients: 'int' = 20, log: 'str | Path | None' = None) -> 'Iterator[WorkerProcess]'",  # noqa: E501
-    "tfc.WorkerProcess": "(*, log: 'str | Path | None' = None, listen: 'str' = '', private: 'bool' = True) -> 'None'",
+    "tfc.local_worker": "(*, max_concurrent_clients: 'int' = 20, log: 'str | Path | None' = None, insecure: 'bool' = False) -> 'Iterator[WorkerProcess]'",  # noqa: E501
+    "tfc.WorkerProcess": "(*, log: 'str | Path | None' = None, listen: 'str' = '', private: 'bool' = True, insecure: 'bool' = False) -> 'None'",  # noqa: E501
     "tfc.WorkerReport": "(pid: 'int' = 0, address: 'str' = '', private: 'bool' = False, why_not: 'str' = '', error: 'str' = '') -> None",  # noqa: E501
     "tfc.load": "(source: 'str | Path', overrides: 'Sequence[str] | Mapping[str, Any]' = ()) -> 'ExperimentConfig'",
-    "tfc.ExperimentConfig": "(method: 'str' = 'fedcompress', rounds: 'int' = 12, aggregation: 'str' = 'mean', clients_per_round: 'int' = 0, seed: 'int' = 0, max_concurrent_clients: 'int' = 20, data: 'DataConfig' = <factory>, model: 'ModelConfig' = <factory>, training: 'TrainingConfig' = <factory>, clustering: 'ClusteringConfig' = <factory>, communication: 'CommunicationConfig' = <factory>, server: 'ServerConfig' = <factory>, network: 'NetworkConfig' = <factory>, faults: 'FaultsConfig' = <factory>) -> None",  # noqa: E501
+    "tfc.ExperimentConfig": "(method: 'str' = 'fedcompress', rounds: 'int' = 12, aggregation: 'str' = 'mean', clients_per_round: 'int' = 0, seed: 'int' = 0, max_concurrent_clients: 'int' = 20, insecure_worker: 'bool' = False, data: 'DataConfig' = <factory>, model: 'ModelConfig' = <factory>, training: 'TrainingConfig' = <factory>, clustering: 'ClusteringConfig' = <factory>, communication: 'CommunicationConfig' = <factory>, server: 'ServerConfig' = <factory>, network: 'NetworkConfig' = <factory>, faults: 'FaultsConfig' = <factory>) -> None",  # noqa: E501
     "tfc.DataConfig": "(dataset: 'str' = 'mnist5k', data_dir: 'str' = '', kind: 'str' = 'auto', npz_keys: 'str' = '', test_fraction: 'float' = 0.0, clip_seconds: 'float' = 0.0, words: 'str' = 'twelve', clips_per_class: 'int' = 0, image_size: 'int' = 0, channels: 'int' = 0, partition: 'str' = 'iid', alpha: 'float' = 0.5, quantity_sigma: 'float' = 1.0, growth_start: 'float' = 1.0, growth_rounds: 'int' = 0, min_examples: 'int' = 10, num_clients: 'int' = 10, examples_per_client: 'int' = 0, validation_fraction: 'float' = 0.1) -> None",  # noqa: E501
     "tfc.ModelConfig": "(name: 'str' = 'resnet8', initial: 'str' = 'seed', embedding: 'str' = '', batchnorm_momentum: 'float' = 0.9) -> None",  # noqa: E501
     "tfc.TrainingConfig": "(batch_size: 'int' = 64, plain_epochs: 'int' = 2, clustered_epochs: 'int' = 0, learning_rate: 'float' = 0.001, clustered_learning_rate: 'float' = 0.0005, augmentation: 'str' = 'none') -> None",  # noqa: E501
@@ -79,14 +79,14 @@ SIGNATURES = {
     "tfc.RunInterruptedError": "error: TfcError",
     "tfc.WorkerError": "error: TfcError",
     "tfc.CodecError": "error: FedCompressError, ValueError",
-    "edge.export": "(source: 'str | Path', out: 'str | Path', variants: 'tuple[str, ...]' = ('f32',), calibration: 'str | Path | None' = None, name: 'str | None' = None, prepare: 'Callable[[tf.keras.Model], tf.keras.Model]' = <lambda>) -> 'Exported'",  # noqa: E501
-    "edge.Exported": "(paths: 'dict[str, Path]', lost_palettes: 'dict[str, str]' = <factory>) -> None",
+    "edge.export": "(source: 'str | Path', out: 'str | Path', variants: 'tuple[str, ...]' = ('f32',), calibration: 'str | Path | None' = None, name: 'str | None' = None, prepare: 'Callable[[tf.keras.Model], tf.keras.Model]' = <lambda>, *, allow_disagreement: 'bool' = False, started: 'Callable[[str], None]' = <lambda>) -> 'Exported'",  # noqa: E501
+    "edge.Exported": "(paths: 'dict[str, Path]', lost_palettes: 'dict[str, str]' = <factory>, left_out: 'dict[str, str]' = <factory>, differences: 'dict[str, float]' = <factory>, kernels: 'tuple[KernelFate, ...]' = ()) -> None",  # noqa: E501
     "edge.prepare": "(model: 'tf.keras.Model', settings: 'ClusterSettings', data: 'tuple[np.ndarray, np.ndarray] | None' = None, seed: 'int' = 0, *, progress: 'bool' = False) -> 'tf.keras.Model'",  # noqa: E501
     "edge.ClusterSettings": "(clusters: 'int' = 0, cqat: 'bool' = False, epochs: 'int' = 1, learning_rate: 'float' = 0.0001, batch_size: 'int' = 64) -> None",  # noqa: E501
     "edge.inspect": "(path: 'str | Path') -> 'dict[str, Any]'",
     "edge.format_inspection": "(found: 'dict[str, Any]') -> 'str'",
     "edge.TfliteView": "(content: 'bytes', subgraph: 'int' = 0) -> 'None'",
-    "edge.TensorView": "(name: 'str', shape: 'tuple[int, ...]', type: 'str', scales: 'np.ndarray', start: 'int', num_bytes: 'int', buffer_table: 'int') -> None",  # noqa: E501
+    "edge.TensorView": "(name: 'str', shape: 'tuple[int, ...]', type: 'str', scales: 'np.ndarray', start: 'int', num_bytes: 'int', buffer_table: 'int', stored_as: 'str') -> None",  # noqa: E501
     "edge.OperatorView": "(name: 'str', inputs: 'tuple[int, ...]', outputs: 'tuple[int, ...]') -> None",
     "edge.KernelView": "(operator: 'str', tensor: 'int', channel_axis: 'int') -> None",
     "edge.pack": "(content: 'bytes') -> 'bytes'",

@@ -38,6 +38,34 @@ def test_the_pinned_list_is_complete_and_names_no_index():
     assert not [line for line in lines if line.startswith("-") or "://" in line]
 
 
+@pytest.mark.parametrize("path", sorted(ROOT.glob("requirements*.txt")), ids=lambda path: path.name)
+def test_every_pin_has_hashes_and_every_list_is_installed_with_them(path):
+    if path.name == "requirements-overrides.txt":
+        return
+    entries = re.split(r"\n(?=[\w.-]+==)", path.read_text())[1:]
+    assert entries and all("--hash=sha256:" in entry for entry in entries)
+    assert path.with_suffix(".in").is_file(), "make lock writes it"
+    makefile = (ROOT / "Makefile").read_text().replace("\\\n", " ")
+    installs = [
+        line for line in makefile.splitlines() if re.search(rf"-r {path.name}\b", line) and "pip install" in line
+    ]
+    assert installs and all("--require-hashes" in line and "--no-deps" in line for line in installs)
+
+
+def test_every_exception_of_the_audit_says_why():
+    lines = [line for line in (ROOT / "audit-exceptions.txt").read_text().splitlines() if line and line[0] != "#"]
+    assert lines and all(re.fullmatch(r"(CVE|GHSA|PYSEC)-[\w-]+ [\w-]+: .{10,}", line) for line in lines)
+
+
+def test_results_name_no_folder_of_the_machine_that_made_them():
+    import record
+
+    for path in (ROOT / "benchmarks" / "results").glob("*.json"):
+        assert not re.findall(r"(?<![\w./~:-])/(?:\w[\w.-]*/)+\w*", path.read_text()), path
+    assert record.relative(f"tfc run --out {ROOT}/runs/x") == "tfc run --out runs/x"
+    assert record.relative(f"data {Path.home()}/sets") == "data ~/sets"
+
+
 def test_the_base_dependency_is_numpy_alone():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert [re.match(r"[\w-]+", name).group() for name in project["dependencies"]] == ["numpy"]

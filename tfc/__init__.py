@@ -46,7 +46,7 @@ _PUBLIC = {
     "run": "tfc.simulation.loop",
     "read_run": "tfc.simulation.folder",
     "FinishedRun": "tfc.simulation.folder",
-    "RoundMetrics": "tfc.simulation.folder",
+    "RoundMetrics": "tfc.simulation.round_metrics",
     "accuracy_per_megabyte": "tfc.report.figures",
     "clusters_and_quality": "tfc.report.figures",
     "encode": "tfc.codec.message",
@@ -123,9 +123,9 @@ if TYPE_CHECKING:  # what a type checker and an editor see
     from tfc.report.figures import clusters_and_quality as clusters_and_quality
     from tfc.simulation.experiment import load_dataset as load_dataset
     from tfc.simulation.folder import FinishedRun as FinishedRun
-    from tfc.simulation.folder import RoundMetrics as RoundMetrics
     from tfc.simulation.folder import read_run as read_run
     from tfc.simulation.loop import run as run
+    from tfc.simulation.round_metrics import RoundMetrics as RoundMetrics
     from tfc.workers.launcher import WorkerReport as WorkerReport
     from tfc.workers.local import WorkerProcess as WorkerProcess
     from tfc.workers.local import local_worker as local_worker

@@ -7,10 +7,12 @@ other clients were sampled.
 from __future__ import annotations
 
 import enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import tensorflow as tf
+
+if TYPE_CHECKING:  # a replay draws the sampled clients, and does without TensorFlow
+    import tensorflow as tf
 
 
 class Purpose(enum.IntEnum):
@@ -54,6 +56,8 @@ def stateless(seed: int, purpose: Purpose, *keys: Any) -> tf.Tensor:
     Returns:
         int32 tensor of shape (2,).
     """
+    import tensorflow as tf
+
     folded = tf.constant([seed & 0x7FFFFFFF, int(purpose)], tf.int32)
     for key in keys:
         folded = tf.random.experimental.stateless_fold_in(folded, tf.cast(key, tf.int32))
@@ -68,5 +72,7 @@ def hashed(seed: int, purpose: Purpose, *keys: Any) -> tf.Tensor:
         purpose: What the number is for.
         *keys: Integer scalars, Python or tensors.
     """
+    import tensorflow as tf
+
     folded = tf.cast(stateless(seed, purpose, *keys), tf.int64)
     return tf.bitwise.bitwise_and(tf.bitwise.bitwise_xor(folded[0], folded[1]), 0xFFFFFFFF)

@@ -111,10 +111,10 @@ def _run(options: argparse.Namespace) -> int:
         settings = _settings(options)
         profiles = [(path.name, profile(options.benchmark_model, path, settings)) for path in options.files]
     results = []
-    for host in options.host or [""]:
-        results.append(_there(options, host) if host else _here(options))
+    for host in options.host or [None]:
+        results.append(_here(options) if host is None else _there(options, host))
         # Now: a machine that fails takes nothing from those before it.
-        _write(results[-1], options, host, profiles)
+        _write(results[-1], options, host or "", profiles)
         print(format_bench(results[-1]))
     for name, operators in profiles:
         print(f"\n{name}, per operator\n{format_profile(operators)}")

@@ -18,6 +18,7 @@ Layout, little endian (`docs/model-files.md`):
 from __future__ import annotations
 
 import lzma
+import os
 import struct
 import zlib
 from typing import NamedTuple
@@ -29,10 +30,25 @@ from tfc.base.errors import ModelFileError
 VERSION = 1
 _HEAD = struct.Struct("<4sB3xIIIIIII")
 _LARGEST_FILE = 1 << 30
+_FREE_BYTES, _MOST_RATIO = 4 << 20, 64
+"""Models pack two to twenty times; what packs more is of zeros, or was made to fill the memory."""
 SMALLEST_KERNEL = 128
 """Smallest kernel, in bytes, for which a table of frequencies saves space."""
 
 _FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "lc": 0, "lp": 0, "pb": 0}]
+
+
+def most_unpacked(packed_bytes: int) -> int:
+    """Returns the bytes that a packed file may unpack to: a multiple of its own, and a part of this device's memory.
+
+    Args:
+        packed_bytes: Its length.
+    """
+    try:
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError, AttributeError):
+        memory = 4 * _LARGEST_FILE
+    return min(_LARGEST_FILE, memory // 4, _FREE_BYTES + _MOST_RATIO * packed_bytes)
 
 
 class FileName(NamedTuple):
@@ -85,12 +101,13 @@ class Container(NamedTuple):
         return head + rest + self.stream
 
     @classmethod
-    def read(cls, content: bytes, magic: bytes) -> Container:
-        """Reads a container.
+    def read(cls, content: bytes, magic: bytes, base_bytes: int = 0) -> Container:
+        """Reads a container; what it declares is compared with its own length before anything is unpacked.
 
         Args:
             content: Its bytes.
             magic: The kind that is expected.
+            base_bytes: Length of the file it is applied to; 0 for a packed file.
 
         Raises:
             ModelFileError: If it is of another kind or version, cut off, or damaged.
@@ -102,7 +119,13 @@ class Container(NamedTuple):
         _, version, length, checksum, base_length, base_checksum, kernels, packed, unpacked = _HEAD.unpack_from(content)
         if version != VERSION:
             raise ModelFileError(f"has version {version}; this program reads version {VERSION}")
-        if max(length, unpacked) > _LARGEST_FILE or _HEAD.size + packed > len(content):
+        most = most_unpacked(len(content) + base_bytes)
+        if max(length, unpacked) > most:
+            raise ModelFileError(
+                f"not plausible: declares {max(length, unpacked):,} bytes; a file of {len(content):,} bytes may stand "
+                f"for {most:,} here"
+            )
+        if _HEAD.size + packed > len(content) or kernels > unpacked:
             raise ModelFileError("damaged: lengths in the head are not plausible")
         decompressor = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=_FILTERS)
         try:

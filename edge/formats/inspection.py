@@ -15,6 +15,7 @@ from edge.formats.lookup_table import DECODE_OPERATOR, METADATA_BYTES
 from edge.formats.packing import is_packed, pack, read_bytes, unpack
 from edge.formats.table_expansion import expanded_kernel
 from edge.formats.tflite_reader import TensorView, TfliteView
+from tfc.base.clean_text import clean
 from tfc.base.errors import ModelFileError
 from tfc.base.table import aligned
 
@@ -66,7 +67,7 @@ def _row(view: TfliteView, number: int, operator: str, axis: int) -> KernelRow:
         maker = next(each for each in view.operators if number in each.outputs)
         num_bytes = sum(view.tensors[source].num_bytes for source in maker.inputs)
     if values is None:
-        raise ModelFileError(f"kernel {tensor.name or number} is computed by unknown operators")
+        raise ModelFileError(f"kernel {clean(tensor.name) or number} is computed by unknown operators")
     distinct, per_channel = len(np.unique(values)), _distinct_per_channel(values, axis)
     by_channel = len(tensor.scales) > 1
     most = max(per_channel) if by_channel else distinct
@@ -79,7 +80,7 @@ def _row(view: TfliteView, number: int, operator: str, axis: int) -> KernelRow:
             tables = most * (len(per_channel) if by_channel else 1)
             table_bytes = METADATA_BYTES + tables + -(-values.size * width // 8)
     return KernelRow(
-        tensor.name or f"#{number}",
+        clean(tensor.name) or f"#{number}",
         operator,
         tensor.shape,
         type_,

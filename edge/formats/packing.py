@@ -17,6 +17,7 @@ from edge.formats.container import (
     Container,
     FileName,
     from_planes,
+    most_unpacked,
     places_to_bytes,
     planes,
     read_places,
@@ -24,8 +25,11 @@ from edge.formats.container import (
 )
 from edge.formats.tflite_reader import TfliteView
 from tfc.base.errors import ModelFileError
+from tfc.base.regular_file import read_regular
 
 MAGIC = b"FCPK"
+_LARGEST_FILE = 1 << 31
+"""Bytes; a FlatBuffer's positions do not reach further."""
 SUFFIX = ".packed"
 
 
@@ -72,7 +76,12 @@ def pack(content: bytes) -> bytes:
     kernels = [np.frombuffer(content, np.uint8, int(count), int(start)) for start, count in places]
     coded = code_stream.encode(kernels)
     rest = planes(without(content, places)) + places_to_bytes(places) + coded.side
-    return Container(MAGIC, FileName.of(content), NO_FILE, len(kernels), rest, coded.stream).to_bytes()
+    packed = Container(MAGIC, FileName.of(content), NO_FILE, len(kernels), rest, coded.stream).to_bytes()
+    if max(len(content), len(rest)) > most_unpacked(len(packed)):
+        raise ModelFileError(
+            f"{len(content):,} bytes pack to {len(packed):,}, so much smaller than any model that they would be refused"
+        )
+    return packed
 
 
 def is_packed(content: bytes) -> bool:
@@ -122,7 +131,7 @@ def read_bytes(path: Path) -> bytes:
         ModelFileError: If it can't be read.
     """
     try:
-        return path.read_bytes()
+        return read_regular(path, _LARGEST_FILE)
     except OSError as error:
         raise ModelFileError(f"{path}: cannot be read: {error.strerror or error}") from error
 

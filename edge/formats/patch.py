@@ -100,7 +100,7 @@ def apply_patch(old: bytes, patch: bytes) -> bytes:
         >>> edge.apply_patch(old, edge.make_patch(old, new)) == new
         True
     """
-    container = Container.read(patch, MAGIC)
+    container = Container.read(patch, MAGIC, len(old))
     if FileName.of(old) != container.base:
         raise ModelFileError(
             f"the patch was made for another file (of {container.base.length:,} bytes, CRC-32 "

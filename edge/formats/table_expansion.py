@@ -14,6 +14,8 @@ from edge.formats.lookup_table import DECODE_OPERATOR, LookUpTables
 from edge.formats.tflite_reader import TfliteView
 from tfc.base.errors import ModelFileError
 
+_MOST_RATIO, _FREE_BYTES = 9, 1 << 20
+"""An index takes a bit at least and stands for a byte, so kernels grow eightfold, unless they share their indices."""
 _ALIGNMENT = 16
 
 
@@ -36,19 +38,19 @@ def expanded_kernel(view: TfliteView, number: int) -> np.ndarray | None:
     Raises:
         ModelFileError: If table and indices do not fit.
     """
-    for operator in view.operators:
-        if operator.name == DECODE_OPERATOR and number in operator.outputs:
-            place = 2 * operator.outputs.index(number)
-            sources = [view.values(source) for source in operator.inputs[place : place + 2] if source >= 0]
-            parts = [part for part in sources if part is not None and part.dtype == np.uint8 and part.ndim == 1]
-            if len(parts) != 2:
-                raise ModelFileError("a look-up table's bytes are missing")
-            indices, ancillary = parts
-            tensor = view.tensors[number]
-            if tensor.type != "int8":
-                raise ModelFileError(f"a look-up table of type {tensor.type}; int8 is supported")
-            return LookUpTables.read(indices, ancillary).expand(tensor.shape)
-    return None
+    operator, output = view.makers.get(number, (None, 0))
+    if operator is None or operator.name != DECODE_OPERATOR:
+        return None
+    place = 2 * output
+    sources = [view.values(source) for source in operator.inputs[place : place + 2] if source >= 0]
+    parts = [part for part in sources if part is not None and part.dtype == np.uint8 and part.ndim == 1]
+    if len(parts) != 2:
+        raise ModelFileError("a look-up table's bytes are missing")
+    indices, ancillary = parts
+    tensor = view.tensors[number]
+    if tensor.type != "int8":
+        raise ModelFileError(f"a look-up table of type {tensor.type}; int8 is supported")
+    return LookUpTables.read(indices, ancillary).expand(tensor.shape)
 
 
 def expand_tables(content: bytes) -> bytes:
@@ -79,6 +81,8 @@ def expand_tables(content: bytes) -> bytes:
             changed += bytes(-(len(changed) + 4) % _ALIGNMENT)
             struct.pack_into("<I", changed, offset, len(changed) - offset)
             changed += struct.pack("<I", kernel.size) + kernel.tobytes()
+            if len(changed) > _MOST_RATIO * len(content) + _FREE_BYTES:
+                raise ModelFileError(f"damaged: its look-up tables stand for more than {_MOST_RATIO} times the file")
     start, tables = view.operators_vector()
     kept = [table for table, operator in zip(tables, view.operators, strict=True) if operator.name != DECODE_OPERATOR]
     struct.pack_into("<I", changed, start - 4, len(kept))

@@ -47,6 +47,9 @@ _CODE_OLD, _CODE_CUSTOM, _CODE_NEW = 0, 1, 3
 _QUANTIZATION_SCALE = 2
 _BUFFER_DATA = 0
 
+_MOST_RATIO, _FREE_BYTES = 8, 1 << 20
+"""Bytes that tables may name: so many times the file's own, since they may share vectors, and so many beyond."""
+
 _Read = TypeVar("_Read")
 
 
@@ -55,6 +58,15 @@ class _Bytes:
 
     def __init__(self, content: bytes) -> None:
         self.content = content
+        self._left = _MOST_RATIO * len(content) + _FREE_BYTES
+
+    def charge(self, count: int) -> None:
+        """Counts bytes that are named; a file in which many tables share a vector could name any number of them."""
+        self._left -= count
+        if self._left < 0:
+            raise ModelFileError(
+                f"damaged: its tables name more than {_MOST_RATIO} times the {len(self.content):,} bytes of the file"
+            )
 
     def number(self, format_: str, position: int) -> int:
         return int(struct.unpack_from("<" + format_, self.content, position)[0])
@@ -92,6 +104,7 @@ class _Bytes:
         start, count = self.vector(table, place)
         if count > len(self.content) // 4:
             raise ModelFileError("damaged: a vector is longer than the file")
+        self.charge(4 * count)
         return [self.follow(start + 4 * number) for number in range(count)]
 
     def array(self, table: int, place: int, type_: str) -> np.ndarray:
@@ -99,6 +112,7 @@ class _Bytes:
         dtype = np.dtype(type_).newbyteorder("<")
         if start + count * dtype.itemsize > len(self.content):
             raise ModelFileError("damaged: a vector ends beyond the file")
+        self.charge(count * dtype.itemsize)
         return np.frombuffer(self.content, dtype, count, start)
 
 
@@ -282,6 +296,7 @@ class TfliteView:
             start, count = data.vector(buffer, _BUFFER_DATA)
             if start + count > len(self.content):
                 raise ModelFileError("damaged: a constant ends beyond the file")
+            data.charge(count)
             quantization = data.field(table, _TENSOR_QUANTIZATION)
             scales = np.zeros(0, np.float32)
             if quantization:
@@ -309,13 +324,25 @@ class TfliteView:
             custom = data.array(code, _CODE_CUSTOM, "u1").tobytes().decode()
             names.append(custom if number == _CUSTOM else _OPERATORS.get(number, f"operator {number}"))
         views = []
-        for table in data.tables(self._graph, _GRAPH_OPERATORS):
+        tables = data.tables(self._graph, _GRAPH_OPERATORS)
+        if len(set(tables)) != len(tables):
+            raise ModelFileError("damaged: an operator is listed twice")
+        for table in tables:
             inputs = tuple(int(number) for number in data.array(table, _OPERATOR_INPUTS, "i4"))
             outputs = tuple(int(number) for number in data.array(table, _OPERATOR_OUTPUTS, "i4"))
             if not all(-1 <= number < len(self.tensors) for number in (*inputs, *outputs)):
                 raise ModelFileError("damaged: an operator names a tensor that is not there")
             views.append(OperatorView(names[data.scalar(table, _OPERATOR_CODE, "I")], inputs, outputs))
         return tuple(views)
+
+    @cached_property
+    def makers(self) -> dict[int, tuple[OperatorView, int]]:
+        """For each tensor that is computed, its operator, and its place among that operator's outputs."""
+        found: dict[int, tuple[OperatorView, int]] = {}
+        for operator in self.operators:
+            for place, number in enumerate(operator.outputs):
+                found.setdefault(number, (operator, place))
+        return found
 
     def values(self, number: int) -> np.ndarray | None:
         """Returns a constant in its own shape and type, int8 for int4; None where the tensor is computed.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from edge.measuring.interleaving import latency_summary, paired_speedup, speedup
 from edge.running.judgement import agreement, relative_difference
 from edge.running.runtime import Runtime
 from tfc.base.errors import DataFileError
+from tfc.base.schema import Check, either, flag, listed, number, optional, read_json, record, text, whole
 
 
 @dataclass(frozen=True)
@@ -140,6 +140,74 @@ def file_results(files: Sequence[MeasuredFile]) -> list[dict[str, Any]]:
     return results
 
 
+_MILLISECONDS = number(0, 1e9, above=True)
+_SHARE = optional(number(0, 1))
+_VALUE = either(number(), flag(), optional(text()))
+_STATE = record(
+    {
+        "governor": optional(text()),
+        "frequency_mhz": optional(number(0)),
+        "temperature_celsius": optional(number(-300, 1000)),
+    },
+    rest=_VALUE,
+)
+_SPEEDUP = number(0, 1e9, above=True)
+
+
+def _latency(value: object, place: str) -> object:
+    """Latencies are in order: a median beyond its own quantiles is no measurement."""
+    found = _LATENCY(value, place)
+    if not found["p10"] <= found["median"] <= found["p90"] <= found["p99"]:
+        raise ValueError(f"{place}: p10, median, p90 and p99 must ascend")
+    return found
+
+
+_LATENCY = record(
+    {
+        **dict.fromkeys(("median", "p10", "p90", "p99"), _MILLISECONDS),
+        "runs": whole(1),
+        "raw": listed(listed(_MILLISECONDS), most=100_000),
+    }
+)
+_FILE = record(
+    {
+        "name": text(),
+        "path": text(4096),
+        "runtime": text(),
+        "runtime_version": text(),
+        "sha256": text(64),
+        "bytes": whole(1),
+        "bytes_deflated": whole(1),
+        "accuracy": _SHARE,
+        "agreement": _SHARE,
+        "agreement_with": text(),
+        "load_ms": number(0),
+        "first_ms": number(0),
+        "peak_memory_mb": optional(number(0)),
+        "arena_bytes": optional(whole()),
+        "latency_ms": _latency,
+        "speedup": _SPEEDUP,
+        "speedup_interval": listed(_SPEEDUP, 2, 2),
+    }
+)
+_BENCH: Check = record(
+    {
+        "date": text(60),
+        "machine": record({"processor": text(), "architecture": text()}, rest=_VALUE),
+        "state": record({"before": _STATE, "after": _STATE, "throttled": optional(flag())}),
+        "threads": whole(1, 4096),
+        "settings": record({"kernels": text(60), "batch": whole(1)}, rest=_VALUE),
+        "complete": flag(),
+        "data": optional(text(4096)),
+        "baseline": text(),
+        "baseline_runtime": text(),
+        "refused": listed(record({"name": text(), "runtime": text(), "reason": text(10_000)}), most=10_000),
+        "files": listed(_FILE, least=1, most=10_000),
+    },
+    {"host": optional(text())},
+)
+
+
 def read_bench(path: str | Path) -> dict[str, Any]:
     """Reads what `edge bench --json` wrote.
 
@@ -155,11 +223,4 @@ def read_bench(path: str | Path) -> dict[str, Any]:
         >>> result["files"][0]["latency_ms"]["median"] > 0
         True
     """
-    path = Path(path)
-    try:
-        result = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataFileError(f"{path}: not a readable file of 'edge bench --json': {error}") from error
-    if not isinstance(result, dict) or not {"machine", "settings", "files", "refused"} <= result.keys():
-        raise DataFileError(f"{path}: not what this version's 'edge bench --json' writes; measure again")
-    return result
+    return dict(read_json(Path(path), _BENCH, DataFileError, "a readable file of 'edge bench --json'"))

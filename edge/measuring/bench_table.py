@@ -9,6 +9,7 @@ from typing import Any
 
 from edge.running.interpreters import KERNELS
 from edge.running.runtime import RUNTIMES
+from tfc.base.clean_text import clean, clean_cell
 from tfc.base.table import aligned
 
 _TITLES = (
@@ -28,6 +29,7 @@ _TITLES = (
 _QUALITY = 3
 """The column that is named for what was measured."""
 
+_LONGEST_NOTE = 10_000
 _MICROCONTROLLERS = RUNTIMES["tflm"].package
 
 
@@ -231,7 +233,12 @@ def format_bench(result: dict[str, Any]) -> str:
         file ... runtime ... bytes ... median ms ... speed-up (95 %)
         ...
     """
-    return "\n".join([aligned(bench_header(result), bench_rows(result)), *bench_notes(result)])
+    return "\n".join(
+        [
+            aligned(bench_header(result), bench_rows(result)),
+            *(clean(note, _LONGEST_NOTE) for note in bench_notes(result)),
+        ]
+    )
 
 
 def to_csv(result: dict[str, Any]) -> str:
@@ -251,7 +258,7 @@ def to_csv(result: dict[str, Any]) -> str:
     out = io.StringIO()
     writer = csv.DictWriter(out, flat[0], lineterminator="\n")
     writer.writeheader()
-    writer.writerows(flat)
+    writer.writerows({name: "" if value is None else clean_cell(value) for name, value in row.items()} for row in flat)
     return out.getvalue()
 
 
@@ -298,4 +305,4 @@ def format_comparison(results: Sequence[dict[str, Any]]) -> str:
             f"{result['settings']['kernels']} kernels; in brackets: speed-up against {result['baseline']} in "
             f"{result['baseline_runtime']} there" + ("" if result["complete"] else "; incomplete")
         )
-    return "\n".join(lines)
+    return "\n".join([lines[0], *(clean(line, _LONGEST_NOTE) for line in lines[1:])])

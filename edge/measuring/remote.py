@@ -1,26 +1,30 @@
 """`edge bench` on another machine over ssh: copies wheel and files, installs, measures, fetches the result, cleans up.
 
 Everything goes into one temporary folder there, with an environment of its own; nothing else on that machine is
-changed.
+changed. The folder goes, and what runs in it ends, however this side ends: a shell there keeps them, and cleans up once
+its input ends (this process was killed), once no line came for half a minute (the connection is dead), or once it is
+told to end itself.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
-import json
 import shlex
 import shutil
 import subprocess
 import sys
 import tarfile
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from tfc.base.errors import EdgeError
+from edge.measuring.bench_result import read_bench
+from tfc.base.clean_text import clean
+from tfc.base.errors import DataFileError, EdgeError
 
 Say = Callable[[str], None]
 """Told what is being done."""
@@ -30,6 +34,35 @@ EXTRAS = {"auto": "litert", "litert": "litert", "tflite": "tflite", "all": "lite
 
 MAKE_FOLDER = "mktemp -d"
 """The shell command that makes the temporary folder there and prints its name."""
+
+_BEAT_SECONDS, _LOST_SECONDS, _CLEAN_SECONDS = 5.0, 30, 30.0
+"""A line goes there so often; without one for so long all is removed there; so long this side waits for that."""
+
+# `wait` returns at a signal, which a program in the foreground would hold up; `exec 3<&0` keeps the input, which a
+# program in the background does not get.
+_KEEP = """
+folder=$({make}) || exit 1
+clean() {{
+  trap '' HUP INT TERM
+  if test -f "$folder/pid"; then
+    pid=$(cat "$folder/pid")
+    kill "$pid"
+    for turn in 1 2 3 4 5 6 7 8 9 10; do kill -0 "$pid" || break; sleep 0.2; done
+    kill -9 "$pid"
+  fi 2>/dev/null
+  rm -rf "$folder" || {{ sleep 1; rm -rf "$folder"; }}
+  exit 0
+}}
+trap clean HUP INT TERM
+printf '%s\\n' "$folder"
+exec 3<&0
+{{ while read -r line; do : >"$folder/alive"; done; kill -TERM $$; }} <&3 >/dev/null 2>&1 &
+while : ; do
+  rm -f "$folder/alive"
+  sleep {lost} >/dev/null 2>&1 & wait $!
+  test -f "$folder/alive" || clean
+done
+"""
 
 _SOURCES = ("pyproject.toml", "README.md", "LICENSE", "tfc", "edge")
 _CONNECTION_FAILED = 255
@@ -89,11 +122,12 @@ class _Connection:
     """Commands on one machine."""
 
     def __init__(self, host: str, settings: RemoteSettings) -> None:
-        if not host or host.startswith("-"):
-            raise EdgeError(f"--host takes a machine as ssh does, such as pi@raspberrypi; found {host!r}")
+        if not host.strip() or host.startswith("-") or host != host.strip() or clean(host) != host:
+            found = clean(repr(host), 80)
+            raise EdgeError(f"--host takes a machine as ssh does, such as pi@raspberrypi; found {found}")
         self.host = host
-        self._words = [*shlex.split(settings.ssh), host]
-        if shutil.which(self._words[0]) is None:
+        self.words = [*shlex.split(settings.ssh), host]
+        if shutil.which(self.words[0]) is None:
             raise EdgeError(f"--ssh {settings.ssh}: no such program; install OpenSSH's client (openssh-client)")
 
     def run(self, command: str, what: str, content: bytes = b"") -> str:
@@ -102,7 +136,7 @@ class _Connection:
         Raises:
             EdgeError: If it can't be reached, or the command fails.
         """
-        done = subprocess.run([*self._words, command], input=content, capture_output=True)
+        done = subprocess.run([*self.words, command], input=content, capture_output=True)
         errors = done.stderr.decode(errors="replace")
         if done.returncode == _CONNECTION_FAILED:
             raise EdgeError(f"{self.host}: no connection: {_last_line(errors)}")
@@ -121,17 +155,55 @@ def _archive(members: dict[str, Path]) -> bytes:
 
 @contextlib.contextmanager
 def _temporary_folder(connection: _Connection) -> Iterator[str]:
-    """A temporary folder there; on leaving, its measurement is ended and the folder is removed, also after an error."""
-    folder = connection.run(MAKE_FOLDER, "no temporary folder").strip()
-    quoted = shlex.quote(folder)
-    clean = f"test -f {quoted}/pid && kill $(cat {quoted}/pid); rm -rf {quoted}"
+    """A temporary folder there; it goes, and what runs in it ends, on leaving and however this process ends."""
+    script = _KEEP.format(make=MAKE_FOLDER, lost=_LOST_SECONDS)
+    keeper = subprocess.Popen(
+        [*connection.words, f"sh -c {shlex.quote(script)}"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert keeper.stdin and keeper.stdout and keeper.stderr
+    done = threading.Event()
+    beat = threading.Thread(target=_beat, args=(keeper.stdin, done), daemon=True)
     try:
+        folder = keeper.stdout.readline().decode(errors="replace").rstrip("\n")
+        if not folder.startswith("/") or clean(folder) != folder:
+            keeper.stdin.close()
+            errors, code = keeper.stderr.read().decode(errors="replace"), keeper.wait(_CLEAN_SECONDS)
+            reason = "no connection" if code == _CONNECTION_FAILED else "no temporary folder"
+            raise EdgeError(f"{connection.host}: {reason}: {_last_line(errors)}")
+        beat.start()
         yield folder
-    except BaseException:
-        with contextlib.suppress(EdgeError):
-            connection.run(clean, "can't clean up")
-        raise
-    connection.run(clean, "can't clean up")
+    finally:
+        done.set()
+        if beat.is_alive():
+            beat.join()
+        with contextlib.suppress(OSError):
+            keeper.stdin.close()
+        try:
+            keeper.wait(_CLEAN_SECONDS)
+        except subprocess.TimeoutExpired:
+            keeper.kill()
+            keeper.wait()
+        keeper.stdout.close()
+        keeper.stderr.close()
+
+
+def _beat(pipe: IO[bytes], done: threading.Event) -> None:
+    """Tells the keeper there that this side is alive."""
+    with contextlib.suppress(OSError, ValueError):
+        while not done.is_set():
+            pipe.write(b"\n")
+            pipe.flush()
+            done.wait(_BEAT_SECONDS)
+
+
+def _kept(folder: str, command: str) -> str:
+    """A command whose process the keeper ends with the folder; its exit code is the command's."""
+    there = shlex.quote(folder)
+    kept = f"cd {there} && {{ {command} & echo $! >pid; wait $!; code=$?; rm -f pid; exit $code; }}"
+    return f"sh -c {shlex.quote(kept)}"
 
 
 def remote_names(paths: Sequence[Path]) -> dict[Path, str]:
@@ -148,30 +220,35 @@ def _check_files(paths: Sequence[Path]) -> None:
     for path in paths:
         if not path.is_file():
             raise EdgeError(f"{path}: no such file")
+        if clean(path) != str(path):
+            raise EdgeError(f"{clean(path)}: --host copies files whose names have no control characters; rename it")
 
 
 def _install(connection: _Connection, folder: str, python: str, wheel: str) -> None:
     """Makes an environment in the folder there and installs this package in it."""
-    there = shlex.quote(folder)
     connection.run(
-        f"{shlex.quote(python)} -m venv {there}/venv",
+        _kept(folder, f"{shlex.quote(python)} -m venv venv"),
         f"'{python} -m venv' failed (on Debian: apt install python3-venv)",
     )
-    wanted = shlex.quote(f"{folder}/{wheel}")
+    wanted = shlex.quote(f"./{wheel}")
     connection.run(
-        f"{there}/venv/bin/python -m pip install --quiet --disable-pip-version-check {wanted}", "pip install failed"
+        _kept(folder, f"venv/bin/python -m pip install --quiet --disable-pip-version-check {wanted}"),
+        "pip install failed",
     )
 
 
 def _measure(connection: _Connection, folder: str, words: Sequence[str]) -> dict[str, Any]:
-    """Runs `edge` with these words in the folder there; returns the content of bench.json."""
-    there = shlex.quote(folder)
-    # The process' number is there while it runs, for whoever cleans up after a connection that was lost.
-    measure = f"venv/bin/edge {shlex.join(words)} & echo $! >pid; wait $!; code=$?; rm pid; exit $code"
-    command = f"cd {there} && {{ {measure}; }}"
-    connection.run(f"sh -c {shlex.quote(command)}", "edge bench failed")
-    result: dict[str, Any] = json.loads(connection.run(f"cat {there}/bench.json", "no result"))
-    return result
+    """Runs `edge` with these words in the folder there; returns the content of bench.json, checked."""
+    connection.run(_kept(folder, f"venv/bin/edge {shlex.join(words)}"), "edge bench failed")
+    content = connection.run(f"cat {shlex.quote(folder)}/bench.json", "no result")
+    with tempfile.TemporaryDirectory() as here:
+        path = Path(here, "bench.json")
+        path.write_text(content, encoding="utf-8")
+        try:
+            return read_bench(path)
+        except DataFileError as error:
+            reason = str(error).partition(f"{path}: ")[2]
+            raise EdgeError(f"{connection.host}: its result is {reason}") from error
 
 
 def bench_on(

@@ -168,7 +168,7 @@ def test_a_damaged_clients_csv_is_refused(runs, tmp_path, capsys):
     for content in ("client,class_0\n0,many\n", "client,class_0\n0,1\n1,2,3\n"):
         (tmp_path / "clients.csv").write_text(content)
         assert main(["compare", str(tmp_path)]) == 1
-        assert "clients.csv: damaged" in capsys.readouterr().err
+        assert "clients.csv: not the table of clients' examples" in capsys.readouterr().err
 
 
 def test_an_existing_run_is_kept_unless_forced(runs, tiny_settings):
@@ -224,11 +224,11 @@ def test_damaged_runs_are_refused(runs, tmp_path, capsys):
         (tmp_path / name).write_bytes((folder / "fedavg" / name).read_bytes())
     (tmp_path / "metrics.csv").write_text("round,accuracy\n1,not a number\n")
     assert main(["compare", str(tmp_path)]) == 1
-    assert "damaged metrics.csv or summary.json" in capsys.readouterr().err
+    assert "metrics.csv: not a run's rows of rounds: it lacks loss" in capsys.readouterr().err
     (tmp_path / "metrics.csv").write_bytes((folder / "fedavg" / "metrics.csv").read_bytes())
     (tmp_path / "summary.json").write_text("{}")
     assert main(["compare", str(tmp_path)]) == 1
-    assert "damaged metrics.csv or summary.json, or of another version: 'method, rounds" in capsys.readouterr().err
+    assert "summary.json: not a run's summary of this version: lacks method, rounds" in capsys.readouterr().err
     (tmp_path / "summary.json").unlink()
     assert main(["compare", str(tmp_path)]) == 1
     assert "summary.json is missing: it is not finished" in capsys.readouterr().err

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from tfc.base.clean_text import clean
 from tfc.base.errors import RunInterruptedError
 
 REFUSED = 1
@@ -16,6 +17,9 @@ REFUSED = 1
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
+
+_LONGEST_MESSAGE = 4000
+"""Characters: a message names what is known, which may be every key of the configuration."""
 
 SHELLS = ("bash", "zsh", "tcsh", "fish")
 """Shells with a completion script."""
@@ -158,5 +162,5 @@ def exit_code(work: Callable[[], int], errors: type[Exception], install: str) ->
         message = f"{error.name} not installed: {install}"
     except MemoryError:
         message = "not enough memory; is the file damaged?"
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {clean(message, _LONGEST_MESSAGE)}", file=sys.stderr)
     return REFUSED

@@ -8,6 +8,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tfc.base.clean_text import clean, clean_cell, clean_markdown
+
 
 @dataclass(frozen=True)
 class Table:
@@ -27,7 +29,8 @@ class Table:
 
     def to_markdown(self) -> str:
         """Returns the table in Markdown, columns aligned for a terminal."""
-        widths = [max(len(row[column]) for row in (self.header, *self.rows)) for column in range(len(self.header))]
+        header, *rows = [tuple(map(clean_markdown, row)) for row in (self.header, *self.rows)]
+        widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
 
         def line(cells: Sequence[str]) -> str:
             padded = (
@@ -39,14 +42,13 @@ class Table:
         rule = "|" + "|".join(
             "-" * (width + 2) if column == 0 else "-" * (width + 1) + ":" for column, width in enumerate(widths)
         )
-        return "\n".join([line(self.header), rule + "|", *map(line, self.rows)])
+        return "\n".join([line(header), rule + "|", *map(line, rows)])
 
     def to_csv(self) -> str:
-        """Returns the table as CSV, texts as they are shown."""
+        """Returns the table as CSV, texts as they are shown; none of them is a formula to a spreadsheet."""
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(self.header)
-        writer.writerows(self.rows)
+        writer.writerows(map(clean_cell, row) for row in (self.header, *self.rows))
         return out.getvalue()
 
     def to_latex(self) -> str:
@@ -70,6 +72,7 @@ def aligned(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 2)
         rows: Texts, as many per row.
         left: How many columns are texts.
     """
+    header, *rows = [tuple(map(clean, row)) for row in (header, *rows)]
     widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
 
     def line(cells: Sequence[str]) -> str:
@@ -103,4 +106,4 @@ _LATEX |= {character: f"\\{character}" for character in "&%$#_{}"}
 
 
 def _latex(text: str) -> str:
-    return "".join(_LATEX.get(character, character) for character in text)
+    return "".join(_LATEX.get(character, character) for character in clean(text))

@@ -18,6 +18,9 @@ MOVES = 3
 """What a weight's cluster did in the last broadcast: 0 stayed, 1 moved up, 2 moved down."""
 
 
+CLIENT_SCALARS = 4
+"""float32 values beside each client's model: examples, validation examples, correct share of them, quality score."""
+
 KERNEL_BITS = 3
 """Bits by which the changes of a kernel that is not clustered are finer than those of other parameters."""
 

@@ -22,3 +22,17 @@ def add_experiment(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         help="change a key (see 'tfc presets --keys'); may be repeated",
     )
+
+
+def add_insecure_worker(parser: argparse.ArgumentParser) -> None:
+    """Adds --insecure-worker.
+
+    Args:
+        parser: That of a command that starts a worker.
+    """
+    parser.add_argument(
+        "--insecure-worker",
+        action="store_true",
+        help="where the system permits no private network, start a worker all the same: whoever reaches this machine "
+        "can then run programs as this user",
+    )

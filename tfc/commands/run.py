@@ -7,14 +7,15 @@ import logging
 from pathlib import Path
 
 from tfc.base.command_line import Commands, add_loudness, shows_progress
-from tfc.commands.options import VERBOSE, add_experiment
+from tfc.commands.options import VERBOSE, add_experiment, add_insecure_worker
 from tfc.commands.workstation import require_workstation
 
 
 def _run(options: argparse.Namespace) -> int:
     from tfc import config
 
-    experiment = config.load(options.experiment, options.set)
+    insecure = ["insecure_worker=true"] if options.insecure_worker else []
+    experiment = config.load(options.experiment, [*options.set, *insecure])
     require_workstation()
     from tfc.report.tables import comparison_table
     from tfc.simulation.log import console_log
@@ -57,4 +58,5 @@ def add_to(commands: Commands) -> None:
     parser.add_argument(
         "--workers", metavar="HOST:PORT,...", help="divide the clients among these workers ('tfc worker' on each host)"
     )
+    add_insecure_worker(parser)
     parser.set_defaults(function=_run)

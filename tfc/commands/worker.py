@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 
 from tfc.base.command_line import Commands
+from tfc.commands.options import add_insecure_worker
 
 
 def _run(options: argparse.Namespace) -> int:
     from tfc.workers.serve import serve
 
-    serve(options.listen, options.port)
+    serve(options.listen, options.port, insecure=options.insecure_worker)
     return 0
 
 
@@ -32,7 +33,8 @@ def add_to(commands: Commands) -> None:
         "--listen",
         default="127.0.0.1",
         metavar="ADDRESS",
-        help="address of this host where it is reached (default: 127.0.0.1; no authentication: use a private "
-        "network only)",
+        help="address of this host where it is reached (default: 127.0.0.1, which every user of this host reaches; "
+        "no authentication: use a private network only)",
     )
+    add_insecure_worker(parser)
     parser.set_defaults(function=_run)

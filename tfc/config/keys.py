@@ -296,6 +296,10 @@ class ExperimentConfig:
         "clients that a worker trains at the same time: more take more memory; 0 for all; it changes no result",
         _COUNT_OR_ZERO,
     )
+    insecure_worker: bool = key(
+        False,
+        "where no private network is permitted, a worker that all who reach this machine can use; no result changes",
+    )
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)

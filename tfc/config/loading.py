@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import typing
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -11,21 +12,29 @@ from typing import Any
 
 import tomllib
 
+from tfc.base.clean_text import clean
 from tfc.base.errors import ConfigError
+from tfc.base.regular_file import read_regular, reading
 from tfc.config.checks import check
 from tfc.config.keys import ExperimentConfig, Range
 
+_LONGEST_FILE = 1_000_000
+"""Bytes; a file that names every key has 2,000."""
 PRESETS = Path(__file__).parent.parent / "presets"
 
 
 def _checked_value(path: str, value: Any, expected: Any, allowed: Range | Collection[str] | None) -> Any:
-    if expected is float and type(value) is int:
+    if expected is float and type(value) is int and abs(value) < 1 << 1000:
         value = float(value)
     if type(value) is not expected:
-        found = f"{value!r}, {type(value).__name__}"
+        found = f"{clean(repr(value), 200)}, {type(value).__name__}"
         raise ConfigError(f"{path} must be of type {expected.__name__}, found {found}")
     if not isinstance(allowed, Range | None) and value not in allowed:
-        raise ConfigError(f"{path} must be one of {', '.join(allowed)}; found {value!r}")
+        raise ConfigError(f"{path} must be one of {', '.join(allowed)}; found {clean(repr(value), 200)}")
+    if expected is int and not -(1 << 63) <= value < 1 << 63:
+        raise ConfigError(f"{path} must be a number of 64 bits; found {clean(repr(value), 60)}")
+    if expected is float and not math.isfinite(value):
+        raise ConfigError(f"{path} must be a finite number; found {value!r}")
     if isinstance(allowed, Range) and value not in allowed:
         raise ConfigError(f"{path} must be {allowed}; found {value!r}")
     return value
@@ -38,10 +47,12 @@ def _build(cls: type, values: dict[str, Any], prefix: str = "") -> Any:
     for name, value in values.items():
         path = f"{prefix}{name}"
         if name not in fields:
-            raise ConfigError(f"unknown key {path}; known here: {', '.join(prefix + known for known in fields)}")
+            raise ConfigError(
+                f"unknown key {clean(path, 200)}; known here: {', '.join(prefix + known for known in fields)}"
+            )
         if dataclasses.is_dataclass(types_[name]):
             if not isinstance(value, dict):
-                raise ConfigError(f"{path} must be a table, found {value!r}")
+                raise ConfigError(f"{path} must be a table, found {clean(repr(value), 200)}")
             built[name] = _build(types_[name], value, f"{path}.")
         else:
             built[name] = _checked_value(path, value, types_[name], fields[name].metadata["allowed"])
@@ -93,7 +104,10 @@ def for_comparison(config: ExperimentConfig) -> ExperimentConfig:
     Args:
         config: Any.
     """
-    return dataclasses.replace(config, max_concurrent_clients=ExperimentConfig().max_concurrent_clients)
+    usual = ExperimentConfig()
+    return dataclasses.replace(
+        config, max_concurrent_clients=usual.max_concurrent_clients, insecure_worker=usual.insecure_worker
+    )
 
 
 def preset_names() -> list[str]:
@@ -107,7 +121,7 @@ def _parse_override(text: str) -> tuple[list[str], Any]:
         raise ConfigError(f"--set takes key=value, such as training.batch_size=32; found {text!r}")
     try:
         parsed = tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError, ValueError, OverflowError):
         try:
             parsed = float(value)  # TOML has no .5
         except ValueError:
@@ -134,6 +148,19 @@ def _mapping_as_tables(
             yield ".".join(names), names, os.fspath(value) if isinstance(value, os.PathLike) else value
 
 
+def read_settings(path: Path) -> dict[str, Any]:
+    """Reads a file of settings, unchecked: what `from_dict` checks, or what another version wrote.
+
+    Args:
+        path: A TOML file.
+
+    Raises:
+        ConfigError: If it is no readable TOML file.
+    """
+    with reading(path, ConfigError, "a readable TOML file"):
+        return tomllib.loads(read_regular(path, _LONGEST_FILE).decode("utf-8"))
+
+
 def load(source: str | Path, overrides: Sequence[str] | Mapping[str, Any] = ()) -> ExperimentConfig:
     """Loads a preset or a TOML file.
 
@@ -156,12 +183,9 @@ def load(source: str | Path, overrides: Sequence[str] | Mapping[str, Any] = ()) 
     path = PRESETS / f"{os.fspath(source)}.toml"
     if not path.is_file():
         path = Path(source)
-    if not path.is_file():
+    if not path.exists():
         raise ConfigError(f"no preset and no file named {str(source)!r}; presets: {', '.join(preset_names())}")
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise ConfigError(f"{path}: not a readable TOML file: {error}") from error
+    values = read_settings(path)
     if isinstance(overrides, Mapping):
         settings = _mapping_as_tables(overrides)
     else:

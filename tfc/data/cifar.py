@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tfc.base.clean_text import clean
 from tfc.base.errors import DataError
 from tfc.config import DataConfig
 from tfc.data.dataset import Dataset, checked_dataset
@@ -51,7 +52,7 @@ def _unpickled(path: Path) -> Any:
         with path.open("rb") as file:
             return _ArraysOnly(file, encoding="bytes").load()
     except Exception as error:  # a hostile pickle can raise anything
-        raise DataError(f"{path}: not a readable batch of CIFAR: {error}") from error
+        raise DataError(f"{path}: not a readable batch of CIFAR: {clean(error, 200)}") from error
 
 
 def read_batch(path: Path, labels_key: bytes) -> tuple[np.ndarray, np.ndarray]:
@@ -75,8 +76,12 @@ def read_batch(path: Path, labels_key: bytes) -> tuple[np.ndarray, np.ndarray]:
     labels = batch.get(labels_key) if isinstance(batch, dict) else None
     if not isinstance(rows, np.ndarray) or rows.dtype != np.uint8 or rows.ndim != 2 or rows.shape[1] != 3 * _SIDE**2:
         raise DataError(f"{path}: its entry 'data' must be uint8 of shape (examples, {3 * _SIDE**2})")
-    if not isinstance(labels, list) or not all(type(label) is int for label in labels) or len(labels) != len(rows):
-        raise DataError(f"{path}: its entry '{labels_key.decode()}' must list one whole number for each image")
+    if (
+        not isinstance(labels, list)
+        or not all(type(label) is int and 0 <= label < _FINE_CLASSES for label in labels)
+        or len(labels) != len(rows)
+    ):
+        raise DataError(f"{path}: its entry '{labels_key.decode()}' must list one whole number for each image, 0 to 99")
     return rows.reshape(-1, 3, _SIDE, _SIDE).transpose(0, 2, 3, 1), np.array(labels, np.int64)
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 import tarfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from tfc.base.clean_text import clean
 from tfc.base.errors import DataError
+from tfc.base.regular_file import open_regular, reading
 from tfc.config import DataConfig
 from tfc.data.dataset import LOG_MEL, Dataset
 from tfc.data.log_mel import features
@@ -24,6 +25,8 @@ _TEST_SHARE = 0.1
 _TRAIN, _TEST = "training", "test"
 # Which speakers are for the test: the same in every run, whatever the run's seed.
 _SEED = 0
+# What an archive may unpack to: so many bytes, and so many times its own length beyond them. Speech deflates twice.
+_FREE_BYTES, _MOST_RATIO = 64_000_000, 20
 
 
 @dataclass(frozen=True)
@@ -61,15 +64,26 @@ def _waveforms(recording: _Recording) -> Iterator[np.ndarray]:
         for file in waveform_files(path):
             yield read_waveform(file, file)
         return
-    try:
-        with tarfile.open(path, "r:gz") as archive:
-            for member in sorted(archive.getmembers(), key=lambda member: member.name):
-                if member.isfile() and member.name.lower().endswith(SUFFIXES):
-                    content = archive.extractfile(member)
-                    assert content is not None  # regular files have content
-                    yield read_waveform(content, f"{path}: {member.name}")
-    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: not a readable archive: {error}") from error
+    with reading(path, DataError, "a readable archive"), open_regular(path) as packed:
+        most = _FREE_BYTES + _MOST_RATIO * packed.seek(0, 2)
+        packed.seek(0)
+        with tarfile.open(fileobj=packed, mode="r:gz") as archive:
+            for member in _recordings_in(archive, most):
+                content = archive.extractfile(member)
+                assert content is not None  # regular files have content
+                yield read_waveform(content, f"{path}: {clean(member.name, 200)}")
+
+
+def _recordings_in(archive: tarfile.TarFile, most: int) -> list[tarfile.TarInfo]:
+    """The recordings of an archive by name; refuses one that declares more bytes than a file of its length may hold."""
+    found, declared = [], 0
+    for member in archive:
+        declared += member.size
+        if declared > most or member.size < 0:
+            raise ValueError(f"its files would take more than {most:,} bytes")
+        if member.isfile() and member.name.lower().endswith(SUFFIXES):
+            found.append(member)
+    return sorted(found, key=lambda member: member.name)
 
 
 def _test_speakers(recordings: list[_Recording], language: str) -> set[str]:

@@ -12,11 +12,19 @@ from typing import IO
 import numpy as np
 from scipy.signal import resample_poly
 
+from tfc.base.clean_text import clean
 from tfc.base.errors import DataError
+from tfc.base.regular_file import read_regular
 from tfc.data.log_mel import FRAME_LENGTH, SAMPLE_RATE, features
 
 SUFFIXES = (".wav", ".flac")
 """Endings of files that `read_waveform` reads."""
+
+_RATES = range(1_000, 400_001)
+"""Samples per second that a recording may have: beyond them resampling takes more time than any recording."""
+_MOST_CHANNELS = 64
+_LONGEST_FILE = 500_000_000
+_LONGEST_SECONDS = 3600
 
 
 def to_int16(samples: np.ndarray) -> np.ndarray:
@@ -54,6 +62,14 @@ def of_length(samples: np.ndarray, length: int) -> np.ndarray:
     return samples[-missing // 2 : -missing // 2 + length]
 
 
+def _check_form(frames: int, channels: int, rate: int) -> None:
+    """Refuses what a header declares before anything is read or resampled by it."""
+    if rate not in _RATES:
+        raise ValueError(f"a rate of {rate} samples per second; {_RATES[0]} to {_RATES[-1]} are read")
+    if not 1 <= channels <= _MOST_CHANNELS or frames > _LONGEST_SECONDS * rate:
+        raise ValueError(f"{frames} samples of {channels} channels; an hour of {_MOST_CHANNELS} channels is read")
+
+
 def _read_pcm16(content: bytes) -> tuple[np.ndarray, int] | None:
     """Reads WAV files of 16 bits, the usual ones, and notices truncated ones, which libsndfile takes as they are."""
     try:
@@ -61,6 +77,7 @@ def _read_pcm16(content: bytes) -> tuple[np.ndarray, int] | None:
             if file.getsampwidth() != 2:
                 return None
             frames, channels, rate = file.getnframes(), file.getnchannels(), file.getframerate()
+            _check_form(frames, channels, rate)
             data = file.readframes(frames)
     except wave.Error:
         return None
@@ -73,6 +90,7 @@ def _read_any(content: bytes) -> tuple[np.ndarray, int]:
     import soundfile
 
     with soundfile.SoundFile(io.BytesIO(content)) as file:
+        _check_form(file.frames, file.channels, file.samplerate)
         samples = file.read(dtype="int16", always_2d=True)
         if len(samples) != file.frames:
             raise ValueError(f"truncated: {len(samples)} of {file.frames} samples")
@@ -93,14 +111,18 @@ def read_waveform(source: Path | IO[bytes], name: str | Path) -> np.ndarray:
         DataError: If it is damaged, truncated, empty or of another format.
     """
     try:
-        content = source.read_bytes() if isinstance(source, Path) else source.read()
+        content = read_regular(source, _LONGEST_FILE) if isinstance(source, Path) else source.read(_LONGEST_FILE + 1)
+        if len(content) > _LONGEST_FILE:
+            raise ValueError(f"longer than {_LONGEST_FILE:,} bytes")
         samples, rate = _read_pcm16(content) or _read_any(content)
         if not len(samples):
             raise ValueError("no samples")
     except ImportError as error:
         raise DataError(f"{name}: needs the package soundfile, which is not installed ({error}): make setup") from error
-    except (OSError, EOFError, ValueError, RuntimeError) as error:  # libsndfile's error is a RuntimeError
-        raise DataError(f"{name}: not a readable WAV or FLAC file: {error}") from error
+    except OSError as error:
+        raise DataError(f"{name}: not a readable WAV or FLAC file: {error.strerror or error}") from error
+    except Exception as error:  # libsndfile's and the header's errors are of many classes
+        raise DataError(f"{name}: not a readable WAV or FLAC file: {clean(error, 200)}") from error
     mono = samples[:, 0] if samples.shape[1] == 1 else np.rint(samples.mean(axis=1)).astype(np.int16)
     return resampled(mono, rate)
 

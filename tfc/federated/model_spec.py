@@ -13,6 +13,7 @@ import tensorflow_federated as tff
 from tfc import graph_codec
 from tfc.clustering.initial import initial_kernels, initial_others, relative_others, unseedable
 from tfc.clustering.layout import WeightLayout, layout_of
+from tfc.codec.message_spec import CLIENT_SCALARS as CLIENT_SCALARS
 from tfc.codec.message_spec import InitialValue, Kind, Message, MessageSpec, ReferenceModel
 from tfc.codec.palette import Palette
 from tfc.config import ExperimentConfig
@@ -24,9 +25,6 @@ from tfc.registries import UPLINK_MODES
 
 ModelFn = Callable[[], tf.keras.Model]
 """Builds the Keras model anew at each call (TFF traces it into several graphs)."""
-
-CLIENT_SCALARS = 4
-"""float32 values beside each client's model: examples, validation examples, correct share of them, quality score."""
 
 SERVER_SCALARS = 1
 """float32 values beside each broadcast: the rate weight of the clients' updates, in mean squares of the update."""

@@ -13,7 +13,15 @@ from tfc.config import ExperimentConfig
 from tfc.federated.broadcast_tracker import BroadcastTracker, Shipment
 from tfc.federated.model_spec import ModelFn, ModelSpec
 from tfc.registries import METHODS
-from tfc.replay.files import RoundPayloads, broadcast_digest, digest, drop_rounds_after, write_round, write_spec
+from tfc.replay.files import (
+    RoundPayloads,
+    broadcast_digest,
+    digest,
+    drop_rounds_after,
+    write_final,
+    write_round,
+    write_spec,
+)
 
 
 def unrecordable(config: ExperimentConfig) -> str:
@@ -121,3 +129,11 @@ class PayloadRecorder:
                 digest([*average[0], *average[1]]),
             ),
         )
+
+    def finish(self, broadcast: Any) -> None:
+        """Writes what clients would be sent after the last round, which is the final model.
+
+        Args:
+            broadcast: The server's `Broadcast` after the last round.
+        """
+        write_final(self._folder, np.asarray(broadcast.payload, np.uint8).tobytes())

@@ -10,12 +10,14 @@ from pathlib import Path
 import numpy as np
 
 from tfc.base.errors import RunError
+from tfc.base.regular_file import read_regular, reading
 from tfc.base.run_files import PAYLOADS
 from tfc.codec import message
-from tfc.codec.message_spec import Decoded, Kind, MessageSpec, ReferenceModel
+from tfc.codec.message_spec import Decoded, Kind, MessageSpec, ReferenceModel, float32_message_bytes
 from tfc.codec.palette import dequantize
 from tfc.codec.spec_file import from_json
-from tfc.replay.files import RoundPayloads, broadcast_digest, digest, read_round, rounds_in
+from tfc.replay.expectation import ExpectedRound, expected_rounds, require_complete
+from tfc.replay.files import FINAL, SPEC, RoundPayloads, broadcast_digest, digest, read_round, round_folder
 
 
 @dataclass(frozen=True)
@@ -100,12 +102,16 @@ class _Replay:
 
     def _receive(self, client: int, messages: Sequence[bytes]) -> ReferenceModel:
         """Decodes what a client was sent, each message given the one before; returns the model that it then has."""
+        if not messages:
+            raise ValueError(f"client {client} was sent nothing")
         for payload in messages:
             self._clients[client] = message.decode(payload, self._downlink, self._clients.get(client)).held
         return self._clients[client]
 
     def _decode_answer(self, client: int, payload: bytes) -> tuple[list[np.ndarray], np.float32]:
         """Decodes a client's answer; returns its weights and its number of examples."""
+        if client not in self._clients:
+            raise ValueError(f"client {client} answered, but was never sent a model")
         reference = self._clients[client]
         # FedAvg's answers stand alone, and so do palettes that answer a float32 broadcast.
         alone = not self._uplink.kernel_shapes or Kind.KEY_FRAME in self._uplink.kinds
@@ -114,26 +120,93 @@ class _Replay:
 
 
 def _specifications(run: Path) -> tuple[MessageSpec, MessageSpec]:
-    folder = run / PAYLOADS
-    if not rounds_in(folder):
-        raise RunError(f"{run}: no recorded payloads; make them with: tfc run ... --record-payloads")
-    try:
-        return from_json((folder / "spec.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunError(f"{folder / 'spec.json'}: {error}") from error
+    path = run / PAYLOADS / SPEC
+    with reading(path, RunError, "the form of a run's messages"):
+        return from_json(read_regular(path))
 
 
-def _played(run: Path, player: _Replay, place: Path) -> ReplayedRound:
-    try:
-        return player.play(read_round(place))
-    except KeyError as error:
-        raise RunError(f"{place}: client {error} answered, but was never sent a model") from error
-    except (OSError, ValueError, TypeError, IndexError, MemoryError) as error:
-        raise RunError(f"{place}: {error}") from error
+def _most_bytes(spec: MessageSpec) -> int:
+    """Bytes of the longest message: of no kind is it longer than twice float32, and a little for tiny models."""
+    sizes = (*spec.kernel_sizes, *spec.other_sizes)
+    return max(spec.most_bytes, 2 * float32_message_bytes(sum(sizes), spec.num_scalars) + 4096)
+
+
+class RecordedRun:
+    """A recorded run, played round by round in the order of its configuration.
+
+    Attributes:
+        rounds: What every round must hold.
+    """
+
+    def __init__(self, run: Path, *, deflate: bool = False) -> None:
+        """Reads what the run must hold, and refuses a folder that holds something else.
+
+        Args:
+            run: The run's folder.
+            deflate: Whether to measure deflated files of float32 weights, too.
+
+        Raises:
+            RunError: If rounds are missing or left over, or a file can't be read.
+        """
+        if not (run / PAYLOADS).is_dir():
+            raise RunError(f"{run}: no recorded payloads; make them with: tfc run ... --record-payloads")
+        self._run = run
+        self.rounds = expected_rounds(run)
+        require_complete(run, len(self.rounds))
+        self._downlink, uplink = _specifications(run)
+        self._most = _most_bytes(self._downlink), _most_bytes(uplink)
+        self._player = _Replay(self._downlink, uplink, deflate=deflate)
+
+    def payloads(self, expected: ExpectedRound) -> RoundPayloads:
+        """Reads the payloads of a round.
+
+        Args:
+            expected: One of `rounds`.
+
+        Raises:
+            RunError: If one is damaged, or the round is not what was expected.
+        """
+        folder = self._run / PAYLOADS
+        found = read_round(folder, expected.round, *self._most)
+        differences = expected.differences(found)
+        if differences:
+            raise RunError(f"{folder / round_folder(expected.round)}: {'; '.join(differences)}")
+        return found
+
+    def play(self, expected: ExpectedRound) -> ReplayedRound:
+        """Plays the next round.
+
+        Args:
+            expected: The next one of `rounds`.
+
+        Raises:
+            RunError: If a payload is damaged, or the round is not what was expected.
+        """
+        payloads = self.payloads(expected)
+        place = self._run / PAYLOADS / round_folder(expected.round)
+        with reading(place, RunError, "a round that can be played"):
+            return self._player.play(payloads)
+
+    @property
+    def broadcast(self) -> ReferenceModel | None:
+        """The model that clients were sent in the latest round; None where nobody was sent one."""
+        return self._player.broadcast
+
+    def final(self) -> ReferenceModel | None:
+        """Returns the final model, after all rounds; None where an older version recorded the run without it.
+
+        Raises:
+            RunError: If its payload is damaged.
+        """
+        path = self._run / PAYLOADS / FINAL
+        if not path.exists():
+            return None
+        with reading(path, RunError, "the payload of the final model"):
+            return message.decode(read_regular(path, self._most[0]), self._downlink, self.broadcast).held
 
 
 def replay(run: Path, *, deflate: bool = False) -> list[ReplayedRound]:
-    """Plays a recorded run again.
+    """Plays a recorded run again: every round of its configuration, every client of its metrics.
 
     Args:
         run: The run's folder, recorded with `--record-payloads`.
@@ -143,10 +216,10 @@ def replay(run: Path, *, deflate: bool = False) -> list[ReplayedRound]:
         What each round amounted to.
 
     Raises:
-        RunError: If the run has no payloads, or one of them is damaged.
+        RunError: If the run has no payloads, or one of them is damaged, missing, or left over.
     """
-    player = _Replay(*_specifications(run), deflate=deflate)
-    return [_played(run, player, place) for place in rounds_in(run / PAYLOADS)]
+    recorded = RecordedRun(run, deflate=deflate)
+    return [recorded.play(expected) for expected in recorded.rounds]
 
 
 def broadcast_model(run: Path, round_number: int) -> ReferenceModel:
@@ -159,12 +232,26 @@ def broadcast_model(run: Path, round_number: int) -> ReferenceModel:
     Raises:
         RunError: If the run has no payloads, one of them is damaged, or there is no such round.
     """
-    player = _Replay(*_specifications(run), deflate=False)
-    places = rounds_in(run / PAYLOADS)
-    if not 1 <= round_number <= len(places):
-        raise RunError(f"{run}: has rounds 1 to {len(places)}; found {round_number}")
-    for place in places[:round_number]:
-        _played(run, player, place)
-    if player.broadcast is None:
+    recorded = RecordedRun(run)
+    if not 1 <= round_number <= len(recorded.rounds):
+        raise RunError(f"{run}: has rounds 1 to {len(recorded.rounds)}; found {round_number}")
+    for expected in recorded.rounds[:round_number]:
+        recorded.play(expected)
+    if recorded.broadcast is None:
         raise RunError(f"{run}: nobody was sent a model in round {round_number}")
-    return player.broadcast
+    return recorded.broadcast
+
+
+def final_model(run: Path) -> ReferenceModel | None:
+    """Returns the model that a recorded run ended with; None where an older version recorded it without.
+
+    Args:
+        run: The run's folder, recorded with `--record-payloads`.
+
+    Raises:
+        RunError: As `replay`.
+    """
+    recorded = RecordedRun(run)
+    for expected in recorded.rounds:
+        recorded.play(expected)
+    return recorded.final()

@@ -8,7 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from tfc.base.charts.line import Axis, Curve, line_chart
+from tfc.report import thinning
 from tfc.report.seed_groups import SeedGroup, pareto_front, target_accuracy
+from tfc.report.thinning import thinned_curve
 from tfc.simulation.folder import FinishedRun, RoundMetrics
 
 Value = Callable[[RoundMetrics], float]
@@ -33,6 +35,11 @@ def _rounds(values: Sequence[float]) -> list[float]:
     return [float(number) for number in range(1, len(values) + 1)]
 
 
+def _left_out(groups: Sequence[SeedGroup]) -> str:
+    """A sentence for figures that don't draw every round."""
+    return thinning.remark(max(len(group.accuracies) for group in groups), "rounds")
+
+
 def point_texts(group: SeedGroup) -> list[str]:
     """Returns the hover texts of a seed group's rounds: run, round, accuracy, MB, and hours where they were counted.
 
@@ -51,10 +58,18 @@ def point_texts(group: SeedGroup) -> list[str]:
 
 def _positive(curve: Curve, *, horizontal: bool) -> Curve:
     """Drops points that a logarithmic axis can't show."""
-    keep = [value > 0 for value in (curve.xs if horizontal else curve.ys)]
+    return _kept(curve, lambda x, y: (x if horizontal else y) > 0)
+
+
+def _finite(curve: Curve) -> Curve:
+    """Drops points of rounds in which a model diverged."""
+    return _kept(curve, lambda x, y: math.isfinite(y))
+
+
+def _kept(curve: Curve, shown: Callable[[float, float], bool]) -> Curve:
+    keep = [shown(x, y) for x, y in zip(curve.xs, curve.ys, strict=True)]
     thin = [
-        tuple(zip(*((x, y) for x, y in zip(*line, strict=True) if (x if horizontal else y) > 0), strict=True))
-        for line in curve.thin
+        tuple(zip(*((x, y) for x, y in zip(*line, strict=True) if shown(x, y)), strict=True)) for line in curve.thin
     ]
     return replace(
         curve,
@@ -79,7 +94,7 @@ def _accuracy_curves(
         xs = [sum(column) / len(column) for column in zip(*(line[0] for line in lines), strict=False)]
         thin = lines if len(lines) > 1 else ()
         curve = Curve(group.label, xs[: len(means)], means, point_texts(group), colour, thin)
-        curves.append(curve if so_far is None else _positive(curve, horizontal=True))
+        curves.append(thinned_curve(curve if so_far is None else _positive(curve, horizontal=True)))
     return curves
 
 
@@ -129,7 +144,7 @@ def accuracy_per_megabyte(groups: Sequence[SeedGroup]) -> ReportFigure:
         "Accuracy against traffic",
         svg,
         f"Up and to the left is better. Every payload of every client and round is counted, headers included; "
-        f"MB = 10^6 bytes.{rings}{remark}",
+        f"MB = 10^6 bytes.{rings}{remark}{_left_out(groups)}",
     )
 
 
@@ -146,7 +161,7 @@ def accuracy_per_round(groups: Sequence[SeedGroup]) -> ReportFigure:
     return ReportFigure(
         "Accuracy per round",
         line_chart("Test accuracy after each round", Axis("round", integer=True), axis, _accuracy_curves(groups, None)),
-        f"The global model's accuracy on the test set after each round.{seeds}{remark}",
+        f"The global model's accuracy on the test set after each round.{seeds}{remark}{_left_out(groups)}",
     )
 
 
@@ -175,7 +190,7 @@ def accuracy_per_hour(groups: Sequence[SeedGroup]) -> ReportFigure:
             level=None if target is None else (target, "FedAvg minus a point"),
         ),
         "Simulated, not measured: bytes and examples divided by the speeds of links and devices that the runs "
-        f"are configured for ([network]).{untimed}{remark}",
+        f"are configured for ([network]).{untimed}{remark}{_left_out(groups)}",
     )
 
 
@@ -186,17 +201,19 @@ def _per_round(
     curves = []
     for colour, group in enumerate(groups):
         means = group.per_round(value)
-        if not any(means):
+        if not any(mean for mean in means if math.isfinite(mean)):
             continue
         texts = [f"{group.label}; round {number}; {mean:,.6g} {unit}" for number, mean in enumerate(means, 1)]
         lines = [[value(row) for row in run.rounds] for run in group.runs] if len(group.runs) > 1 else []
         curve = Curve(group.label, _rounds(means), means, texts, colour, [(_rounds(line), line) for line in lines])
-        curves.append(_positive(curve, horizontal=False) if y.log else curve)
+        curve = _finite(curve)
+        curves.append(thinned_curve(_positive(curve, horizontal=False) if y.log else curve))
     if not curves:
         return ReportFigure(heading, "", f"{caption} No run has these values.")
     missing = len(groups) - len(curves)
     left_out = f" {missing} of {len(groups)} rows do not have these values." if missing else ""
-    return ReportFigure(heading, line_chart(heading, Axis("round", integer=True), y, curves), caption + left_out)
+    drawing = line_chart(heading, Axis("round", integer=True), y, curves)
+    return ReportFigure(heading, drawing, caption + left_out + _left_out(groups))
 
 
 def report_figures(groups: Sequence[SeedGroup]) -> list[ReportFigure]:

@@ -22,6 +22,7 @@ from tfc.report.partition import partition_figures
 from tfc.report.seed_groups import SeedGroup, baseline, ranked, seed_groups, target_accuracy
 from tfc.report.settings import data_sets, differing_settings, environments, seeds_of
 from tfc.report.tables import comparison_table, mean_table
+from tfc.report.thinning import kept, remark
 from tfc.simulation.folder import FinishedRun
 
 _TEMPLATE = Path(__file__).parent / "page.html.jinja"
@@ -94,7 +95,9 @@ def rounds_table(groups: Sequence[SeedGroup]) -> Table:
         clusters = group.per_round(lambda row: row.num_clusters)
         scores = group.per_round(lambda row: row.quality_score)
         so_far, hours = group.bytes_so_far, group.hours_so_far
-        for index, (accuracy, (low, high)) in enumerate(zip(group.accuracies, group.accuracy_range, strict=True)):
+        accuracies, ranges = group.accuracies, group.accuracy_range
+        for index in kept(len(accuracies)):
+            accuracy, (low, high) = accuracies[index], ranges[index]
             rows.append(
                 (
                     group.label,
@@ -115,7 +118,8 @@ def rounds_table(groups: Sequence[SeedGroup]) -> Table:
         "All rounds",
         (*header, "simulated h", "clusters", "quality"),
         tuple(rows),
-        "Means over seeds. kB = 1,000 and MB = 1,000,000 bytes, all clients together.",
+        "Means over seeds. kB = 1,000 and MB = 1,000,000 bytes, all clients together."
+        + remark(max(len(group.accuracies) for group in groups), "rounds of a row"),
     )
 
 

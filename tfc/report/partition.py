@@ -6,12 +6,14 @@ from collections.abc import Sequence
 
 from tfc.base.charts.svg import AXIS, document, text_at
 from tfc.report.curves import ReportFigure
+from tfc.report.thinning import kept, remark
 from tfc.simulation.folder import FinishedRun
 
 _WIDTH, _LEFT, _TOP, _BOTTOM, _SCALE = 560, 60, 12, 56, 90
 _MOST_HEIGHT, _MOST_ROW = 340, 26
 _MOST_TITLES = 1500
 """Largest number of cells with values on hover; in a larger partition cells are too small to point at."""
+_MOST_CLIENTS, _MOST_CLASSES = 340, 100
 _EMPTY, _FULL = (240, 245, 251), (8, 48, 107)
 _PANELS = 4
 
@@ -32,7 +34,8 @@ def heat_map(title: str, counts: Sequence[Sequence[int]]) -> str:
         title: For readers who can't see the figure.
         counts: Examples: one row per client, one column per class.
     """
-    clients, classes = len(counts), len(counts[0])
+    rows, columns = kept(len(counts), _MOST_CLIENTS), kept(len(counts[0]), _MOST_CLASSES)
+    clients, classes = len(rows), len(columns)
     most = max(max(row) for row in counts) or 1
     row_height = min(_MOST_ROW, _MOST_HEIGHT / clients)
     width = (_WIDTH - _LEFT - _SCALE) / classes
@@ -40,19 +43,20 @@ def heat_map(title: str, counts: Sequence[Sequence[int]]) -> str:
     parts = []
     told = clients * classes <= _MOST_TITLES
     kind = ' class="point"' if told else ""
-    for client, row in enumerate(counts):
+    for y, client in enumerate(rows):
         parts.append('<g class="curve">')
-        for label, count in enumerate(row):
+        for x, label in enumerate(columns):
+            count = counts[client][label]
             content = f"<title>client {client}; class {label}; {count:,} examples</title>" if told else ""
             parts.append(
-                f'<rect{kind} x="{_LEFT + label * width:.1f}" y="{_TOP + client * row_height:.1f}" '
+                f'<rect{kind} x="{_LEFT + x * width:.1f}" y="{_TOP + y * row_height:.1f}" '
                 f'width="{width:.1f}" height="{row_height:.1f}" fill="{_shade(count / most)}">{content}</rect>'
             )
         parts.append("</g>")
-        if client % _every(clients) == 0:
-            parts.append(text_at(_LEFT - 6, _TOP + (client + 0.5) * row_height + 4, str(client), "end"))
-    for label in range(0, classes, _every(classes)):
-        parts.append(text_at(_LEFT + (label + 0.5) * width, floor + 18, str(label), "middle"))
+        if y % _every(clients) == 0:
+            parts.append(text_at(_LEFT - 6, _TOP + (y + 0.5) * row_height + 4, str(client), "end"))
+    for x in range(0, classes, _every(classes)):
+        parts.append(text_at(_LEFT + (x + 0.5) * width, floor + 18, str(columns[x]), "middle"))
     parts.append(text_at((_LEFT + _WIDTH - _SCALE) / 2, floor + 40, "class", "middle"))
     middle = (_TOP + floor) / 2
     parts.append(text_at(16, middle, "client", "middle", f'transform="rotate(-90 16 {middle:.0f})"'))
@@ -85,6 +89,7 @@ def partition_figures(runs: Sequence[FinishedRun]) -> list[ReportFigure]:
     for counts, members in list(names.items())[:_PANELS]:
         more = f" and {len(members) - 3} more" if len(members) > 3 else ""
         caption = f"Training and validation examples of each client, by class. Runs: {', '.join(members[:3])}{more}."
+        caption += remark(len(counts), "clients", _MOST_CLIENTS) + remark(len(counts[0]), "classes", _MOST_CLASSES)
         figures.append(ReportFigure("Examples of clients", heat_map("Examples of each class", counts), caption))
     if len(names) > _PANELS:
         figures.append(

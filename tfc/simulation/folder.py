@@ -2,69 +2,21 @@
 
 from __future__ import annotations
 
-import csv
-import json
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from tfc.base.clean_text import clean
 from tfc.base.errors import RunError
+from tfc.base.regular_file import reading
 from tfc.base.run_files import CLASS_COUNTS, CONFIG, METRICS, SUMMARY
-
-
-@dataclass(frozen=True)
-class RoundMetrics:
-    """One row of metrics.csv.
-
-    Attributes:
-        round: Number of the round, from 1.
-        accuracy: The global model's accuracy on the test set, 0 to 1.
-        loss: Mean cross-entropy on the test set, nats.
-        num_clusters: Clusters of the next broadcast; 0 where nothing is clustered.
-        quality_score: Mean representation quality score of the clients.
-        uplink_bytes: Bytes of all payloads from clients to the server.
-        downlink_bytes: Bytes of all payloads from the server to clients.
-        key_frame_bytes: Length of the round's key frame, which a client that missed broadcasts may be sent; 0 without
-            one.
-        rate_weight: Rate weight of the clients' next updates, in mean squares of the update per bit.
-        clients_ok: Clients whose update counted.
-        clients_failed: Clients whose update did not count, in all attempts at the round: the sum of the next four.
-        seconds: Wall time of the round in the simulation, evaluation excluded.
-        clients_dropped: Clients that did not answer, or had no examples.
-        clients_not_finite: Clients whose update was not finite.
-        clients_corrupt: Clients whose answer arrived and was refused.
-        clients_late: Clients whose answer would have come after the deadline. It is not received,
-            so it is not in `uplink_bytes`.
-        attempts: Attempts at the round; bytes and simulated time are those of all.
-        simulated_seconds: What the round would take on real links and devices (`tfc.simulation.network`); 0 in files of
-            versions that did not count it, which lack the last six columns.
-
-    Examples:
-        >>> import tfc
-        >>> last = tfc.read_run("runs/tiny").rounds[-1]
-        >>> last.round, last.clients_ok
-        (2, 2)
-    """
-
-    round: int
-    accuracy: float
-    loss: float
-    num_clusters: int
-    quality_score: float
-    uplink_bytes: int
-    downlink_bytes: int
-    key_frame_bytes: int
-    rate_weight: float
-    clients_ok: int
-    clients_failed: int
-    seconds: float
-    clients_dropped: int = 0
-    clients_not_finite: int = 0
-    clients_corrupt: int = 0
-    clients_late: int = 0
-    attempts: int = 1
-    simulated_seconds: float = 0.0
+from tfc.base.schema import Check, cell, either, flag, number, optional, read_csv, read_json, record, text, whole
+from tfc.codec.palette import MAX_CLUSTERS
+from tfc.config.loading import read_settings
+from tfc.simulation.round_metrics import RoundMetrics as RoundMetrics
+from tfc.simulation.totals import checked_totals
 
 
 @dataclass(frozen=True)
@@ -102,20 +54,66 @@ class FinishedRun:
         return bool(self.summary["method"] == "fedavg" and self.summary.get("aggregation", "mean") == "mean")
 
 
-_SUMMARY_KEYS = (
-    "method",
-    "rounds",
-    "final_accuracy",
-    "last3_accuracy",
-    "num_clusters",
-    "uplink_bytes",
-    "downlink_bytes",
-    "communication_ratio",
-    "uplink",
-    "versions",
+_ACCURACY, _RATIO = number(0, 1), optional(number(0))
+_NAMES = record({}, rest=either(text(), number(), flag(), optional(text())))
+
+_SUMMARY = record(
+    {
+        "method": text(60),
+        "rounds": whole(1),
+        "final_accuracy": _ACCURACY,
+        "last3_accuracy": _ACCURACY,
+        "num_clusters": whole(0, MAX_CLUSTERS),
+        "uplink_bytes": whole(),
+        "downlink_bytes": whole(),
+        "fedavg_bytes": whole(),
+        "communication_ratio": _RATIO,
+        "uplink": text(60),
+        "versions": _NAMES,
+    },
+    {
+        "aggregation": text(60),
+        "best_accuracy": _ACCURACY,
+        "uplink_counted_by": text(60),
+        "uplink_ratio": _RATIO,
+        "downlink_ratio": _RATIO,
+        "parameters": whole(1),
+        "moved_parameters": whole(1),
+        "start_bytes": whole(),
+        "seconds": number(0),
+        "simulated_seconds": number(0),
+        "peak_rss_mb": number(0),
+        "dataset": text(),
+        "synthetic": optional(flag()),
+        "model": text(),
+        "seed": whole(),
+        "machine": _NAMES,
+        "model_bytes": whole(),
+    },
+    rest=either(text(), number(), flag(), optional(_NAMES)),
 )
 
-_COLUMN_TYPES: dict[str, type] = {"int": int, "float": float}
+_COUNT = whole()
+_LARGEST = 1e15
+
+
+def _of_a_model(value: float, place: str) -> float:
+    """A model that diverges has no finite loss, and is still a result."""
+    return value if not math.isfinite(value) else float(number(-_LARGEST, _LARGEST)(value, place))
+
+
+_METRICS: dict[str, tuple[type, Check]] = {
+    "round": (int, whole(1)),
+    "accuracy": (float, _ACCURACY),
+    "num_clusters": (int, whole(0, MAX_CLUSTERS)),
+    "rate_weight": (float, number(0, _LARGEST)),
+    "seconds": (float, number(0, _LARGEST)),
+    "attempts": (int, whole(1)),
+    "simulated_seconds": (float, number(0, _LARGEST)),
+    "loss": (float, _of_a_model),
+    "quality_score": (float, _of_a_model),
+}
+"""What a column of metrics.csv may hold; all others are counts."""
 
 
 def read_run(path: str | Path) -> FinishedRun:
@@ -125,7 +123,8 @@ def read_run(path: str | Path) -> FinishedRun:
         path: The run's folder.
 
     Raises:
-        RunError: If the folder is not a run's, the run is not finished, or a file is damaged.
+        RunError: If it is no run, not finished, or damaged; if its files contradict each other: the figures of
+            summary.json that follow from metrics.csv are derived anew and compared.
 
     Examples:
         >>> import tfc
@@ -135,19 +134,20 @@ def read_run(path: str | Path) -> FinishedRun:
     """
     path = Path(path)
     for name in (CONFIG, METRICS, SUMMARY):
-        if not (path / name).is_file():
-            hint = "it is not finished" if (path / CONFIG).is_file() else "it is not a run's folder"
+        if not (path / name).exists():
+            hint = "it is not finished" if (path / CONFIG).exists() else "it is not a run's folder"
             raise RunError(f"{path}: {name} is missing: {hint}")
-    try:
-        summary = json.loads((path / SUMMARY).read_text(encoding="utf-8"))
-        rows = _read_metrics(path / METRICS)
-        counts = _read_class_counts(path / CLASS_COUNTS)
-        missing = [key for key in _SUMMARY_KEYS if key not in summary]
-        if missing or not rows:
-            raise KeyError(", ".join(missing) or "no rounds")
-    except (ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{path}: damaged {METRICS} or {SUMMARY}, or of another version: {error}") from error
-    return FinishedRun(path, summary, rows, counts)
+    summary = read_json(path / SUMMARY, _SUMMARY, RunError, "a run's summary of this version")
+    rows = read_metrics(path / METRICS)
+    with reading(path, RunError, "a finished run"):
+        if not rows:
+            raise ValueError(f"{METRICS} has no rounds")
+        summary = checked_totals(summary, rows)
+        settings = read_settings(path / CONFIG)
+        for name in ("method", "rounds", "seed"):
+            if name in settings and name in summary and settings[name] != summary[name]:
+                raise ValueError(f"{name} is {summary[name]} in {SUMMARY}, but {clean(settings[name])} in {CONFIG}")
+    return FinishedRun(path, summary, rows, _read_class_counts(path / CLASS_COUNTS))
 
 
 def read_runs(paths: Sequence[Path]) -> list[FinishedRun]:
@@ -171,23 +171,49 @@ def read_runs(paths: Sequence[Path]) -> list[FinishedRun]:
     return runs
 
 
-def _read_metrics(path: Path) -> tuple[RoundMetrics, ...]:
-    """Reads metrics.csv; columns that came later have their defaults in older files."""
-    types = {name: _COLUMN_TYPES[str(kind)] for name, kind in RoundMetrics.__annotations__.items()}
-    with path.open(newline="", encoding="utf-8") as file:
-        return tuple(
-            RoundMetrics(**{name: types[name](value) for name, value in row.items()}) for row in csv.DictReader(file)
+def read_metrics(path: Path) -> tuple[RoundMetrics, ...]:
+    """Reads metrics.csv; columns that came later have their defaults in older files.
+
+    Args:
+        path: The file.
+
+    Raises:
+        RunError: If it is damaged.
+    """
+    what = "a run's rows of rounds"
+    header, *rows = read_csv(path, RunError, what)
+    with reading(path, RunError, what):
+        known = {each.name: each.default is MISSING for each in fields(RoundMetrics)}
+        missing = [name for name, required in known.items() if required and name not in header]
+        unknown = [clean(name, 60) for name in header if name not in known]
+        if missing or unknown:
+            raise ValueError(f"it lacks {', '.join(missing)}" if missing else f"unknown columns {', '.join(unknown)}")
+        found = tuple(
+            RoundMetrics(**{name: _metric(name, value, number) for name, value in zip(header, row, strict=True)})
+            for number, row in enumerate(rows, 1)
         )
+        gap = next((number for number, row in enumerate(found, 1) if row.round != number), None)
+        if gap:
+            raise ValueError(f"row {gap} is of round {found[gap - 1].round}; rounds are 1, 2, 3 and so on")
+        return found
+
+
+def _metric(name: str, value: str, row: int) -> Any:
+    kind, check = _METRICS.get(name, (int, _COUNT))
+    return check(cell(kind, value), f"{name} in row {row}")
 
 
 def _read_class_counts(path: Path) -> tuple[tuple[int, ...], ...]:
-    if not path.is_file():
+    if not path.exists():
         return ()
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.reader(file))[1:]
-    if len({len(row) for row in rows}) > 1:
-        raise RunError(f"{path}: damaged: its rows differ in length")
-    try:
-        return tuple(tuple(int(count) for count in row[1:]) for row in rows)
-    except ValueError as error:
-        raise RunError(f"{path}: damaged: {error}") from error
+    what = "the table of clients' examples"
+    header, *rows = read_csv(path, RunError, what)
+    with reading(path, RunError, what):
+        if len(header) < 2 or header != ["client", *(f"class_{label}" for label in range(len(header) - 1))]:
+            raise ValueError("its columns must be client, class_0, class_1 and so on")
+        if [row[0] for row in rows] != [str(client) for client in range(len(rows))]:
+            raise ValueError("its clients must be 0, 1, 2 and so on")
+        return tuple(
+            tuple(_COUNT(cell(int, count), f"a count of client {client}") for count in row[1:])
+            for client, row in enumerate(rows)
+        )

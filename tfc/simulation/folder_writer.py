@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tfc.base.atomic_write import atomic_write, is_temporary
+from tfc.base.clean_text import clean
 from tfc.base.errors import RunError
 from tfc.base.run_files import CLASS_COUNTS, CONFIG, METRICS, SUMMARY
 from tfc.simulation.folder import RoundMetrics
@@ -26,7 +27,7 @@ def writing(path: Path) -> Iterator[None]:
         path: The run's folder.
 
     Raises:
-        RunError: In place of OSError: names the file and the reason.
+        RunError: In place of OSError and of TensorFlow's OpError: names the file and the reason.
     """
     try:
         yield
@@ -34,6 +35,14 @@ def writing(path: Path) -> Iterator[None]:
         raise RunError(
             f"{error.filename or path}: cannot be written: {error.strerror or error}; the same command resumes the run "
             "after its last finished round"
+        ) from error
+    except Exception as error:
+        # TensorFlow's writers (models, TensorBoard) raise an error of their own on a full disk.
+        if not any(base.__name__ == "OpError" for base in type(error).__mro__):
+            raise
+        raise RunError(
+            f"{path}: cannot be written: {clean(getattr(error, 'message', error), 200)}; the same command goes on "
+            "after the last round that was kept"
         ) from error
 
 

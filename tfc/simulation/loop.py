@@ -17,6 +17,7 @@ from tfc.federated.model_spec import ModelFn
 from tfc.simulation.experiment import Experiment, load_experiment
 from tfc.simulation.finish import finish
 from tfc.simulation.folder import FinishedRun, read_run
+from tfc.simulation.folder_writer import writing
 from tfc.simulation.global_model import GlobalModel
 from tfc.simulation.input_digests import check_same_inputs, input_digests
 from tfc.simulation.interruption import Interruption
@@ -124,7 +125,9 @@ def _run(
     with (
         bar,
         contextlib.ExitStack() as observed,
-        workers_of_run(workers, max_concurrent_clients=config.max_concurrent_clients) as worker_pids,
+        workers_of_run(
+            workers, max_concurrent_clients=config.max_concurrent_clients, insecure=config.insecure_worker
+        ) as worker_pids,
     ):
         say_what_no_seed_decides(experiment)
         process = build_process(experiment, record_payloads=record_payloads)
@@ -143,6 +146,9 @@ def _run(
         recorder = open_recorder(out, experiment, start) if record_payloads else None
         training = Training(experiment, process, folder, model, recorder, start, started)
         _play_rounds(training, config.rounds, observer, bar)
+        if recorder:
+            with writing(out):
+                recorder.finish(training.broadcast)
         rss_mb = peak_rss_mb(worker_pids)
     finish(experiment, training, model, rss_mb)
 
@@ -153,7 +159,8 @@ def _play_rounds(training: Training, rounds: int, observer: RunObserver, bar: tq
     with Interruption() as interruption:
         while training.round < rounds:
             metrics = training.play_round()
-            observer.add_round(metrics, training.broadcast)
+            with writing(training.path):
+                observer.add_round(metrics, training.broadcast)
             total_bytes = sum(row.uplink_bytes + row.downlink_bytes for row in training.rows)
             bar.set_postfix_str(
                 f"accuracy={metrics.accuracy:.4f}, clusters={metrics.num_clusters or '-'}, MB={total_bytes / 1e6:.2f}",

@@ -13,7 +13,7 @@ from tfc.base.errors import RunError
 from tfc.config import ExperimentConfig
 from tfc.data.partition import ClientExamples
 from tfc.federated.broadcast_tracker import BroadcastTracker, Shipment
-from tfc.seeds import Purpose, generator
+from tfc.federated.client_sampling import sampled_clients as sampled_clients
 from tfc.simulation.network import round_seconds
 from tfc.simulation.task import Task, task_of
 
@@ -72,21 +72,6 @@ class PlayedRound:
     def clients_failed(self) -> int:
         """Clients whose update did not count, in all attempts."""
         return self.clients_dropped + self.clients_not_finite + self.clients_corrupt + self.clients_late
-
-
-def sampled_clients(config: ExperimentConfig, round_number: int, attempt: int = 1) -> list[int]:
-    """Returns the clients of a round, in ascending order: a function of (seed, round, attempt) alone.
-
-    Args:
-        config: clients_per_round (0 for all), number of clients, seed.
-        round_number: From 1.
-        attempt: From 1.
-    """
-    num_clients = config.data.num_clients
-    count = config.clients_per_round or num_clients
-    keys = (round_number,) if attempt == 1 else (round_number, attempt)
-    draw = generator(config.seed, Purpose.CLIENT_SAMPLING, *keys).permutation(num_clients)
-    return sorted(int(client) for client in draw[:count])
 
 
 def _answer_lengths(metrics: Any, tasks: Sequence[Task]) -> list[int]:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import csv
 import re
 import statistics
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import tomllib
-
+from tfc.base.clean_text import clean
 from tfc.base.errors import RunError
+from tfc.base.regular_file import read_regular, reading
 from tfc.base.run_files import CONFIG, METRICS, SUMMARY
+from tfc.base.schema import whole
+from tfc.config.loading import read_settings
+from tfc.simulation.folder import read_metrics
 from tfc.simulation.log import LOG, is_alive, seconds_since_1970
 
 _LAST_ROUNDS = 10
-_PROCESS = re.compile(r"^(\S+) INFO \S+: process (\d+) on (\S+) since ([0-9.]+)$")
-_ROUND = re.compile(r"^(\S+) INFO round (\d+) of \d+: ")
+_PROCESS = re.compile(r"^(\S+) INFO \S+: process (\d{1,9}) on (\S+) since ([0-9]{1,12}\.[0-9]{1,6})$")
+_ROUND = re.compile(r"^(\S+) INFO round (\d{1,9}) of \d+: ")
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class RunStatus:
 
 
 def _lines(path: Path) -> list[str]:
-    return path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
+    return read_regular(path).decode("utf-8", "replace").splitlines() if path.exists() else []
 
 
 def _state(path: Path, lines: list[str]) -> str:
@@ -73,23 +75,21 @@ def read_status(path: Path, now: float | None = None) -> RunStatus:
     Raises:
         RunError: If it is no run's folder, or a file is damaged.
     """
-    if not (path / CONFIG).is_file():
+    if not (path / CONFIG).exists():
         raise RunError(f"{path}: {CONFIG} is missing: it is not a run's folder")
     now = time.time() if now is None else now
-    lines = _lines(path / LOG)
-    try:
-        rounds = int(tomllib.loads((path / CONFIG).read_text(encoding="utf-8"))["rounds"])
-        rows = list(csv.DictReader(_lines(path / METRICS)))
-        accuracies = [float(row["accuracy"]) for row in rows]
-        up, down = (sum(int(row[f"{way}link_bytes"]) for row in rows) for way in ("up", "down"))
-        seconds = [float(row["seconds"]) for row in rows]
+    with reading(path, RunError, f"a run's folder: damaged {CONFIG}, {METRICS} or {LOG}"):
+        rounds = whole(1)(read_settings(path / CONFIG).get("rounds"), "rounds")
+        rows = read_metrics(path / METRICS) if (path / METRICS).exists() else ()
+        lines = _lines(path / LOG)
         times = {int(match[2]): seconds_since_1970(match[1]) for match in map(_ROUND.match, lines) if match}
-    except (ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{path}: damaged {CONFIG}, {METRICS} or {LOG}: {error!r}") from error
+        state = _state(path, lines)
+    accuracies = [row.accuracy for row in rows]
+    seconds = [row.seconds for row in rows]
     # The log's times include the evaluation between rounds, which `seconds` does not.
     gaps = [times[number] - times[number - 1] for number in sorted(times) if number - 1 in times]
     each = statistics.median((gaps or seconds)[-_LAST_ROUNDS:]) if rows else None
-    state, left = _state(path, lines), None
+    left = None
     if state == "running" and each is not None:
         since_last = now - times[len(rows)] if len(rows) in times else 0.0
         left = max(0.0, each * (rounds - len(rows)) - min(since_last, each))
@@ -100,8 +100,8 @@ def read_status(path: Path, now: float | None = None) -> RunStatus:
         len(rows),
         accuracies[-1] if rows else None,
         max(accuracies) if rows else None,
-        up,
-        down,
+        sum(row.uplink_bytes for row in rows),
+        sum(row.downlink_bytes for row in rows),
         each,
         left,
         lines[-1] if lines else "",
@@ -121,6 +121,6 @@ def describe_status(status: RunStatus) -> str:
         "MB": f"{status.uplink_bytes / 1e6:.3f} up, {status.downlink_bytes / 1e6:.3f} down",
         "per round": "-" if status.round_seconds is None else f"{status.round_seconds:.1f} s",
         "time left": "-" if status.seconds_left is None else f"about {status.seconds_left / 60:.1f} min",
-        "log": status.last_line or "-",
+        "log": clean(status.last_line) or "-",
     }
-    return "\n".join([f"{status.path}", *(f"  {name:10} {text}" for name, text in words.items())])
+    return "\n".join([clean(status.path), *(f"  {name:10} {text}" for name, text in words.items())])

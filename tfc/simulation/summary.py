@@ -13,13 +13,12 @@ import psutil
 
 from tfc.base.machine import describe_machine
 from tfc.base.version import __version__
-from tfc.codec.message_spec import float32_message_bytes
 from tfc.config import ExperimentConfig
 from tfc.config.keys import IN_MEMORY
 from tfc.data.dataset import Dataset
-from tfc.federated.model_spec import CLIENT_SCALARS
 from tfc.registries import METHODS
 from tfc.simulation.folder import RoundMetrics
+from tfc.simulation.totals import ratios, run_totals
 
 OWN_DATA = (IN_MEMORY, "npz", "images")
 """Data sets of the user's: whether a program made them up is not known."""
@@ -90,39 +89,17 @@ def summarise(
         seconds: Wall time of the run.
         rss_mb: Peak memory, MB.
     """
-    uplink = sum(row.uplink_bytes for row in rounds)
-    downlink = sum(row.downlink_bytes for row in rounds)
-    # What FedAvg would send: every parameter that training moves as float32, both directions, for the same clients and
-    # rounds; what is frozen once to each client.
-    clients = sum(row.clients_ok + row.clients_failed for row in rounds)
-    answers = sum(row.clients_ok for row in rounds)
-    fedavg_downlink = clients * float32_message_bytes(sizes.moved, 0) + sizes.start_bytes
-    fedavg_uplink = answers * float32_message_bytes(sizes.moved, CLIENT_SCALARS)
-    best = max(rounds, key=lambda row: row.accuracy)
-    last = rounds[-3:]
-
-    def ratio(reference: int, sent: int) -> float | None:
-        return round(reference / sent, 4) if sent else None
-
     return {
         "method": config.method,
         "aggregation": config.aggregation,
-        "rounds": len(rounds),
-        "final_accuracy": rounds[-1].accuracy,
-        "last3_accuracy": round(sum(row.accuracy for row in last) / len(last), 6),
-        "best_accuracy": best.accuracy,
-        "uplink_bytes": uplink,
-        "downlink_bytes": downlink,
+        **run_totals(rounds),
+        **ratios(rounds, sizes.moved, sizes.start_bytes),
         "uplink_counted_by": "formula" if counted_by_formula(config) else "payloads",
-        "fedavg_bytes": fedavg_uplink + fedavg_downlink,
-        "communication_ratio": ratio(fedavg_uplink + fedavg_downlink, uplink + downlink),
-        "uplink_ratio": ratio(fedavg_uplink, uplink),
-        "downlink_ratio": ratio(fedavg_downlink, downlink),
         "parameters": sizes.parameters,
+        "moved_parameters": sizes.moved,
+        "start_bytes": sizes.start_bytes,
         "seconds": round(seconds, 1),
-        "simulated_seconds": round(sum(row.simulated_seconds for row in rounds), 1),
         "peak_rss_mb": round(rss_mb, 1),
-        "num_clusters": rounds[-1].num_clusters,
         "uplink": METHODS[config.method].uplink_form or config.communication.uplink,
         "dataset": config.data.dataset,
         "synthetic": None if config.data.dataset in OWN_DATA else dataset.synthetic,

@@ -26,13 +26,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import tomllib
-
 from tfc import config as configuration
+from tfc.base.clean_text import clean
 from tfc.base.errors import ConfigError
+from tfc.config.loading import read_settings
 from tfc.simulation.sweep import PlannedRun
 
 _KEYS = {"preset", "seeds", "set", "arms", "vary"}
+_MOST_RUNS = 10_000
 _SAFE = re.compile(r"[^\w.+-]")
 
 
@@ -46,8 +47,8 @@ def is_sweep_file(source: str) -> bool:
     if path.suffix != ".toml" or not path.is_file():
         return False
     try:
-        return "arms" in tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return "arms" in read_settings(path)
+    except ConfigError:
         return False
 
 
@@ -62,14 +63,16 @@ def _flat(table: dict[str, Any], prefix: str = "") -> list[str]:
         elif isinstance(value, int | float | str):
             texts.append(f"{prefix}{key}={value}")
         else:
-            raise ConfigError(f"{prefix}{key} must be a number, a text or a truth value; found {value!r}")
+            raise ConfigError(
+                f"{prefix}{key} must be a number, a text or a truth value; found {clean(repr(value), 200)}"
+            )
     return texts
 
 
 def _table(source: Path, content: dict[str, Any], key: str) -> dict[str, Any]:
     value = content.get(key, {})
     if not isinstance(value, dict):
-        raise ConfigError(f"{source}: {key} must be a table, found {value!r}")
+        raise ConfigError(f"{source}: {key} must be a table, found {clean(repr(value), 200)}")
     return value
 
 
@@ -86,28 +89,29 @@ def plan_file(source: Path, overrides: Sequence[str] = ()) -> list[PlannedRun]:
     Raises:
         ConfigError: If it can't be read, or names an unknown key or an impossible value; says where.
     """
-    try:
-        content = tomllib.loads(source.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{source}: not a readable TOML file: {error}") from error
+    content = read_settings(source)
     unknown = sorted(content.keys() - _KEYS)
     if unknown:
-        raise ConfigError(f"{source}: unknown key {unknown[0]}; known here: {', '.join(sorted(_KEYS))}")
+        raise ConfigError(f"{source}: unknown key {clean(unknown[0], 60)}; known here: {', '.join(sorted(_KEYS))}")
     seeds = content.get("seeds", [0])
     if not isinstance(seeds, list) or not seeds or not all(type(seed) is int for seed in seeds):
-        raise ConfigError(f"{source}: seeds must be a list of integers, found {seeds!r}")
+        raise ConfigError(f"{source}: seeds must be a list of integers, found {clean(repr(seeds), 200)}")
     common, arms, vary = (_table(source, content, key) for key in ("set", "arms", "vary"))
     if not arms:
         raise ConfigError(f"{source}: names no arm: [arms.NAME] with the keys that make it what it is")
+    combinations = len(arms) * len(seeds)
     for key, values in vary.items():
         if not isinstance(values, list) or not values:
-            raise ConfigError(f"{source}: vary.{key} must be a list of values, found {values!r}")
+            raise ConfigError(f"{source}: vary.{key} must be a list of values, found {clean(repr(values), 200)}")
+        combinations *= len(values)
+    if combinations > _MOST_RUNS:
+        raise ConfigError(f"{source}: {combinations:,} runs; a sweep has at most {_MOST_RUNS:,}")
     runs = []
     for arm in arms:
         settings = dict(_table(source, arms, arm))
         preset = settings.pop("preset", content.get("preset"))
         if not isinstance(preset, str):
-            raise ConfigError(f"{source}: arms.{arm} has no preset, and there is none for all arms")
+            raise ConfigError(f"{source}: arms.{clean(arm, 60)} has no preset, and there is none for all arms")
         for values in itertools.product(*vary.values()):
             varied = dict(zip(vary, values, strict=True))
             parts = [arm, *(f"{key.rpartition('.')[2]}{value}" for key, value in varied.items())]
@@ -117,6 +121,6 @@ def plan_file(source: Path, overrides: Sequence[str] = ()) -> list[PlannedRun]:
                     texts = [*_flat(common), *_flat(settings), *_flat(varied)]
                     config = configuration.load(preset, [*texts, *overrides, f"seed={seed}"])
                 except ConfigError as error:
-                    raise ConfigError(f"{source}: arms.{arm}: {error}") from error
+                    raise ConfigError(f"{source}: arms.{clean(arm, 60)}: {error}") from error
                 runs.append(PlannedRun(name, config))
     return runs

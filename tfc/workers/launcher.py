@@ -44,6 +44,7 @@ class Order:
         program: The worker and its flags, without the port.
         listen: `unix:PATH`, or `HOST:PORT`.
         private: Whether to try a network namespace.
+        insecure: Whether a worker without one may listen on all interfaces.
         report_to: File descriptor for the `WorkerReport`.
     """
 
@@ -51,6 +52,7 @@ class Order:
     program: list[str]
     listen: str
     private: bool
+    insecure: bool
     report_to: int
 
 
@@ -62,7 +64,7 @@ class WorkerReport:
         pid: The worker's process id.
         address: Address of the worker, as gRPC writes addresses.
         private: Whether it can be reached through that address only.
-        why_not: Why it is not private.
+        why_not: Why it is not private; it then listens on all interfaces, whatever `address` names.
         error: Why there is no worker.
 
     Examples:
@@ -252,6 +254,9 @@ def launch(order: Order) -> int:
         return 1
     address = _address_of(listener)
     why_not = why_not_private() if order.private else "not requested"
+    if why_not and order.private and not order.insecure:
+        report(WorkerReport(why_not=why_not, error="the system permits no private network for it"))
+        return 1
     if why_not:
         on_tcp = listener.family != socket.AF_UNIX
         port = listener.getsockname()[1] if on_tcp else _free_port()

@@ -4,7 +4,8 @@ TFF executes computations in a separate C++ program, `worker_binary`, that its w
 starts that program with the parent's standard output and ends it from a destructor, so a killed parent leaves an
 orphan that keeps a pipe open. This module starts the worker itself: it ends with its parent however the parent ends (a
 parent-death signal, prctl(2)), inherits no standard stream, and is reached over gRPC exactly as a worker
-on another machine would be. Where the system permits it, no other process can reach it (`tfc.workers.launcher`).
+on another machine would be. No other process can reach it (`tfc.workers.launcher`); where the
+system does not permit that, there is no worker, unless the user accepts one that is open.
 """
 
 from __future__ import annotations
@@ -26,10 +27,15 @@ from typing import IO
 from tfc.base.errors import WorkerError
 from tfc.config.keys import CLIENTS_AT_A_TIME
 from tfc.workers.launcher import Order, WorkerReport, split_address
+from tfc.workers.worker_folder import WorkerFolder
 
 _START_TIMEOUT_S = 60.0
 _STOP_TIMEOUT_S = 5.0
-_LONGEST_SOCKET_PATH = 100
+_PRIVATE_WAYS = (
+    "permit network namespaces (as root, or unprivileged user namespaces: 'unshare -rn true' must succeed), use a "
+    "'tfc worker' of a machine that permits them (--workers), or accept that whoever reaches this machine can run "
+    "programs as this user: --insecure-worker, or insecure_worker = true in the configuration"
+)
 _LOG = logging.getLogger(__name__)
 
 
@@ -72,29 +78,31 @@ class WorkerProcess:
         >>> worker.stop()
     """
 
-    def __init__(self, *, log: str | Path | None = None, listen: str = "", private: bool = True) -> None:
+    def __init__(
+        self, *, log: str | Path | None = None, listen: str = "", private: bool = True, insecure: bool = False
+    ) -> None:
         """Starts the process; returns before it serves.
 
         Args:
             log: File for the worker's output; None for a temporary file that is removed with the process.
             listen: `HOST:PORT` of the worker; empty for a socket in a folder that only this user can enter.
-            private: Whether it runs in a network namespace, if the system permits that.
+            private: Whether it runs in a network namespace; False is for measurements, and opens its port to all.
+            insecure: Whether it may listen on all interfaces where the system permits no network namespace; without,
+                there is no worker then.
 
         Raises:
             WorkerError: If the program is missing.
         """
         binary = str(worker_binary())
-        self._folder = tempfile.TemporaryDirectory(prefix="tfc-worker-")
-        if len(self._folder.name) > _LONGEST_SOCKET_PATH - len("/worker"):  # sun_path has 108 bytes
-            self._folder.cleanup()
-            self._folder = tempfile.TemporaryDirectory(prefix="tfc-worker-", dir="/tmp")
+        self._folder = WorkerFolder()
         self._log: IO[bytes] = Path(log).open("ab+") if log else tempfile.TemporaryFile()  # noqa: SIM115
         self._reading, writing = os.pipe()
         order = Order(
             parent=os.getpid(),
             program=[binary, "--max_concurrent_computation_calls=-1"],
-            listen=listen or f"unix:{self._folder.name}/worker",
+            listen=listen or f"unix:{self._folder.path}/worker",
             private=private,
+            insecure=insecure,
             report_to=writing,
         )
         self._launched = threading.Event()
@@ -155,14 +163,17 @@ class WorkerProcess:
         with os.fdopen(os.dup(self._reading)) as pipe:
             text = pipe.read()
         report = WorkerReport(**json.loads(text)) if text else WorkerReport(error="it ended at its start")
+        if report.why_not and report.error:
+            raise WorkerError(f"TFF's worker was not started: {report.error}: {report.why_not}; {_PRIVATE_WAYS}")
         if report.error:
             raise WorkerError(f"TFF's worker: {report.error}; its last output: {self.last_words() or 'none'}")
         self._report = report
         if not report.private:
             port = split_address(report.address)[1]
             _LOG.warning(
-                "TFF's worker listens on all interfaces, port %d, without authentication (no private network: %s); "
-                "to close the port to other machines: %s",
+                "TFF's worker listens on all interfaces, port %d, without authentication (no private network: %s): "
+                "every user of this machine, and every machine that reaches it, can run programs as this user; to "
+                "close the port to other machines: %s",
                 port,
                 report.why_not,
                 firewall_advice(port),
@@ -222,7 +233,7 @@ class WorkerProcess:
 
 @contextlib.contextmanager
 def local_worker(
-    *, max_concurrent_clients: int = CLIENTS_AT_A_TIME, log: str | Path | None = None
+    *, max_concurrent_clients: int = CLIENTS_AT_A_TIME, log: str | Path | None = None, insecure: bool = False
 ) -> Iterator[WorkerProcess]:
     """Starts a worker on this machine, makes it TFF's default context, ends it and restores the context on leaving.
 
@@ -230,12 +241,13 @@ def local_worker(
         max_concurrent_clients: Clients that the worker trains at a time, which decides how much memory it needs; 0 for
             all of a round.
         log: File for the worker's output.
+        insecure: Whether it may listen on all interfaces where the system permits no network namespace.
 
     Yields:
         The worker, for its address and process id.
 
     Raises:
-        WorkerError: If the worker does not start, or does not answer within a minute.
+        WorkerError: If the worker does not start, does not answer within a minute, or could not be private.
 
     Examples:
         >>> import tfc
@@ -245,7 +257,7 @@ def local_worker(
     """
     from tfc.workers.context import Connection, DividedContext, default_context
 
-    worker = WorkerProcess(log=log)
+    worker = WorkerProcess(log=log, insecure=insecure)
     try:
         with (
             contextlib.closing(Connection(worker.wait_until_serving().address, worker.check)) as connection,

@@ -120,13 +120,14 @@ def _code(error: BaseException) -> str:
 
 @contextlib.contextmanager
 def workers_of_run(
-    addresses: Sequence[str], *, max_concurrent_clients: int = CLIENTS_AT_A_TIME
+    addresses: Sequence[str], *, max_concurrent_clients: int = CLIENTS_AT_A_TIME, insecure: bool = False
 ) -> Iterator[tuple[int, ...]]:
     """Makes the workers of a run TFF's default context: those named, or one of this machine.
 
     Args:
         addresses: `host:port` of each; empty for a worker of its own.
         max_concurrent_clients: Clients that each worker trains at a time; 0 for all of its share.
+        insecure: Whether one of its own may listen on all interfaces where it can't be private.
 
     Yields:
         Process ids of the worker processes started on this machine.
@@ -135,7 +136,7 @@ def workers_of_run(
         WorkerError: If one of them does not answer, or is gone.
     """
     if not addresses:
-        with local_worker(max_concurrent_clients=max_concurrent_clients) as worker:
+        with local_worker(max_concurrent_clients=max_concurrent_clients, insecure=insecure) as worker:
             yield worker.pids
         return
     with remote_workers(addresses, max_concurrent_clients=max_concurrent_clients):

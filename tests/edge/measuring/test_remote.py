@@ -2,8 +2,11 @@
 
 import getpass
 import json
+import os
+import signal
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -102,9 +105,66 @@ def test_errors_there_come_back_in_one_line_and_the_folder_goes(wheel, local_she
         assert list(there.iterdir()) == []
 
 
+KEEPS = """
+import pathlib, sys, time
+from edge.measuring import remote
+remote.MAKE_FOLDER = "mktemp -d -p " + sys.argv[2]
+connection = remote._Connection("pi", remote.RemoteSettings(sys.argv[1]))
+with remote._temporary_folder(connection) as folder:
+    print(folder, flush=True)
+    connection.run(remote._kept(folder, "sleep 1000"), "measuring")
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_the_folder_goes_and_what_runs_there_ends_however_this_side_ends(number, local_shell, tmp_path):
+    there = tmp_path / "there"
+    there.mkdir()
+    root = str(Path(__file__).parents[3])
+    with subprocess.Popen(
+        [sys.executable, "-c", KEEPS, local_shell, there],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": root},
+    ) as process:
+        folder = Path(process.stdout.readline().decode().strip())
+        measured = wait_for(lambda: (folder / "pid").is_file() and int((folder / "pid").read_text() or 0))
+        process.send_signal(number)
+        process.wait(20)
+    assert wait_for(lambda: not list(there.iterdir()))
+    assert wait_for(lambda: not Path(f"/proc/{measured}").exists())
+
+
+def test_a_dead_connection_is_noticed_there(local_shell, tmp_path, monkeypatch):
+    from edge.measuring import remote
+
+    monkeypatch.setattr("edge.measuring.remote.MAKE_FOLDER", f"mktemp -d -p {tmp_path}")
+    monkeypatch.setattr("edge.measuring.remote._LOST_SECONDS", 1)
+    monkeypatch.setattr("edge.measuring.remote._BEAT_SECONDS", 0.2)
+    connection = remote._Connection("pi", remote.RemoteSettings(local_shell))
+    with remote._temporary_folder(connection) as folder:
+        time.sleep(2.5)
+        assert Path(folder).is_dir(), "lines still come"
+    assert not Path(folder).exists()
+    monkeypatch.setattr("edge.measuring.remote._beat", lambda pipe, done: None)
+    with remote._temporary_folder(connection) as folder:
+        assert wait_for(lambda: not Path(folder).exists())
+
+
+def wait_for(what, seconds=20):
+    for _ in range(10 * seconds):
+        found = what()
+        if found:
+            return found
+        time.sleep(0.1)
+    return what()
+
+
 @pytest.mark.parametrize(
     "words,message",
     [
+        (["--host", ""], "--host takes a machine as ssh does"),
+        (["--host", " "], "--host takes a machine as ssh does"),
+        (["--host", "pi\nzero"], r"such as pi@raspberrypi; found 'pi\nzero'"),
         (["--host=-oProxyCommand=x"], "--host takes a machine as ssh does"),
         (["--host", "pi", "--ssh", "no-such-program -p 1"], "no such program"),
         (["--host", "pi", "--runtime", "tflm"], "--host measures with auto, litert, tflite, all"),

@@ -15,7 +15,7 @@ from tfc.simulation.loop import run
 from tfc.simulation.sweep import parse_axis, plan, run_all
 
 
-@pytest.fixture(scope="module", params=["everyone-update", "sampled-weights", "sampled-fedavg"])
+@pytest.fixture(scope="module", params=["everyone-update", "sampled-weights", "sampled-fedavg", "faulty-fedavg"])
 def recorded(request, worker, tiny_settings, tmp_path_factory):
     changes = {
         "everyone-update": [],
@@ -26,6 +26,7 @@ def recorded(request, worker, tiny_settings, tmp_path_factory):
             "rounds=4",
         ],
         "sampled-fedavg": ["method=fedavg", "clients_per_round=2", "rounds=3"],
+        "faulty-fedavg": ["method=fedavg", "rounds=4", "faults.dropout=0.2", "faults.not_finite=0.3"],
     }[request.param]
     out = tmp_path_factory.mktemp("recorded") / request.param
     return run(config.load("demo", [*tiny_settings, *changes]), out, record_payloads=True, progress=False)
@@ -50,7 +51,9 @@ def test_numpy_clients_arrive_at_the_servers_models_bit_for_bit(recorded, capsys
     else:
         assert fedavg / recorded.summary["communication_ratio"] < deflated < fedavg
     assert main(["replay", str(recorded.path)]) == 0
-    assert "bit for bit" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert f"{len(rounds)} rounds, all of config.toml" in printed
+    assert "model.keras: the model that the payloads end with, bit for bit" in printed
 
 
 def test_the_model_of_a_round_is_what_clients_were_sent(recorded, tmp_path, capsys):
@@ -92,8 +95,11 @@ def test_what_was_changed_since_is_found(recorded, tmp_path, capsys):
     assert main(["replay", str(copy)]) == 1
     assert "differ in round 2" in capsys.readouterr().err
     damaged = next(iter(place.glob("up-*.fc")))
-    damaged.write_bytes(damaged.read_bytes()[:-7])
+    damaged.write_bytes(damaged.read_bytes()[:-7] + bytes(7))
     assert main(["replay", str(copy)]) == 1
+    assert f"{damaged.name} is not what was recorded" in capsys.readouterr().err
+    (place / "digests.json").write_text(json.dumps({name: digests[name] for name in ("broadcast", "mean", "answers")}))
+    assert main(["replay", str(copy)]) == 1  # as older versions recorded it
     error = capsys.readouterr().err
     assert "round-002" in error and "the checksum does not match" in error and "Traceback" not in error
     damaged.unlink()
@@ -139,3 +145,15 @@ def test_a_sweep_is_planned_before_it_runs():
     with pytest.raises(ConfigError, match=r"clustering\.max_clusters must be"):
         plan("demo", [], [parse_axis("clustering.max_clusters=0")])
     assert run_all([], "nowhere") == []
+
+
+def test_another_model_file_than_the_payloads_end_with_is_found(recorded, tmp_path, capsys):
+    copy = tmp_path / "copy"
+    shutil.copytree(recorded.path, copy)
+    assert main(["replay", str(copy), "--round", "1", "--model", str(copy / "model.keras")]) == 0
+    capsys.readouterr()
+    assert main(["replay", str(copy)]) == 1
+    assert "model.keras: not the model that the payloads end with" in capsys.readouterr().err
+    (copy / "payloads" / "final.fc").unlink()
+    assert main(["replay", str(copy)]) == 0  # as older versions recorded it
+    assert "model.keras was not checked" in capsys.readouterr().out

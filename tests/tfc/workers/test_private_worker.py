@@ -12,9 +12,12 @@ import numpy as np
 import pytest
 from programs import missing, needs_root, program
 
+from tfc.base.errors import WorkerError
 from tfc.workers import launcher as worker_launcher
-from tfc.workers.launcher import split_address
+from tfc.workers.launcher import WorkerReport, split_address
 from tfc.workers.local import WorkerProcess, firewall_advice
+from tfc.workers.serve import described
+from tfc.workers.worker_folder import WorkerFolder
 
 
 def accepts(host, port):
@@ -66,6 +69,79 @@ def test_a_served_port_is_open_on_the_loopback_alone(permitted):
         assert accepts("127.0.0.1", port)
         # Another address of the same machine: a listener on all interfaces would accept.
         assert not accepts("127.0.0.2", port) and not accepts("127.0.0.1", 10_000)
+
+
+def no_namespaces(monkeypatch, tmp_path):
+    """A sitecustomize that makes the launcher's process find no network namespace, as in many containers."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import ctypes\n"
+        "class NoUnshare(ctypes.CDLL):\n"
+        "    def __getattr__(self, name):\n"
+        "        if name == 'unshare':\n"
+        "            return lambda flags: (ctypes.set_errno(1), -1)[1]\n"
+        "        return super().__getattr__(name)\n"
+        "ctypes.CDLL = NoUnshare\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+
+def test_without_a_private_network_there_is_no_worker_unless_it_is_asked_for(monkeypatch, tmp_path, caplog):
+    no_namespaces(monkeypatch, tmp_path)
+    refused = pytest.raises(WorkerError, match=r"Operation not permitted.*--insecure-worker")
+    with started(listen="127.0.0.1:0") as process, refused:
+        process.wait_until_serving()
+    assert not caplog.records
+    with started(listen="127.0.0.1:0", insecure=True) as process:
+        report = process.wait_until_serving()
+        assert not report.private and "Operation not permitted" in report.why_not
+    (record,) = caplog.records
+    assert "every user of this machine" in record.getMessage()
+
+
+def test_the_commands_refuse_an_open_worker(monkeypatch, tmp_path, capfd):
+    no_namespaces(monkeypatch, tmp_path)
+    words = [sys.executable, "-m", "tfc", "worker", "--port", "0"]
+    root = Path(worker_launcher.__file__).parents[2]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(root)])}
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, env=environment)
+    assert done.returncode == 1 and not done.stdout and "--insecure-worker" in done.stderr
+    with subprocess.Popen(
+        [*words, "--insecure-worker"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        line = process.stdout.readline()
+        process.terminate()
+        process.communicate(timeout=20)
+    assert "all addresses of this machine" in line and "NOT private" in line and "127.0.0.1" not in line
+
+
+def test_what_is_said_of_an_address_is_never_less_than_what_is_so():
+    private, host = WorkerReport(1, "127.0.0.1:7000", True), WorkerReport(1, "192.0.2.1:7000", True)
+    assert described(private).startswith("127.0.0.1:7000 (every user of this machine can run programs")
+    assert described(host).startswith("192.0.2.1:7000 (anyone who can connect to this address")
+    assert described(WorkerReport(1, "127.0.0.1:7000", False, "why")).startswith("all addresses of this machine, port")
+
+
+def test_folders_of_killed_workers_are_removed_at_the_next_start(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    code = (
+        "import os, tempfile; tempfile.tempdir = os.environ['HERE']\n"
+        "from tfc.workers.worker_folder import WorkerFolder\n"
+        "print(WorkerFolder().path, flush=True); os.kill(os.getpid(), 9)\n"
+    )
+    root = str(Path(worker_launcher.__file__).parents[2])
+    environment = {**os.environ, "PYTHONPATH": root, "HERE": str(tmp_path)}
+    killed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    left = Path(killed.stdout.strip())
+    assert left.is_dir() and left.parent == tmp_path
+    (tmp_path / "tfc-worker-link").symlink_to(tmp_path.parent)
+    (tmp_path / "tfc-worker-new").mkdir()
+    first = WorkerFolder()
+    second = WorkerFolder()
+    assert not left.exists() and first.path.is_dir() and second.path.is_dir()
+    assert (tmp_path / "tfc-worker-new").is_dir() and tmp_path.parent.is_dir()
+    for folder in (first, second, second):
+        folder.cleanup()
+    assert not first.path.exists() and not second.path.exists()
 
 
 def test_without_a_private_network_the_warning_says_how_to_close_the_port(caplog):

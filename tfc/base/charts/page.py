@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 
+from tfc.base.clean_text import clean, clean_lines
+
 _FOLDER = Path(__file__).parent
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 
@@ -66,6 +68,7 @@ def page(title: str, body: str) -> str:
         title: Its title; also its heading of the first level.
         body: HTML below that heading.
     """
+    title, body = clean(title), clean_lines(body)  # the one door of texts from files to HTML
     style, script = ((_FOLDER / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
