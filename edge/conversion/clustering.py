@@ -128,8 +128,10 @@ def cluster(
 
     with _quiet():
         wrapped = tf.keras.models.clone_model(_copy(model), clone_function=clustered)
-        for layer in frozen:  # as they were, so that their centroids are not trained
+        for layer in frozen:  # tfmot's wrapper would train the centroids of a frozen layer
             layer.trainable = False
+            layer._non_trainable_weights += layer._trainable_weights
+            layer._trainable_weights = []
         if data is not None and settings.epochs:
             _fit(wrapped, _loss(model), data, settings, seed, progress=progress)
         return tfmot.clustering.keras.strip_clustering(wrapped)
@@ -152,14 +154,15 @@ def _merged(kernel: np.ndarray, palette: np.ndarray) -> np.ndarray:
     return palette[nearest]
 
 
-def _check_cqat(model: tf.keras.Model) -> None:
+def _refusal(model: tf.keras.Model, error: Exception) -> EdgeError:
     """Names the layer that tfmot's cluster-preserving quantisation does not know."""
+    found = next(iter(str(error).strip().splitlines()), type(error).__name__)
     registry = tfmot.experimental.combine.Default8BitClusterPreserveQuantizeScheme().get_quantize_registry()
+    known_by_pattern = (tf.keras.layers.InputLayer, tf.keras.layers.BatchNormalization)
     for layer in model.layers:
-        if isinstance(layer, tf.keras.Model):
-            raise EdgeError(f"--cqat: {layer.name} is a nested model, whose layers tfmot can't quantise")
-        if not isinstance(layer, tf.keras.layers.InputLayer) and not registry.supports(layer):
-            raise EdgeError(f"--cqat: tfmot can't quantise the layer {layer.name}, a {type(layer).__name__}")
+        if not isinstance(layer, known_by_pattern) and not registry.supports(layer):
+            return EdgeError(f"--cqat: tfmot can't quantise the layer {layer.name} ({type(layer).__name__}): {found}")
+    return EdgeError(f"--cqat: tfmot can't quantise this model: {found}")
 
 
 def train_preserving_clusters(
@@ -187,7 +190,9 @@ def train_preserving_clusters(
     Raises:
         EdgeError: If tfmot can't quantise one of its layers.
     """
-    _check_cqat(model)
+    for layer in model.layers:
+        if isinstance(layer, tf.keras.Model):
+            raise EdgeError(f"--cqat: {layer.name} is a nested model, whose layers tfmot can't quantise")
     result = _copy(model)
     with _quiet():
         try:
@@ -195,7 +200,7 @@ def train_preserving_clusters(
             scheme = tfmot.experimental.combine.Default8BitClusterPreserveQuantizeScheme()
             trained = tfmot.quantization.keras.quantize_apply(annotated, scheme)
         except (RuntimeError, ValueError) as error:
-            raise EdgeError(f"--cqat: tfmot can't quantise this model: {str(error).strip().splitlines()[0]}") from error
+            raise _refusal(model, error) from error
         _fit(trained, _loss(model), data, settings, seed, progress=progress)
     for layer in result.layers:
         if not layer.weights:

@@ -108,3 +108,32 @@ def test_models_that_are_not_functional_are_refused():
 
     with pytest.raises(EdgeError, match="need a functional or sequential Keras model"):
         prepare(Subclassed(), ClusterSettings(clusters=8))
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_layers_of_nested_and_frozen_models_are_clustered(frozen):
+    """The usual transfer model: a frozen base within a new head."""
+    layers = tf.keras.layers
+    base = tf.keras.Sequential(
+        [tf.keras.Input(SHAPE), layers.Conv2D(8, 3), layers.BatchNormalization(), layers.GlobalAveragePooling2D()]
+    )
+    base.trainable = not frozen
+    inputs = tf.keras.Input(SHAPE)
+    model = tf.keras.Model(inputs, layers.Dense(4, activation="softmax")(base(inputs, training=False)))
+    rng = np.random.default_rng(0)
+    data = rng.random((32, *SHAPE), np.float32), rng.integers(0, 4, 32)
+    untrained = prepare(model, ClusterSettings(clusters=8))
+    made = prepare(model, ClusterSettings(clusters=8, learning_rate=1e-2), data)
+    assert [len(np.unique(w)) for w in made.get_weights() if w.ndim > 1] == [8, 8]
+    kernels = [each.get_weights()[0] for each in (untrained.layers[1], made.layers[1])]
+    assert (np.abs(kernels[0] - kernels[1]).max() < 1e-6) == frozen
+    with pytest.raises(EdgeError, match=f"--cqat: {base.name} is a nested model"):
+        prepare(model, ClusterSettings(cqat=True), data)
+
+
+def test_cqat_names_the_layer_that_it_can_not_take():
+    layers = tf.keras.layers
+    model = tf.keras.Sequential([tf.keras.Input((6, 4)), layers.LSTM(4, name="memory"), layers.Dense(2)])
+    data = np.zeros((8, 6, 4), np.float32), np.zeros(8, np.int64)
+    with pytest.raises(EdgeError, match="the layer memory"):
+        prepare(model, ClusterSettings(cqat=True), data)
