@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from tfc.base import errors
 from tfc.base.errors import EdgeError, ModelFileError
 
 LOADING = "loading the model"
+_OPEN_FILE = re.compile(r"/dev/fd/(\d+)")
 
 
 @dataclass(frozen=True)
@@ -145,13 +147,16 @@ def export_apart(request: ExportRequest) -> dict[str, Any]:
     Raises:
         FedCompressError: Whatever the export raised; ModelFileError where the process crashed.
     """
+    # A shell's <(...) is the name of an open file.
+    names = map(_OPEN_FILE.fullmatch, (request.calibration or "", request.train or ""))
+    inherited = [int(name[1]) for name in names if name]
     # Not -m, which would put the working folder before everything that is imported.
     words = [
         sys.executable,
         "-c",
         f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import main; sys.exit(main())",
     ]
-    process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, pass_fds=inherited)
     assert process.stdin is not None and process.stdout is not None
     stage, last = LOADING, {}
     with process:

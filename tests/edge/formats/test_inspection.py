@@ -2,13 +2,16 @@
 
 import json
 
+import flatbuffers
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 from palettized_models import CLUSTERS
 
 from edge.cli import main
 from edge.conversion.flatbuffer import FlatbufferModel
-from edge.formats.inspection import inspect
+from edge.formats.inspection import format_inspection, inspect
+from edge.formats.tflite_reader import TfliteView
 
 
 def test_rows_are_what_numpy_finds(exported):
@@ -63,3 +66,29 @@ def test_what_can_not_be_looked_into_gets_one_line(tmp_path, capsys, name, messa
     assert main(["inspect", str(tmp_path / name)]) == 1
     errors = capsys.readouterr().err.splitlines()
     assert len(errors) == 1 and name in errors[0] and message in errors[0]
+
+
+def test_int4_is_read_and_unknown_types_are_counted(exported, tmp_path):
+    """Two values per byte, the first one in the low bits; a type of the future has no values, but a size."""
+    model = schema.ModelT.InitFromPackedBuf(bytearray((exported / "model-int8.tflite").read_bytes()), 0)
+    graph = model.subgraphs[0]
+    convs = [each for each in graph.operators if len(each.inputs) == 3]
+    first, second = (graph.tensors[operator.inputs[1]] for operator in convs[:2])
+    codes = np.arange(int(np.prod(first.shape))) % 16 - 8
+    nibbles = (codes & 15).astype(np.uint8)
+    model.buffers[first.buffer].data = nibbles[0::2] | nibbles[1::2] << 4
+    first.type, second.type = schema.TensorType.INT4, 99
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    path = tmp_path / "int4.tflite"
+    path.write_bytes(bytes(builder.Output()))
+    view = TfliteView(path.read_bytes())
+    np.testing.assert_array_equal(view.values(view.kernels[0].tensor).reshape(-1), codes)
+    found = inspect(path)
+    rows = {row["type"]: row for row in found["kernels"]}
+    assert rows["int4"]["distinct"] == 16 and rows["int4"]["num_bytes"] == codes.size // 2
+    assert rows["type 99, not understood"]["distinct"] is None
+    assert rows["type 99, not understood"]["num_bytes"] == np.prod(second.shape)
+    assert found["total"]["not_understood"] == 1
+    assert found["total"]["weights"] == inspect(exported / "model-int8.tflite")["total"]["weights"]
+    assert "1 kernels are of a type that is not understood" in format_inspection(found)
