@@ -12,8 +12,8 @@ from programs import missing
 from edge.cli import main as edge
 from edge.running.loaded_model import TfliteModel
 from edge.running.runtime import find_runtime
-from tfc.keras_files.loading import load_model
 from tfc.cli import main as tfc
+from tfc.keras_files.loading import load_model
 
 pytestmark = pytest.mark.system
 
