@@ -152,6 +152,12 @@ _STATE = record(
     rest=_VALUE,
 )
 _SPEEDUP = number(0, 1e9, above=True)
+_QUALITY = optional(
+    record(
+        {"kind": optional(text(60)), "metric": optional(text(60)), "value": optional(number())},
+        {"root_mean_square": optional(number(0)), "output": text(), "reason": text(10_000)},
+    )
+)
 
 
 def _latency(value: object, place: str) -> object:
@@ -188,7 +194,8 @@ _FILE = record(
         "latency_ms": _latency,
         "speedup": _SPEEDUP,
         "speedup_interval": listed(_SPEEDUP, 2, 2),
-    }
+    },
+    {"quality": _QUALITY, "difference": record({}, rest=number(0))},
 )
 _BENCH: Check = record(
     {
@@ -204,7 +211,7 @@ _BENCH: Check = record(
         "refused": listed(record({"name": text(), "runtime": text(), "reason": text(10_000)}), most=10_000),
         "files": listed(_FILE, least=1, most=10_000),
     },
-    {"host": optional(text())},
+    {"host": optional(text()), "data_notes": listed(text(10_000), most=10_000)},
 )
 
 

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from edge.measuring import constraints
 from edge.measuring.bench_result import read_bench
 from tfc.base.clean_text import clean
 from tfc.base.errors import DataFileError, EdgeError
@@ -225,14 +226,18 @@ def _check_files(paths: Sequence[Path]) -> None:
 
 
 def _install(connection: _Connection, folder: str, python: str, wheel: str) -> None:
-    """Makes an environment in the folder there and installs this package in it."""
+    """Makes an environment in the folder there and installs this package in it, with the versions that are here."""
     connection.run(
         _kept(folder, f"{shlex.quote(python)} -m venv venv"),
         f"'{python} -m venv' failed (on Debian: apt install python3-venv)",
     )
     wanted = shlex.quote(f"./{wheel}")
     connection.run(
-        _kept(folder, f"venv/bin/python -m pip install --quiet --disable-pip-version-check {wanted}"),
+        _kept(
+            folder,
+            "venv/bin/python -m pip install --quiet --disable-pip-version-check "
+            f"--constraint {constraints.FILE_NAME} {wanted}",
+        ),
         "pip install failed",
     )
 
@@ -288,7 +293,14 @@ def bench_on(
     names = remote_names(paths)
     with tempfile.TemporaryDirectory() as here:
         wheel = settings.wheel or build_wheel(Path(here))
-        members = {wheel.name: wheel, **{names[path]: path for path in paths}, **({"data.npz": data} if data else {})}
+        pinned = Path(here, constraints.FILE_NAME)
+        pinned.write_text(constraints.constraints(), encoding="utf-8")
+        members = {
+            wheel.name: wheel,
+            pinned.name: pinned,
+            **{names[path]: path for path in paths},
+            **({"data.npz": data} if data else {}),
+        }
         archive = _archive(members)
     words = ["bench", *(names[path] for path in paths), "--runtime", runtime, "--json", "bench.json", *options]
     words += ["--baseline", names[baseline]] if baseline else []
