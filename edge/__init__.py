@@ -13,6 +13,7 @@ from tfc.base.lazy_exports import lazy_names
 _PUBLIC = {
     "export": "edge.conversion.variants",
     "Exported": "edge.conversion.variants",
+    "KernelFate": "edge.conversion.kernel_fates",
     "prepare": "edge.conversion.clustering",
     "ClusterSettings": "edge.conversion.clustering",
     "inspect": "edge.formats.inspection",
@@ -54,6 +55,7 @@ __all__ = [*_PUBLIC]
 if TYPE_CHECKING:  # what a type checker and an editor see
     from edge.conversion.clustering import ClusterSettings as ClusterSettings
     from edge.conversion.clustering import prepare as prepare
+    from edge.conversion.kernel_fates import KernelFate as KernelFate
     from edge.conversion.variants import Exported as Exported
     from edge.conversion.variants import export as export
     from edge.formats.inspection import format_inspection as format_inspection

@@ -28,8 +28,8 @@ class KernelFate:
         what: `palette kept`, or why there is none.
 
     Examples:
-        >>> from edge.conversion.kernel_fates import KernelFate
-        >>> KernelFate("dense", "kernel", 160, 8, "palette kept").weights
+        >>> import edge
+        >>> edge.KernelFate("dense", "kernel", 160, 8, "palette kept").weights
         160
     """
 
