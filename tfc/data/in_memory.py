@@ -54,8 +54,10 @@ def as_dataset(
         DataError: If the data are of no such form, or can't be trained on; says what was found.
 
     Examples:
+        >>> import numpy as np
+        >>> import tfc
         >>> x, y = np.zeros((6, 8, 8)), [0, 1, 2, 0, 1, 2]
-        >>> as_dataset((x, y, x, y)).input_shape
+        >>> tfc.as_dataset((x, y, x, y)).input_shape
         (8, 8, 1)
     """
     config = config or DataConfig()

@@ -52,7 +52,7 @@ REFUSED = [
         "has train and validation, no test: name the part",
     ),
     ("no such file", lambda folder: folder / "no.npz", {}, r"no\.npz: no such file or folder"),
-    ("no archive", pickled, {}, "not a readable NPZ file: it holds pickled Python objects, which can run code"),
+    ("no archive", pickled, {}, "not a readable NPZ file: File is not a zip file"),
     ("objects in a file", npz_of(changed(y_train=OBJECTS)), {}, "holds pickled Python objects"),
     (
         "file lacks",
