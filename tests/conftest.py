@@ -14,6 +14,17 @@ if os.environ.get("CI"):
     settings.load_profile("repeatable")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _no_method_outlives_its_module():
+    """Tests and examples register methods of their own; messages of other modules list the package's alone."""
+    from tfc.registries import METHODS
+
+    before = set(METHODS)
+    yield
+    for name in set(METHODS) - before:
+        METHODS.remove(name)
+
+
 @pytest.fixture(scope="session")
 def worker():
     """TFF's worker process, as the default context of the session."""

@@ -46,6 +46,17 @@ class LazyRegistry(Mapping[str, Any]):
             raise ConfigError(f"{name!r} is taken: it stands for {self._places[name]}; choose another name")
         self._added[name] = thing
 
+    def remove(self, name: str) -> None:
+        """Removes a thing that was added.
+
+        Args:
+            name: Its name.
+
+        Raises:
+            KeyError: If no such thing was added.
+        """
+        del self._added[name]
+
     def __getitem__(self, name: str) -> Any:
         if name in self._added:
             return self._added[name]
