@@ -157,7 +157,7 @@ def test_machines_side_by_side(result, tmp_path, capsys):
     other = copy.deepcopy(result)
     other["host"] = "pi@raspberrypi"
     other["files"] = other["files"][:1]
-    other["files"][0]["latency_ms"]["median"] = 12.5
+    other["files"][0]["latency_ms"] |= dict.fromkeys(("p10", "median", "p90", "p99"), 12.5)
     for name, content in (("a", result), ("b", other)):
         (tmp_path / f"{name}.json").write_text(json.dumps(content))
     assert main(["compare", str(tmp_path / "a.json"), str(tmp_path / "b.json")]) == 0
