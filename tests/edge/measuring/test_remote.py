@@ -106,8 +106,9 @@ def test_errors_there_come_back_in_one_line_and_the_folder_goes(wheel, local_she
 
 
 KEEPS = """
-import pathlib, sys, time
+import pathlib, signal, sys
 from edge.measuring import remote
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, in children too
 remote.MAKE_FOLDER = "mktemp -d -p " + sys.argv[2]
 connection = remote._Connection("pi", remote.RemoteSettings(sys.argv[1]))
 with remote._temporary_folder(connection) as folder:
@@ -129,7 +130,10 @@ def test_the_folder_goes_and_what_runs_there_ends_however_this_side_ends(number,
         folder = Path(process.stdout.readline().decode().strip())
         measured = wait_for(lambda: (folder / "pid").is_file() and int((folder / "pid").read_text() or 0))
         process.send_signal(number)
-        process.wait(20)
+        try:
+            process.wait(20)
+        finally:
+            process.kill()
     assert wait_for(lambda: not list(there.iterdir()))
     assert wait_for(lambda: not Path(f"/proc/{measured}").exists())
 
