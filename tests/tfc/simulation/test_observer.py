@@ -98,9 +98,9 @@ def test_handlers_of_the_root_logger_get_what_they_would_get_without_a_run(tmp_p
 def make_run(path, process, *, rounds=4, done=2):
     path.mkdir()
     (path / "config.toml").write_text(f"rounds = {rounds}\n")
-    header = "round,accuracy,uplink_bytes,downlink_bytes,seconds\n"
-    rows = [f"{number},{number / 10},1000,500,6.0\n" for number in range(1, done + 1)]
-    (path / "metrics.csv").write_text(header + "".join(rows))
+    header = "round,accuracy,loss,num_clusters,quality_score,uplink_bytes,downlink_bytes,key_frame_bytes,rate_weight,"
+    rows = [f"{number},{number / 10},1.0,0,0.0,1000,500,0,0.0,2,0,6.0\n" for number in range(1, done + 1)]
+    (path / "metrics.csv").write_text(header + "clients_ok,clients_failed,seconds\n" + "".join(rows))
     log = [f"2026-01-01T00:00:00+0000 INFO fedavg: {process}"]
     log += [
         f"2026-01-01T00:00:{10 * number:02}+0000 INFO round {number} of {rounds}: x" for number in range(1, done + 1)
