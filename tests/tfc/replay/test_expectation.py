@@ -47,6 +47,19 @@ def test_a_sound_run_is_confirmed(run):
     assert all(row.broadcast_equal and row.mean_equal for row in rounds)
 
 
+def test_frozen_weights_are_in_the_metrics_and_not_in_the_payloads(run):
+    """Three clients get them once, in round 1."""
+    rows = list(csv.DictReader((run / "metrics.csv").read_text().splitlines()))
+    set_cell(run, 1, "downlink_bytes", int(rows[0]["downlink_bytes"]) + 3 * 40)
+    with pytest.raises(RunError, match="bytes down, but"):
+        replay(run)
+    edit_json(run / "summary.json", lambda values: values.update(start_bytes=3 * 40))
+    assert all(row.broadcast_equal and row.mean_equal for row in replay(run))
+    edit_json(run / "summary.json", lambda values: values.update(start_bytes="120"))
+    with pytest.raises(RunError, match=r"summary\.json: .*start_bytes"):
+        replay(run)
+
+
 DAMAGES = {
     "a round in the middle is missing": lambda p: shutil.rmtree(p / "round-002"),
     "the last round is missing": lambda p: shutil.rmtree(p / "round-004"),
