@@ -12,8 +12,14 @@ from edge.formats.inspection import inspect
 from edge.formats.packing import unpack
 from edge.formats.tflite_reader import TfliteView
 
+SLOW = ("bidirectional", "gru_unrolled")
+"""Their conversion takes most of a minute each."""
 
-@pytest.fixture(scope="module", params=sorted(ZOO))
+
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in sorted(ZOO)],
+)
 def made(request, tmp_path_factory):
     """Name, model, data and export of a model."""
     folder = tmp_path_factory.mktemp(request.param)

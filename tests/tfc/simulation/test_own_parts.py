@@ -180,7 +180,12 @@ RIGHT = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", RIGHT)
+SLOW = ("recurrent", "a function that returns one model")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in RIGHT]
+)
 def test_what_people_bring_is_trained_and_evaluated_right(worker, tmp_path, name):
     data, parts, method, settings = RIGHT[name]
     finished = run(tmp_path / "run", data, method, settings, **parts)
