@@ -126,7 +126,9 @@ def test_frozen_weights_are_bit_equal_after_a_run_and_travel_once(worker, tmp_pa
     first, second = finished.rounds
     moved = 4 * (6 * 6 * 6 * 4 + 4)
     assert first.downlink_bytes >= 2 * once
-    assert second.downlink_bytes < first.downlink_bytes and second.downlink_bytes < 2 * (moved + 100)
+    assert second.downlink_bytes < 2 * (moved + 100)
+    if method != "eden":  # its first broadcast is a seed, its second one has 404 bytes
+        assert second.downlink_bytes < first.downlink_bytes
     assert second.accuracy == pytest.approx(evaluated(finished, *IMAGES[2:]), abs=1e-6)
     if method == "fedavg":
         assert first.downlink_bytes - second.downlink_bytes == 2 * once
