@@ -20,12 +20,12 @@ def constraints() -> str:
     Source: pip's user guide, "Constraints Files"; PEP 508 for the markers.
 
     Returns:
-        Lines such as `numpy==1.26.4; python_version == '3.11'`.
+        Lines such as `numpy==1.25.2; python_version == '3.11'`.
 
     Examples:
         >>> from edge.measuring.constraints import constraints
         >>> [line for line in constraints().splitlines() if line.startswith("numpy==")]
-        ["numpy==1.26.4; python_version == '3.11'"]
+        ["numpy==1.25.2; python_version == '3.11'"]
     """
     here = f"{sys.version_info.major}.{sys.version_info.minor}"
     versions: dict[str, str] = {}

@@ -1,8 +1,9 @@
 """What reading costs follows the file's length, whatever the file declares."""
 
+import contextlib
 import io
 import struct
-import time
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -81,20 +82,27 @@ def test_operators_that_share_what_they_name_do_not_multiply_it(one_table, tmp_p
     path = tmp_path / "shared.tflite"
     path.write_bytes(shared(8_000, 20_000, one_table))
     assert path.stat().st_size < 300_000
-    started = time.monotonic()
     with pytest.raises(ModelFileError, match=r"listed twice|name more than 8 times"):
         inspect(path)
-    assert time.monotonic() - started < 5
+
+
+@contextlib.contextmanager
+def little_memory():
+    """What is in it takes 2 MB at most: far less than the 30 and 100 MB that the files here stand for."""
+    tracemalloc.start()
+    try:
+        yield
+        assert tracemalloc.get_traced_memory()[1] < 2_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_packed_file_is_refused_before_it_is_unpacked():
     rest = bytes(30_000_000)
     hostile = Container(b"FCPK", FileName(len(rest), 0), NO_FILE, 0, rest, b"").to_bytes()
     assert len(hostile) < 100_000
-    started = time.monotonic()
-    with pytest.raises(ModelFileError, match="may stand for"):
+    with little_memory(), pytest.raises(ModelFileError, match="may stand for"):
         unpack(hostile)
-    assert time.monotonic() - started < 0.5
     assert most_unpacked(100_000) < 11_000_000
 
 
@@ -123,10 +131,8 @@ def npy(shape, data):
 def test_an_archive_is_checked_before_it_is_read(shape, data, message, tmp_path):
     with zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         archive.writestr("x.npy", npy(shape, data))
-    started = time.monotonic()
-    with pytest.raises(NpzError, match=message):
+    with little_memory(), pytest.raises(NpzError, match=message):
         read_arrays(tmp_path / "a.npz", ("x",))
-    assert time.monotonic() - started < 0.5
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])

