@@ -27,16 +27,35 @@ _GRPC_OPTIONS = [
 def answers(address: str, timeout_s: float) -> bool:
     """Whether a gRPC server answers at an address, asked over a separate connection.
 
+    The question is a call of a method that no server has, rather than `grpc.channel_ready_future`, whose polling
+    thread may raise while the channel is closed.
+
     Args:
         address: As gRPC writes addresses, such as `host:port`.
         timeout_s: Seconds to wait.
     """
     with grpc.insecure_channel(address, [*_GRPC_OPTIONS, ("grpc.use_local_subchannel_pool", 1)]) as channel:
         try:
-            grpc.channel_ready_future(channel).result(timeout_s)
-        except grpc.FutureTimeoutError:
-            return False
+            channel.unary_unary("/tfc/AreYouThere")(b"", timeout=timeout_s, wait_for_ready=True)
+        except grpc.RpcError as error:
+            return error.code() not in (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE)
     return True
+
+
+class _UnwatchedChannel:
+    """A channel whose state nobody polls: the thread with which gRPC polls may raise while the channel is closed.
+
+    TFF asks for the state to answer `is_ready`, which is not used here.
+    """
+
+    def __init__(self, channel: grpc.Channel) -> None:
+        self._channel = channel
+
+    def subscribe(self, callback: Callable[..., None], try_to_connect: bool = False) -> None:
+        """Does nothing."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._channel, name)
 
 
 class _Stub(tff.framework.RemoteExecutorGrpcStub):
@@ -67,7 +86,7 @@ class Connection:
         self.address = address
         self.check = check
         self._channel = grpc.insecure_channel(address, _GRPC_OPTIONS)
-        self.stub = _Stub(self._channel)
+        self.stub = _Stub(_UnwatchedChannel(self._channel))
 
     def close(self) -> None:
         """Closes the connection; pending calls fail at once."""
