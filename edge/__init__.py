@@ -35,7 +35,7 @@ _PUBLIC = {
     "verify": "edge.running.verification",
     "VerifySettings": "edge.running.verification",
     "Comparison": "edge.running.output_comparison",
-    "Quality": "edge.running.judgement",
+    "Quality": "edge.formats.judgement",
     "format_verification": "edge.running.verification",
     "find_runtime": "edge.running.runtime",
     "Runtime": "edge.running.runtime",
@@ -60,6 +60,7 @@ if TYPE_CHECKING:  # what a type checker and an editor see
     from edge.conversion.variants import export as export
     from edge.formats.inspection import format_inspection as format_inspection
     from edge.formats.inspection import inspect as inspect
+    from edge.formats.judgement import Quality as Quality
     from edge.formats.packing import pack as pack
     from edge.formats.packing import unpack as unpack
     from edge.formats.patch import apply_patch as apply_patch
@@ -77,7 +78,6 @@ if TYPE_CHECKING:  # what a type checker and an editor see
     from edge.running.boundaries import Boundary as Boundary
     from edge.running.interpreters import Interpreter as Interpreter
     from edge.running.interpreters import InterpreterOptions as InterpreterOptions
-    from edge.running.judgement import Quality as Quality
     from edge.running.loaded_model import TfliteModel as TfliteModel
     from edge.running.output_comparison import Comparison as Comparison
     from edge.running.runtime import Runtime as Runtime

@@ -82,7 +82,7 @@ SIGNATURES = {
     "edge.export": "(source: 'str | Path', out: 'str | Path', variants: 'tuple[str, ...]' = ('f32',), calibration: 'str | Path | None' = None, name: 'str | None' = None, prepare: 'Callable[[tf.keras.Model], tf.keras.Model]' = <lambda>, *, allow_disagreement: 'bool' = False, started: 'Callable[[str], None]' = <lambda>) -> 'Exported'",  # noqa: E501
     "edge.Exported": "(paths: 'dict[str, Path]', lost_palettes: 'dict[str, str]' = <factory>, left_out: 'dict[str, str]' = <factory>, differences: 'dict[str, float]' = <factory>, kernels: 'tuple[KernelFate, ...]' = ()) -> None",  # noqa: E501
     "edge.KernelFate": "(layer: 'str', part: 'str', weights: 'int', distinct: 'int', what: 'str') -> None",
-    "edge.prepare": "(model: 'tf.keras.Model', settings: 'ClusterSettings', data: 'tuple[np.ndarray, np.ndarray] | None' = None, seed: 'int' = 0, *, progress: 'bool' = False) -> 'tf.keras.Model'",  # noqa: E501
+    "edge.prepare": "(model: 'tf.keras.Model', settings: 'ClusterSettings', data: 'tuple[np.ndarray | Inputs, np.ndarray] | None' = None, seed: 'int' = 0, *, progress: 'bool' = False) -> 'tf.keras.Model'",  # noqa: E501
     "edge.ClusterSettings": "(clusters: 'int' = 0, cqat: 'bool' = False, epochs: 'int' = 1, learning_rate: 'float' = 0.0001, batch_size: 'int' = 64) -> None",  # noqa: E501
     "edge.inspect": "(path: 'str | Path') -> 'dict[str, Any]'",
     "edge.format_inspection": "(found: 'dict[str, Any]') -> 'str'",

@@ -30,7 +30,6 @@ def _run(options: argparse.Namespace) -> int:
             seed=options.seed,
             progress=shows_progress(options),
             allow_disagreement=options.allow_disagreement,
-            verbose=options.verbose,
         )
     )
     for variant, name in done["paths"].items():

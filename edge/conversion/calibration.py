@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import tensorflow as tf
 
 from tfc.base.errors import DataFileError, NpzError
 from tfc.base.npz import read_arrays
+
+_LOG = logging.getLogger(__name__)
 
 Inputs = tuple[np.ndarray, ...]
 """Examples as the model takes them: an array (examples, ...) for each of its inputs."""
@@ -110,33 +113,37 @@ def read_representative(path: Path, specs: tuple[InputSpec, ...]) -> Inputs:
     return arrays
 
 
-def read_training(path: Path, model: tf.keras.Model) -> tuple[np.ndarray, np.ndarray]:
-    """Reads examples to train on: `x` and `y`, or `x_train` and `y_train` of a whole data set, never its test data.
+def read_training(path: Path, model: tf.keras.Model) -> tuple[Inputs, np.ndarray]:
+    """Reads examples to train on: inputs as for a representative data set and `y`, never a data set's test data.
+
+    Images of a whole data set, `x_train` as uint8, are divided by 255 for an input of floats, as training takes them,
+    and that is logged as a warning.
 
     Args:
         path: An NPZ file.
-        model: A model with one input.
+        model: A Keras model.
 
     Returns:
-        Inputs as the model takes them, (examples, ...), and int64 classes (examples,).
+        Inputs as the model takes them, (examples, ...) each, and labels (examples, ...).
 
     Raises:
         DataFileError: If the file is missing or damaged, or its arrays do not fit the model.
     """
     specs = input_specs(model)
-    if len(specs) != 1:
-        raise DataFileError(f"--train: the model has {len(specs)} inputs; it can be trained on with one")
+    names = [spec.array for spec in specs]
     try:
-        found = read_arrays(path, ("x", "y"), otherwise=("x_train", "y_train"))
+        found = read_arrays(path, [*names, "y"], otherwise=["x_train", "y_train"] if len(specs) == 1 else [])
     except NpzError as error:
         raise DataFileError(str(error)) from error
-    x, y = found.values()
-    if "x_train" in found and x.dtype == np.uint8 and specs[0].dtype == "float32":
-        x = x.astype(np.float32) / 255  # as training takes a data set's images
-    x = _as_model_takes_it(path, specs[0], x)
-    _check_range(path, specs[0], x)
-    if y.shape == (len(x), 1):
-        y = y[:, 0]
-    if y.shape != (len(x),) or y.dtype.kind not in "iu":
-        raise DataFileError(f"{path}: y must be {len(x)} integers, one per example; found {y.dtype} {y.shape}")
-    return x, y.astype(np.int64)
+    *inputs, y = found.values()
+    if "x_train" in found and inputs[0].dtype == np.uint8 and specs[0].dtype == "float32":
+        _LOG.warning("%s: x_train is uint8: divided by 255", path)
+        inputs[0] = inputs[0].astype(np.float32) / 255
+    arrays = tuple(_as_model_takes_it(path, spec, values) for spec, values in zip(specs, inputs, strict=True))
+    for spec, values in zip(specs, arrays, strict=True):
+        _check_range(path, spec, values)
+        if len(values) != len(y):
+            raise DataFileError(f"{path}: {spec.array} has {len(values)} examples, y {len(y)}")
+    if y.dtype.kind not in "iufb" or not np.isfinite(y).all():
+        raise DataFileError(f"{path}: y must be finite numbers, found {y.dtype} {y.shape}")
+    return arrays, y

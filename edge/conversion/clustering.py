@@ -7,13 +7,16 @@ import io
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 from tqdm import tqdm
 
+from edge.conversion.calibration import Inputs
 from edge.conversion.keras_kernels import MAX_PALETTE
+from edge.conversion.objective import Objective, objective
 from tfc.base.errors import EdgeError
 
 CLUSTERED_LAYERS = (tf.keras.layers.Conv2D, tf.keras.layers.Conv1D, tf.keras.layers.Dense)
@@ -45,6 +48,18 @@ class ClusterSettings:
     batch_size: int = 64
 
 
+class Training(NamedTuple):
+    """Examples to train on, and what is trained.
+
+    Attributes:
+        inputs: Per input of the model (examples, ...).
+        objective: Loss and targets.
+    """
+
+    inputs: Inputs
+    objective: Objective
+
+
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Suppresses warnings about missing gradients of kernels that tfmot has replaced by centroids."""
@@ -66,34 +81,35 @@ def _copy(model: tf.keras.Model) -> tf.keras.Model:
     return copied
 
 
-def _loss(model: tf.keras.Model) -> tf.keras.losses.Loss:
-    """The loss of classes as integers, by the last layer: one output is the score of the second of two classes."""
-    activation = getattr(model.layers[-1], "activation", None)
-    if model.output_shape[-1] == 1:
-        return tf.keras.losses.BinaryCrossentropy(from_logits=activation is not tf.keras.activations.sigmoid)
-    return tf.keras.losses.SparseCategoricalCrossentropy(from_logits=activation is not tf.keras.activations.softmax)
-
-
 def _fit(
     model: tf.keras.Model,
-    loss: tf.keras.losses.Loss,
-    data: tuple[np.ndarray, np.ndarray],
+    training: Training,
     settings: ClusterSettings,
     seed: int,
     *,
     progress: bool,
 ) -> None:
     tf.keras.utils.set_random_seed(seed)
-    model.compile(tf.keras.optimizers.Adam(settings.learning_rate), loss)
+    goal = training.objective
+    trained = goal.trained(model)
+    trained.compile(tf.keras.optimizers.Adam(settings.learning_rate), goal.loss)
+    inputs = list(training.inputs) if len(training.inputs) > 1 else training.inputs[0]
     with tqdm(total=settings.epochs, desc="fine-tuning", unit="epoch", disable=not progress) as bar:
-        advance = tf.keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: bar.update())
-        model.fit(*data, batch_size=settings.batch_size, epochs=settings.epochs, verbose=0, callbacks=[advance])
+        trained.fit(
+            inputs,
+            goal.targets,
+            sample_weight=goal.weights,
+            batch_size=settings.batch_size,
+            epochs=settings.epochs,
+            verbose=0,
+            callbacks=[tf.keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: bar.update())],
+        )
 
 
 def cluster(
     model: tf.keras.Model,
     settings: ClusterSettings,
-    data: tuple[np.ndarray, np.ndarray] | None,
+    training: Training | None,
     seed: int,
     *,
     progress: bool = False,
@@ -103,7 +119,7 @@ def cluster(
     Args:
         model: A functional Keras model; it stays as it is.
         settings: Number of clusters, fine-tuning.
-        data: Inputs float32 (examples, ...) and classes int64 (examples,) to fine-tune on; None for none.
+        training: Examples to fine-tune on; None for none.
         seed: Of the shuffling.
         progress: Whether a bar is shown on standard error.
 
@@ -132,8 +148,8 @@ def cluster(
             layer.trainable = False
             layer._non_trainable_weights += layer._trainable_weights
             layer._trainable_weights = []
-        if data is not None and settings.epochs:
-            _fit(wrapped, _loss(model), data, settings, seed, progress=progress)
+        if training is not None and settings.epochs:
+            _fit(wrapped, training, settings, seed, progress=progress)
         return tfmot.clustering.keras.strip_clustering(wrapped)
 
 
@@ -168,7 +184,7 @@ def _refusal(model: tf.keras.Model, error: Exception) -> EdgeError:
 def train_preserving_clusters(
     model: tf.keras.Model,
     settings: ClusterSettings,
-    data: tuple[np.ndarray, np.ndarray],
+    training: Training,
     seed: int,
     *,
     progress: bool = False,
@@ -180,7 +196,7 @@ def train_preserving_clusters(
     Args:
         model: A functional Keras model whose kernels have palettes; it stays as it is.
         settings: Epochs, learning rate, batch size.
-        data: Inputs float32 (examples, ...) and classes int64 (examples,).
+        training: Examples to train on.
         seed: Of the shuffling.
         progress: Whether a bar is shown on standard error.
 
@@ -201,7 +217,7 @@ def train_preserving_clusters(
             trained = tfmot.quantization.keras.quantize_apply(annotated, scheme)
         except (RuntimeError, ValueError) as error:
             raise _refusal(model, error) from error
-        _fit(trained, _loss(model), data, settings, seed, progress=progress)
+        _fit(trained, training, settings, seed, progress=progress)
     for layer in result.layers:
         if not layer.weights:
             continue
@@ -219,7 +235,7 @@ def train_preserving_clusters(
 def prepare(
     model: tf.keras.Model,
     settings: ClusterSettings,
-    data: tuple[np.ndarray, np.ndarray] | None = None,
+    data: tuple[np.ndarray | Inputs, np.ndarray] | None = None,
     seed: int = 0,
     *,
     progress: bool = False,
@@ -229,7 +245,8 @@ def prepare(
     Args:
         model: A Keras model; it stays as it is.
         settings: The preparation.
-        data: Inputs and classes to train on; None for none.
+        data: Inputs to train on, (examples, ...) or a tuple of these for a model with several, and their labels
+            (examples, ...), of which the loss follows as an accuracy would (`edge.formats.judgement`); None for none.
         seed: Of the shuffling.
         progress: Whether a bar is shown on standard error.
 
@@ -250,18 +267,16 @@ def prepare(
         raise EdgeError(f"--clusters must be between 2 and {MAX_PALETTE}; found {settings.clusters}")
     if seed < 0 or settings.epochs < 0 or not settings.learning_rate > 0:
         raise EdgeError("--seed and --epochs must not be negative, --learning-rate must be more than 0")
-    if data is not None:
-        if len(model.outputs) != 1 or len(model.output_shape) != 2:
-            raise EdgeError("--train: the model must have one output of scores, (examples, classes), to be trained on")
-        classes = max(2, model.output_shape[-1])
-        if not 0 <= int(data[1].min()) <= int(data[1].max()) < classes:
-            raise EdgeError(f"--train: y must be from 0 to {classes - 1}, a class per output")
     if settings.cqat and data is None:
         raise EdgeError("--cqat trains the model: it needs --train FILE.npz with x and y")
     if not getattr(model, "_is_graph_network", False):
         raise EdgeError("--clusters and --cqat need a functional or sequential Keras model")
+    training = None
+    if data is not None:
+        inputs = (data[0],) if isinstance(data[0], np.ndarray) else tuple(data[0])
+        training = Training(inputs, objective(model, inputs, data[1]))
     if settings.clusters:
-        model = cluster(model, settings, data, seed, progress=progress)
-    if settings.cqat and data is not None:
-        model = train_preserving_clusters(model, settings, data, seed, progress=progress)
+        model = cluster(model, settings, training, seed, progress=progress)
+    if settings.cqat and training is not None:
+        model = train_preserving_clusters(model, settings, training, seed, progress=progress)
     return model

@@ -109,7 +109,7 @@ def bench_files(
         files: The files, packed or not.
         baseline: The file that speed-up refers to; measured too, the first file where None.
         data: NPZ with x (examples, ...), or an array per input, and y (examples, ...) of classes or targets
-            (`edge.running.judgement`); without it quality, accuracy and agreement are None.
+            (`edge.formats.judgement`); without it quality, accuracy and agreement are None.
         runtime: A key of `RUNTIMES`, `auto` for the first one installed, or `all` for every one that is; speed-up then
             refers to the baseline in the first one.
         settings: How long, and how.

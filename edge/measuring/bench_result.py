@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from edge.formats.judgement import agreement, relative_difference
 from edge.measuring.interleaving import latency_summary, paired_speedup, speedup_interval
-from edge.running.judgement import agreement, relative_difference
 from edge.running.runtime import Runtime
 from tfc.base.errors import DataFileError
 from tfc.base.schema import Check, either, flag, listed, number, optional, read_json, record, text, whole
@@ -23,7 +23,7 @@ class Answered:
     """What a file answers to data; empty without data.
 
     Attributes:
-        quality: As in bench.json: `edge.running.judgement.as_json`.
+        quality: As in bench.json: `edge.formats.judgement.as_json`.
         notes: What was done to the data for this file.
         predicted: Classes as integers or numbers as float32, (examples, ...).
         others: By name the outputs that are not judged, (examples, ...).

@@ -20,12 +20,13 @@ from typing import IO, Any
 
 import numpy as np
 
+from edge.formats.judgement import as_json, judge, quality
 from edge.running.example_data import read_examples
 from edge.running.interpreters import InterpreterOptions
-from edge.running.judgement import as_json, judge, quality
 from edge.running.loaded_model import TfliteModel
 from edge.running.runtime import find_runtime
 from tfc.base.errors import DataFileError, EdgeError, ModelFileError, RuntimeMissingError
+from tfc.base.separate_process import cause_of_end, python_command
 
 _KIB_PER_MB = 1e6 / 1024
 
@@ -140,8 +141,7 @@ class MeasuredProcess:
         self._calls = 0
         self._messages: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
         self._process = subprocess.Popen(
-            # Not -m, which would put the working folder before everything that is imported.
-            [sys.executable, "-c", f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import main; main()"],
+            python_command(__name__),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._messages,
@@ -219,7 +219,7 @@ class MeasuredProcess:
         code = self._process.wait()
         self._messages.seek(0)
         lines = self._messages.read().decode(errors="replace").strip().splitlines()
-        return f" (exit code {code}{', ' + lines[-1] if lines else ''})"
+        return f" ({cause_of_end(code)}{', ' + lines[-1] if lines else ''})"
 
     def close(self) -> None:
         """Ends the process."""
@@ -245,6 +245,3 @@ class MeasuredProcess:
 _ERRORS: dict[str, type[EdgeError]] = {
     class_.__name__: class_ for class_ in (ModelFileError, DataFileError, RuntimeMissingError)
 }
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -6,16 +6,15 @@ of quantised floats in a small range, since training divides them as well.
 
 from __future__ import annotations
 
-import zipfile
-import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from edge.running.boundaries import Boundary
-from tfc.base.errors import DataFileError
+from tfc.base.errors import DataFileError, NpzError
+from tfc.base.npz import names_of_arrays, read_arrays
 
 
 @dataclass(frozen=True)
@@ -51,13 +50,17 @@ def read_examples(path: Path, inputs: Sequence[Boundary], *, labelled: bool = Tr
     Raises:
         DataFileError: If the file is missing or damaged, or its content does not fit.
     """
-    arrays = _arrays(path)
-    names = [_name(path, arrays, boundary, number, len(inputs)) for number, boundary in enumerate(inputs)]
-    # x with y, or x_test with y_test: never x with y_test.
-    called = ["y_test"] if any("_test" in name for name in names) else ["y"]
-    labels = next((arrays[name] for name in called if name in arrays), None)
-    if labels is None and labelled:
-        raise DataFileError(f"{path}: lacks y; it holds {', '.join(arrays)}")
+    try:
+        held = [name for name in names_of_arrays(path) if not name.endswith("_train")]
+        names = [_name(path, held, boundary, number, len(inputs)) for number, boundary in enumerate(inputs)]
+        # x with y, or x_test with y_test: never x with y_test.
+        label = "y_test" if any("_test" in name for name in names) else "y"
+        if label not in held and labelled:
+            raise DataFileError(f"{path}: lacks y; it holds {', '.join(held)}")
+        arrays = read_arrays(path, list(dict.fromkeys([*names, *({label} & set(held))])))
+    except NpzError as error:
+        raise DataFileError(str(error)) from error
+    labels = arrays.get(label)
     notes: list[str] = []
     found = tuple(
         _fitting(path, name, arrays[name], boundary, notes, pixels=pixels)
@@ -72,28 +75,18 @@ def read_examples(path: Path, inputs: Sequence[Boundary], *, labelled: bool = Tr
     return Examples(found, labels, tuple(notes))
 
 
-def _arrays(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files if not name.endswith("_train")}
-    # A single array in place of an archive is no context manager: AttributeError or, from Python 3.11, TypeError.
-    except (OSError, ValueError, EOFError, AttributeError, TypeError, zlib.error, zipfile.BadZipFile) as error:
-        raise DataFileError(f"{path}: not a readable NPZ file: {error}") from error
-
-
-def _name(path: Path, arrays: Mapping[str, np.ndarray], boundary: Boundary, number: int, count: int) -> str:
+def _name(path: Path, held: Sequence[str], boundary: Boundary, number: int, count: int) -> str:
     """The array that holds an input's examples."""
     alone = ["x"] if count == 1 else [f"x_{number}"]
     test = ["x_test"] if count == 1 else [f"{boundary.name}_test", f"x_test_{number}"]
     # An archive with x and without y, but with x_test and y_test, is a whole data set.
-    prefers_test = "y" not in arrays and "y_test" in arrays
+    prefers_test = "y" not in held and "y_test" in held
     wanted = [*test, *alone, boundary.name] if prefers_test else [*alone, boundary.name, *test]
     for name in wanted:
-        if name in arrays:
+        if name in held:
             return name
-    held = ", ".join(arrays) or "nothing"
     called = alone[0] if count == 1 else f"{boundary.name} or {alone[0]}, the model's input {number}"
-    raise DataFileError(f"{path}: lacks {called}; it holds {held}")
+    raise DataFileError(f"{path}: lacks {called}; it holds {', '.join(held) or 'nothing'}")
 
 
 def _fitting(path: Path, name: str, x: np.ndarray, boundary: Boundary, notes: list[str], *, pixels: bool) -> np.ndarray:

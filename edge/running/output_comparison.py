@@ -20,11 +20,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from edge.formats.judgement import Quality, agreement, decided, judge, quality, relative_difference
 from edge.running.boundaries import Boundary
-from edge.running.judgement import Quality, agreement, decided, judge, quality, relative_difference
 from edge.running.loaded_model import TfliteModel
 from tfc.base.errors import EdgeError
 
@@ -75,6 +76,22 @@ class Comparison:
     real: bool = False
     undecided: str = ""
     qualities: tuple[Quality, Quality] | None = None
+
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> Comparison:
+        """Returns what `dataclasses.asdict` gave, after a passage through JSON.
+
+        Args:
+            fields: By name.
+        """
+        accuracies, qualities = fields["accuracies"], fields["qualities"]
+        return cls(
+            **fields
+            | {
+                "accuracies": accuracies and tuple(accuracies),
+                "qualities": qualities and tuple(Quality(**each) for each in qualities),
+            }
+        )
 
 
 def matched(reference: Sequence[Boundary], candidate: Sequence[Boundary]) -> list[int]:

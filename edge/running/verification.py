@@ -1,29 +1,20 @@
-"""Verification of one model file against another with the same inputs. NumPy and an interpreter alone."""
+"""Verification of one model file against another with the same inputs, which a process of its own runs."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
-
-import numpy as np
 
 from edge.formats.packing import is_packed, read_bytes, read_model_content
 from edge.formats.table_expansion import has_look_up_tables
 from edge.formats.tflite_reader import TfliteView
-from edge.running.example_data import read_examples
-from edge.running.interpreters import InterpreterOptions
-from edge.running.loaded_model import TfliteModel
-from edge.running.output_comparison import MOST_DIFFERENT, Comparison, compare, why_different
+from edge.running.output_comparison import MOST_DIFFERENT, Comparison, why_different
+from edge.running.paired_run import PairRequest
 from edge.running.runtime import RUNTIMES, Runtime, find_runtime
-from tfc.base.errors import DataFileError, EdgeError, ModelFileError
-
-_LOG = logging.getLogger(__name__)
-
-CALIBRATION = "calibration.npz"
-"""Inputs beside a model, as a run writes them: taken in place of random ones."""
+from tfc.base.errors import EdgeError, ModelFileError
+from tfc.base.separate_process import ProcessCrashedError, call_apart
 
 
 @dataclass(frozen=True)
@@ -85,14 +76,6 @@ def _check(settings: VerifySettings) -> None:
         raise EdgeError("--min-agreement must be between 0 and 1, --random-inputs at least 1, --seed not negative")
 
 
-class _Given(NamedTuple):
-    """Real examples: as each model takes them, their labels, and what was done to them."""
-
-    inputs: tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]
-    labels: np.ndarray | None
-    notes: tuple[str, ...]
-
-
 class _Pair(NamedTuple):
     """What the files alone tell: whether they are the same model, whether one is packed, and their kinds of variant."""
 
@@ -108,69 +91,28 @@ class _Pair(NamedTuple):
         return cls(contents[0] == contents[1], packed, forms)
 
 
-def _check_inputs(models: tuple[TfliteModel, TfliteModel]) -> None:
-    shapes = [[each.shape[1:] for each in model.inputs] for model in models]
-    if shapes[0] != shapes[1]:
-        told = (", ".join(map(str, each)) for each in shapes)
-        raise EdgeError(f"inputs differ in shape: {' and '.join(told)}")
-
-
-def _from_archive(models: tuple[TfliteModel, TfliteModel], path: Path, *, most: int = 0) -> _Given:
-    """Real examples as each model takes them; of an archive of calibration inputs no more than `most`."""
-    pixels = any(each.takes_pixels for model in models for each in model.inputs)
-    found = [read_examples(path, model.inputs, labelled=not most, pixels=pixels) for model in models]
-    inputs = tuple(tuple(each[:most] if most else each for each in examples.inputs) for examples in found)
-    notes = dict.fromkeys(note for examples in found for note in examples.notes)
-    return _Given((inputs[0], inputs[1]), None if most else found[0].labels, tuple(f"{note}." for note in notes))
-
-
-def _calibration(
-    models: tuple[TfliteModel, TfliteModel], paths: tuple[Path, Path], settings: VerifySettings
-) -> tuple[Comparison | None, list[str]]:
-    """What calibration data beside one of the files show; None where there are none that fit."""
-    notes = []
-    for path in dict.fromkeys(path.parent / CALIBRATION for path in reversed(paths)):
-        if not path.is_file():
-            continue
-        try:
-            given = _from_archive(models, path, most=settings.random_inputs)
-        except DataFileError as error:
-            notes.append(f"Calibration data beside the model are not used: {error}.")
-            continue
-        return compare(models, given.inputs, None, f"inputs of {path}", real=True), [*notes, *given.notes]
-    return None, notes
-
-
 def _comparisons(
     paths: tuple[Path, Path], data: Path | None, runtime: Runtime, settings: VerifySettings
 ) -> tuple[list[Comparison], list[str]]:
-    """What calibration or random inputs show, and what the data show where there are some; and notes on them."""
-    options = InterpreterOptions(kernels=settings.kernels, keep_state=settings.keep_state)
-    models = (TfliteModel(paths[0], runtime, options), TfliteModel(paths[1], runtime, options))
-    _check_inputs(models)
-    _LOG.info("%d inputs through both in %s %s", settings.random_inputs, runtime.package, runtime.version)
-    found, notes = _calibration(models, paths, settings)
-    if found is None:
-        # The range of a quantised input is known, that of floats is not.
-        chosen = [
-            one if one.scale or not other.scale else other
-            for one, other in zip(*(m.inputs for m in models), strict=True)
-        ]
-        rng = np.random.default_rng(settings.seed)
-        noise = tuple(each.random(settings.random_inputs, rng) for each in chosen)
-        found = compare(models, (noise, noise), None, "random inputs", real=False)
-        if data is None:
-            ranges = ", ".join(f"{each.range[0]:.4g} to {each.range[1]:.4g}" for each in chosen)
-            notes.append(
-                f"No real data: random inputs ({ranges}) do not show errors such as a wrong calibration; give --data."
-            )
-    comparisons = [found]
-    if data is not None:
-        given = _from_archive(models, data)
-        _LOG.info("%d examples of %s through both", len(given.inputs[0][0]), data)
-        comparisons.append(compare(models, given.inputs, given.labels, f"examples of {data.name}", real=True))
-        notes += given.notes
-    return comparisons, notes
+    """What `edge.running.paired_run.run_both` finds, in a process that may crash."""
+    request = PairRequest(
+        reference=str(paths[0]),
+        candidate=str(paths[1]),
+        data=None if data is None else str(data),
+        runtime=runtime.name,
+        random_inputs=settings.random_inputs,
+        seed=settings.seed,
+        kernels=settings.kernels,
+        keep_state=settings.keep_state,
+    )
+    try:
+        found = call_apart("edge.running.paired_run:run_both_here", asdict(request), files=[str(data or "")])
+    except ProcessCrashedError as error:
+        raise ModelFileError(
+            f"{runtime.package} {runtime.version} crashed while {error.stage or 'starting'} ({error.cause}); "
+            "another interpreter may run them (--runtime)"
+        ) from error
+    return [Comparison.from_json(each) for each in found["comparisons"]], found["notes"]
 
 
 def _verdict(comparisons: Sequence[Comparison], min_agreement: float, *, exact: bool) -> tuple[str, str]:
@@ -198,7 +140,7 @@ def verify(
     data: str | Path | None = None,
     settings: VerifySettings | None = None,
 ) -> dict[str, Any]:
-    """Compares two model files.
+    """Compares two model files; they run in a process of their own, so that a crash of an interpreter is an error.
 
     Args:
         reference: The file to compare with.

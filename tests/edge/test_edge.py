@@ -20,7 +20,6 @@ import tensorflow as tf
 from edge.cli import main
 from edge.conversion.flatbuffer import FlatbufferModel
 from edge.conversion.variants import export
-from edge.formats.data_files import read_examples
 from edge.measuring.bench import bench_files
 from edge.measuring.bench_result import float_reference
 from edge.measuring.interleaving import BenchSettings, interleaved_latencies, paired_speedup, speedup_interval
@@ -196,7 +195,7 @@ def test_a_process_that_dies_is_an_error_that_names_its_file(folder):
         assert process.load_ms > 0 and 5 < process.call("peak_memory_mb") < 200
         (child,) = set(psutil.Process().children()) - before
         child.kill()
-        with pytest.raises(ModelFileError, match=r"model-f32.tflite: the interpreter's process ended \(exit code -9"):
+        with pytest.raises(ModelFileError, match=r"model-f32.tflite: the interpreter's process ended \(killed"):
             process.run(1)
 
 
@@ -311,25 +310,8 @@ def test_no_interpreter_at_all(monkeypatch):
         find_runtime("tflite")
 
 
-def test_labels_of_any_integer_type(bad):
-    np.savez(bad / "ok.npz", x=np.zeros((2, *SHAPE), np.float32), y=np.array([1, 2], np.uint8))
-    _, y = read_examples(bad / "ok.npz", SHAPE)
-    assert y.dtype == np.int64
-
-
 @pytest.mark.parametrize("command", ["export", "bench"])
 def test_help_shows_an_example(command, capsys):
     with pytest.raises(SystemExit):
         main([command, "--help"])
     assert f"example:\n  edge {command}" in capsys.readouterr().out
-
-
-def test_a_whole_data_set_is_taken_for_its_test_examples(tmp_path):
-    x = np.arange(2 * 64, dtype=np.uint8).reshape(2, *SHAPE)
-    y = np.array([3, 1], np.uint8)
-    np.savez(tmp_path / "set.npz", x_train=x[:0], y_train=y[:0], x_test=x, y_test=y)
-    inputs, classes = read_examples(tmp_path / "set.npz", SHAPE)
-    np.testing.assert_array_equal(inputs, x.astype(np.float32) / 255)
-    np.testing.assert_array_equal(classes, y)
-    np.savez(tmp_path / "both.npz", x=inputs[:1], y=y[:1], x_test=x, y_test=y)
-    assert len(read_examples(tmp_path / "both.npz", SHAPE)[1]) == 1

@@ -181,7 +181,7 @@ def test_training_data_are_never_the_test_data(tmp_path):
     model, rng = build("dense"), np.random.default_rng(0)
     arrays = {f"x_{part}": rng.random((n, 24), np.float32) for part, n in (("train", 7), ("test", 3))}
     np.savez(tmp_path / "set.npz", **arrays, y_train=np.arange(7) % 4, y_test=np.arange(3))
-    x, y = read_training(tmp_path / "set.npz", model)
+    (x,), y = read_training(tmp_path / "set.npz", model)
     np.testing.assert_array_equal(x, arrays["x_train"])
     assert y.tolist() == [0, 1, 2, 3, 0, 1, 2]
     np.savez(tmp_path / "test.npz", x_test=arrays["x_test"], y_test=np.arange(3))

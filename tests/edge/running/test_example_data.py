@@ -85,3 +85,15 @@ def test_random_inputs_are_of_type_and_range():
         x = boundary.random(500, rng)
         assert x.dtype == dtype and x.shape == (500, 2)
         assert low <= x.min() < low + 0.1 * high and 0.9 * high < x.max() <= high
+
+
+def test_x_with_its_labels_goes_before_a_whole_data_set(tmp_path):
+    found = read(tmp_path, FLOATS, x=UINT8[:1].astype(np.float32), y=Y[:1], x_test=UINT8, y_test=Y)
+    assert len(found) == 1 and len(found.labels) == 1 and found.notes == ()
+    with pytest.raises(DataFileError, match="lacks y; it holds x, y_test"):
+        read(tmp_path, FLOATS, x=UINT8.astype(np.float32), y_test=Y)
+
+
+def test_arrays_that_are_not_needed_may_be_of_any_kind(tmp_path):
+    names = np.array([{"zero": 0}], object)
+    assert len(read(tmp_path, FLOATS, x=UINT8.astype(np.float32), y=Y, names=names)) == 2

@@ -98,3 +98,16 @@ def test_impossible_settings_are_refused(exported):
         verify(path, path, settings=VerifySettings(min_agreement=2))
     with pytest.raises(EdgeError, match="--seed not negative"):
         verify(path, path, settings=VerifySettings(seed=-1))
+
+
+def test_a_crash_of_an_interpreter_is_one_line(exported, tmp_path, monkeypatch, capsys):
+    package = tmp_path / "tflite_runtime"
+    package.mkdir()
+    (package / "__init__.py").write_text("", encoding="utf-8")
+    (package / "interpreter.py").write_text("import os\n\nos.abort()\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    names = [str(exported / f"model-{variant}.tflite") for variant in ("f32", "int8")]
+    assert main(["verify", *names, "--runtime", "tflite"]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and f"crashed while loading {names[0]} (Aborted)" in error
+    assert "another interpreter may run them (--runtime)" in error

@@ -137,7 +137,11 @@ def _judged(outputs: np.ndarray, labels: np.ndarray) -> tuple[str, np.ndarray, n
         return f"an output of shape {outputs.shape[1:]} and y of shape {labels.shape[1:]} per example do not fit"
     if not np.issubdtype(outputs.dtype, np.floating):
         return ("classes" if not shape else "positions"), values.astype(np.int64), y.astype(np.int64)
-    two_classes = whole and set(np.unique(y).tolist()) in ({0}, {1}, {0, 1}, {-1, 1})
+    distinct = set(np.unique(y).tolist())
+    if whole and len(shape) > 1 and distinct in ({-1, 0, 1}, {0, 1, VOID}, {0, VOID}, {1, VOID}):
+        known = (y >= 0) & (y != VOID)
+        return "positions", (values > _threshold(values)).astype(np.int64), np.where(known, y, -1).astype(np.int64)
+    two_classes = whole and distinct in ({0}, {1}, {0, 1}, {-1, 1})
     if not two_classes:
         return "numeric", values.astype(np.float32), y.astype(np.float32)
     if len(shape) == 1 and (y.min() >= 0) and (y.sum(axis=1) == 1).all():

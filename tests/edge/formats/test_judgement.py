@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from edge.running.judgement import agreement, as_json, judge, quality, relative_difference
+from edge.formats.judgement import agreement, as_json, judge, quality, relative_difference
 
 RNG = np.random.default_rng(0)
 SCORES = RNG.normal(size=(40, 5)).astype(np.float32)
@@ -94,3 +94,13 @@ def test_agreement_is_of_classes_and_difference_of_numbers():
     assert agreement(SCORES.argmax(1), CLASSES) == 0.75 and agreement(SCORES, SCORES) is None
     assert relative_difference(SCORES + np.float32(0.5) * SCORES.std(), SCORES) == pytest.approx(0.5, rel=1e-4)
     assert relative_difference(SCORES, SCORES[:1]) is None and relative_difference(np.ones(3), np.ones(3)) == 0
+
+
+def test_positions_of_a_mask_without_a_class_are_left_out():
+    probabilities = np.linspace(0, 1, 24, dtype=np.float32).reshape(2, 3, 4, 1)
+    right = (probabilities[..., 0] > 0.5).astype(np.int64)
+    for void, others in ((255, right), (-1, right)):
+        labels = np.where(np.arange(4) < 2, void, others)
+        answers = judge([probabilities], labels)
+        assert answers.kind == "positions" and quality(answers).value == 1.0
+        assert quality(judge([1 - probabilities], labels)).value == 0.0
