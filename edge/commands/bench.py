@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge.running.interpreters import KERNELS
 from edge.running.runtime import RUNTIMES
-from tfc.base.atomic_write import atomic_write
+from tfc.base.atomic_write import atomic_write, is_standard_output, messages_beside
 from tfc.base.command_line import INTERRUPTED, Commands, add_loudness, shows_progress
 from tfc.base.errors import EdgeError
 
@@ -76,6 +76,17 @@ def _there(options: argparse.Namespace, host: str) -> dict[str, Any]:
     )
 
 
+def _outputs(options: argparse.Namespace) -> list[Path]:
+    return [path for path in (options.json, options.csv, options.html) if path]
+
+
+def _check_outputs(options: argparse.Namespace) -> None:
+    """Several machines have a file each."""
+    for path in _outputs(options) if len(options.host or []) > 1 else ():
+        if is_standard_output(path) or (path.exists() and not path.is_file()):
+            raise EdgeError(f"{path}: there is one result for each --host; give the name of a file")
+
+
 def _named_for(path: Path, host: str, hosts: Sequence[str]) -> Path:
     """bench.json, or bench-HOST.json where there are several."""
     if len(hosts) < 2:
@@ -105,6 +116,7 @@ def _run(options: argparse.Namespace) -> int:
 
     if options.host and options.benchmark_model:
         raise EdgeError("--benchmark-model runs on this machine: not together with --host")
+    _check_outputs(options)
     profiles: Profiles = []
     if options.benchmark_model:
         # First: a tool that doesn't work is known at once.
@@ -115,11 +127,13 @@ def _run(options: argparse.Namespace) -> int:
         results.append(_here(options) if host is None else _there(options, host))
         # Now: a machine that fails takes nothing from those before it.
         _write(results[-1], options, host or "", profiles)
-        print(format_bench(results[-1]))
-    for name, operators in profiles:
-        print(f"\n{name}, per operator\n{format_profile(operators)}")
-    if len(results) > 1:
-        print("\n" + format_comparison(results))
+        with messages_beside(*_outputs(options)):
+            print(format_bench(results[-1]))
+    with messages_beside(*_outputs(options)):
+        for name, operators in profiles:
+            print(f"\n{name}, per operator\n{format_profile(operators)}")
+        if len(results) > 1:
+            print("\n" + format_comparison(results))
     return 0 if all(result["complete"] for result in results) else INTERRUPTED
 
 
@@ -185,9 +199,13 @@ def _add_conditions(parser: argparse.ArgumentParser) -> None:
 
 def _add_results(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("what is written")
-    group.add_argument("--json", type=Path, metavar="FILE", help="everything measured, every sample")
-    group.add_argument("--csv", type=Path, metavar="FILE", help="a row per file")
-    group.add_argument("--html", type=Path, metavar="FILE", help="a report with figures, one file")
+    group.add_argument(
+        "--json", type=Path, metavar="FILE", help="everything measured, every sample; - for standard output"
+    )
+    group.add_argument("--csv", type=Path, metavar="FILE", help="a row per file; - for standard output")
+    group.add_argument(
+        "--html", type=Path, metavar="FILE", help="a report with figures, one file; - for standard output"
+    )
 
 
 def _add_other_machine(parser: argparse.ArgumentParser) -> None:

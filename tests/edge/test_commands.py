@@ -1,5 +1,8 @@
 """Packing, patching and exporting as a user types it."""
 
+import json
+import os
+
 import numpy as np
 import pytest
 from palettized_models import CLUSTERS, SHAPE, plain
@@ -77,3 +80,46 @@ def test_bad_input_gets_one_line_and_leaves_nothing(words, message, exported, tm
     _, errors = lines_of(capsys)
     assert len(errors) == 1 and message in errors[0]
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("option,starts", [("--json", "{"), ("--csv", "name,"), ("--html", "<!doctype html>")])
+def test_bench_writes_its_result_alone_to_standard_output(option, starts, exported, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    words = ["bench", str(exported / "model-int8.tflite"), "--min-runs", "2", "--min-seconds", "0", option, "-"]
+    assert main(words) == 0
+    out, err = capfd.readouterr()
+    assert out.lower().startswith(starts) and "model-int8.tflite" in out and "model-int8.tflite" in err
+    assert list(tmp_path.iterdir()) == []
+    if option == "--json":
+        assert json.loads(out)["files"][0]["runtime"] == "ai-edge-litert"
+
+
+def test_several_machines_do_not_share_standard_output(exported, capsys):
+    words = ["bench", str(exported / "model-int8.tflite"), "--host", "one", "--host", "two", "--json", "-"]
+    assert main(words) == 1
+    assert "-: there is one result for each --host; give the name of a file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["verify", "pipe", "int8"],
+        ["verify", "int8", "pipe"],
+        ["verify", "f32", "int8", "--data", "pipe"],
+        ["bench", "pipe"],
+        ["bench", "int8", "--data", "pipe"],
+        ["inspect", "pipe"],
+        ["pack", "pipe"],
+        ["unpack", "pipe"],
+        ["patch", "make", "int8", "pipe", "--out", "patch"],
+    ],
+    ids=" ".join,
+)
+def test_a_pipe_that_can_not_be_read_is_refused_at_once(words, exported, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe")
+    models = {form: str(exported / f"model-{form}.tflite") for form in ("f32", "int8")}
+    assert main([models.get(word, word) for word in words]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "pipe" in error
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
