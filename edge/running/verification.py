@@ -48,14 +48,25 @@ class VerifySettings:
 
 
 def _form(content: bytes, path: Path) -> str:
-    """What kind of variant a model is; `f32` and `wo8` differ by their operators."""
+    """What kind of variant a model is; `f32` and `wo8` differ by their operators and kernels."""
     try:
         view = TfliteView(content)
         if has_look_up_tables(view):
             return "lut"
-        tensors = [tensor for subgraph in view.subgraphs for tensor in subgraph.tensors]
-        integer = all(tensor.type not in ("float32", "float16") for tensor in tensors)
-        return "int8" if integer else f"float with {len(view.operators)} operators"
+        # By what operators give and kernels hold: an LSTM in int8 declares floats that nothing computes.
+        computed = {
+            subgraph.tensors[number].type
+            for subgraph in view.subgraphs
+            for operator in subgraph.operators
+            for number in operator.outputs
+            if number >= 0
+        }
+        kernels = sorted(
+            {subgraph.tensors[each.tensor].type for subgraph in view.subgraphs for each in subgraph.kernels}
+        )
+        if not computed & {"float32", "float16"}:
+            return "int8"
+        return f"float with {len(view.operators)} operators, kernels of {', '.join(kernels)}"
     except ModelFileError as error:
         raise ModelFileError(f"{path}: {error}") from error
 

@@ -5,10 +5,15 @@ Images are 8 x 8 with a bright spot in one of four quadrants; everything else is
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
+import ai_edge_litert.interpreter
 import numpy as np
 import tensorflow as tf
+import tflite_runtime.interpreter
+
+from edge.formats.table_expansion import expand_tables
 
 K, L = tf.keras, tf.keras.layers
 SIZE, CLASSES, TRAIN, TEST = 8, 4, 400, 100
@@ -274,3 +279,102 @@ def converted(model: tf.keras.Model, calibration: Arrays | None = None) -> bytes
             converter.inference_input_type = tf.int8
         converter.inference_output_type = tf.int8
     return converter.convert()
+
+
+def bare(path: object, inputs: Arrays, *, anew: bool = False, runtime: str = "tensorflow") -> list[np.ndarray]:
+    """Returns all outputs of a bare interpreter, an example at a time, each (examples, ...), dequantised.
+
+    Args:
+        path: A .tflite file.
+        inputs: By name, or `x` for an input without an array of its name.
+        anew: Whether it is loaded anew for every example, so that it has no state.
+        runtime: A distribution that has an interpreter, such as `ai-edge-litert`.
+    """
+    rows: list[list[np.ndarray]] = []
+    for number in range(len(next(iter(inputs.values())))):
+        if anew or not number:
+            run = _BARE[runtime](str(path))
+        rows.append(run({name: values[number : number + 1] for name, values in inputs.items()}))
+    return [np.array([row[number] for row in rows]) for number in range(len(rows[0]))]
+
+
+def _codes(values: np.ndarray, scale: float, zero: int, dtype: Any) -> np.ndarray:
+    if scale and values.dtype == np.float32:
+        limits = np.iinfo(dtype)
+        values = np.clip(np.round(values / np.float32(scale)) + zero, limits.min, limits.max)
+    return values.astype(dtype)
+
+
+def _linux(interpreter_class: Any) -> Callable[[str], Callable[[Arrays], list[np.ndarray]]]:
+    def opened(path: str) -> Callable[[Arrays], list[np.ndarray]]:
+        interpreter = interpreter_class(path, num_threads=1)
+        interpreter.allocate_tensors()
+
+        def run(example: Arrays) -> list[np.ndarray]:
+            for details in interpreter.get_input_details():
+                name = details["name"].removeprefix("serving_default_").partition(":")[0]
+                values = example[name if name in example else "x"]
+                interpreter.set_tensor(details["index"], _codes(values, *details["quantization"], details["dtype"]))
+            interpreter.invoke()
+            found = [(interpreter.get_tensor(each["index"])[0], *each["quantization"]) for each in outputs]
+            return [(values.astype(np.float32) - zero) * scale if scale else values for values, scale, zero in found]
+
+        outputs = interpreter.get_output_details()
+        return run
+
+    return opened
+
+
+def _micro(path: str) -> Callable[[Arrays], list[np.ndarray]]:
+    """TFLM's interpreter, which knows inputs and outputs by their number; names and quantisation are read elsewhere."""
+    from tflite_micro import runtime
+
+    content = Path(path).read_bytes()
+    described = tf.lite.Interpreter(model_content=expand_tables(content))
+    inputs, outputs = described.get_input_details(), described.get_output_details()
+    interpreter = runtime.Interpreter.from_bytes(content)
+
+    def run(example: Arrays) -> list[np.ndarray]:
+        for number, details in enumerate(inputs):
+            name = details["name"].removeprefix("serving_default_").partition(":")[0]
+            values = example[name if name in example else "x"]
+            interpreter.set_input(_codes(values, *details["quantization"], details["dtype"]), number)
+        interpreter.invoke()
+        found = [(np.array(interpreter.get_output(n))[0], *each["quantization"]) for n, each in enumerate(outputs)]
+        return [(values.astype(np.float32) - zero) * scale if scale else values for values, scale, zero in found]
+
+    return run
+
+
+_BARE = {
+    "tensorflow": _linux(tf.lite.Interpreter),
+    "ai-edge-litert": _linux(ai_edge_litert.interpreter.Interpreter),
+    "tflite-runtime": _linux(tflite_runtime.interpreter.Interpreter),
+    "tflite-micro": _micro,
+}
+
+
+def sabotaged(model: tf.keras.Model, how: str) -> tf.keras.Model:
+    """Returns a copy of a model that computes something else.
+
+    Args:
+        model: A functional model.
+        how: `negated` weights; `turned`, the weights of the heads alone negated, which shows where an even number of
+            linear layers hides the former; or `permuted` classes; the only value of an output is reflected.
+    """
+    copy = K.models.clone_model(model)
+    weights = model.get_weights()
+    if how == "negated":
+        copy.set_weights([-each if each.ndim != 1 else each for each in weights])
+        return copy
+    copy.set_weights(weights)
+    if how == "turned":
+        for head in map(copy.get_layer, copy.output_names):
+            head.set_weights([-each if each.ndim != 1 else each for each in head.get_weights()])
+        return copy
+    swapped = [
+        tf.gather(each, [1, 0, *range(2, each.shape[-1])], axis=-1) if each.shape[-1] > 1 else 1 - each
+        for each in copy.outputs
+    ]
+    structure = tf.nest.pack_sequence_as(copy.output, swapped) if len(swapped) > 1 else swapped[0]
+    return K.Model(copy.inputs, structure)

@@ -1,71 +1,96 @@
-"""Export of many kinds of models: every variant keeps what it promises, and no kernel is passed over in silence."""
+"""Many kinds of models through every command: each variant keeps its promise, and no sabotaged copy passes."""
+
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from ai_edge_litert.interpreter import Interpreter
-from export_zoo import CLUSTERS, ZOO, build, data_for
+import zoo
+from export_zoo import ALL, CLUSTERS, ZOO, build, data_for, labels_for, predictions
 
 from edge.conversion.keras_kernels import layout_of
-from edge.conversion.variants import export
+from edge.conversion.variants import Exported, export
 from edge.formats.inspection import inspect
 from edge.formats.packing import unpack
+from edge.formats.patch import apply_patch, make_patch
 from edge.formats.tflite_reader import TfliteView
+from edge.measuring.bench import bench_files
+from edge.measuring.interleaving import BenchSettings
+from edge.running.runtime import RUNTIMES
+from edge.running.verification import VerifySettings, verify
+from tfc.base.errors import ModelFileError
 
-SLOW = ("bidirectional", "gru_unrolled")
-"""Their conversion takes most of a minute each."""
+FAST = (
+    "attention",
+    "bytes_in",
+    "conv2d",
+    "dictionary_out",
+    "embedding",
+    "gru",
+    "pruned",
+    "separable",
+    "transfer",
+    "two_inputs",
+)
+"""Those of `make test`; the others are in `make test-system`."""
+
+WITH_STATE = ("bidirectional", "lstm")
+
+WITHIN_REASON = VerifySettings(min_agreement=0.8)
+"""The models are untrained, and their classes close to each other."""
+
+QUICK = BenchSettings(min_runs=2, min_seconds=0.0, slices=1, warm_up_runs=1)
+
+
+class Made(NamedTuple):
+    """A model, its calibration data, its test data and labels, what `edge export` made of it, and where."""
+
+    name: str
+    model: tf.keras.Model
+    data: dict[str, np.ndarray]
+    test: dict[str, np.ndarray]
+    y: np.ndarray
+    done: Exported
+    folder: Path
+
+    @property
+    def archive(self):
+        """The test data as commands read them."""
+        return self.folder / "test.npz"
 
 
 @pytest.fixture(
     scope="module",
-    params=[pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in sorted(ZOO)],
+    params=[name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in sorted(ZOO)],
 )
 def made(request, tmp_path_factory):
-    """Name, model, data and export of a model."""
-    folder = tmp_path_factory.mktemp(request.param)
-    model = build(request.param)
-    data = data_for(model)
+    name = request.param
+    folder = tmp_path_factory.mktemp(name)
+    model = build(name)
+    data, test = data_for(model), data_for(model, 100, seed=3)
+    y = labels_for(name, model, test)
     model.save(folder / "model.keras")
     np.savez(folder / "calibration.npz", **data)
-    return request.param, model, data, export(folder / "model.keras", folder, ZOO[request.param].variants)
-
-
-def run(path, data):
-    """Outputs of a file on a bare interpreter, each (examples, ...), as real numbers."""
-    interpreter = Interpreter(str(path), num_threads=1)
-    interpreter.allocate_tensors()
-    found = [[] for _ in interpreter.get_output_details()]
-    for example in zip(*data.values(), strict=True):
-        interpreter.reset_all_variables()
-        for detail, values in zip(interpreter.get_input_details(), example, strict=True):
-            scale, zero = detail["quantization"]
-            if scale and values.dtype.kind == "f":
-                values = np.clip(np.round(values / scale) + zero, -128, 127)
-            interpreter.set_tensor(detail["index"], values[None].astype(detail["dtype"]))
-        interpreter.invoke()
-        for detail, values in zip(interpreter.get_output_details(), found, strict=True):
-            scale, zero = detail["quantization"]
-            output = interpreter.get_tensor(detail["index"])[0].astype(np.float64)
-            values.append((output - zero) * scale if scale else output)
-    return [np.stack(values) for values in found]
+    np.savez(folder / "test.npz", **test, y=y)
+    return Made(name, model, data, test, y, export(folder / "model.keras", folder, ZOO[name].variants), folder)
 
 
 def test_outputs_are_those_of_the_keras_model(made):
-    name, model, data, done = made
-    inputs = dict(zip(model.input_names, data.values(), strict=True))
-    expected = {output.shape[1:]: output for output in map(np.asarray, tf.nest.flatten(model(inputs)))}
+    name, model, data, *_, done, _ = made
+    expected = {output.shape[1:]: output for output in predictions(model, dict(data))}
     # Byte inputs have a scale of 1: they mean the same in every variant.
     for variant, allowed in (("f32", 1e-4), ("wo8", 0.1), ("int8", 0.3)):
         if variant not in done.paths:
             continue
-        for output in run(done.paths[variant], data):
+        for output in zoo.bare(done.paths[variant], data, anew=name in WITH_STATE):
             exact = expected[output.shape[1:]]
             error = np.sqrt(np.mean((output - exact) ** 2)) / max(float(exact.std()), 1e-3)
             assert error < allowed, (name, variant, error)
 
 
 def test_every_kernel_has_a_fate(made):
-    _, model, _, done = made
+    model, done = made.model, made.done
     kernels = [
         getattr(layer, part).numpy()
         for layer in model.submodules
@@ -81,7 +106,7 @@ def test_every_kernel_has_a_fate(made):
 
 
 def test_palettes_are_kept(made):
-    name, _, _, done = made
+    name, done = made.name, made.done
     if not ZOO[name].palettized:
         pytest.skip("has no palettes")
     for variant in {"wo8", "int8", "lut"} & set(done.paths):
@@ -92,7 +117,7 @@ def test_palettes_are_kept(made):
 
 
 def test_integer_files_compute_in_integers(made):
-    _, _, _, done = made
+    done = made.done
     for variant in {"int8", "lut"} & set(done.paths):
         for view in TfliteView(done.paths[variant].read_bytes()).subgraphs:
             assert not {tensor.type for tensor in view.tensors if tensor.num_bytes} & {"float32"}
@@ -101,7 +126,7 @@ def test_integer_files_compute_in_integers(made):
 
 
 def test_tables_are_there_or_it_is_said_that_none_pays(made):
-    name, _, _, done = made
+    name, done = made.name, made.done
     if "lut" not in ZOO[name].variants:
         return
     assert ("lut" in done.paths) != ("lut" in done.left_out)
@@ -111,10 +136,80 @@ def test_tables_are_there_or_it_is_said_that_none_pays(made):
 
 
 def test_packed_files_are_restored(made):
-    _, _, _, done = made
+    done = made.done
     for variant in {"f32", "wo8", "int8", "lut"} & set(done.paths):
         if f"{variant}.packed" in done.paths:
             assert unpack(done.paths[f"{variant}.packed"].read_bytes()) == done.paths[variant].read_bytes()
+
+
+def test_patches_lead_from_one_version_to_the_next(made):
+    for variant, path in made.done.paths.items():
+        if variant.endswith("packed"):
+            continue
+        old, new = path.read_bytes(), bytearray(path.read_bytes())
+        view = TfliteView(bytes(new))
+        tensor = view.tensors[view.kernels[0].tensor]
+        end = tensor.start + tensor.num_bytes  # not the start, where look-up tables say how they are laid out
+        new[end - 8 : end] = reversed(new[end - 8 : end])
+        patch = make_patch(old, bytes(new))
+        assert apply_patch(old, patch) == new and len(patch) < len(old)
+
+
+def test_every_file_passes_verify(made):
+    reference = made.done.paths["f32"]
+    for variant, path in made.done.paths.items():
+        found = verify(reference, path, made.archive, WITHIN_REASON)
+        assert found["passed"], (variant, found["reason"])
+        if variant in ("lut", "int8.packed"):
+            found = verify(made.done.paths["int8"], path)
+            assert found["passed"] and found["exact"], (variant, found["reason"])
+
+
+def figure(name, outputs, y):
+    """What a person would compute: the share of right classes or positions, or the mean absolute error."""
+    if name == "regression_head":
+        return np.abs(outputs[0] - y).mean()
+    if name == "sigmoid_head":
+        return ((outputs[0][:, 0] > 0.5) == y).mean()
+    (scores,) = [each for each in outputs if each.shape[-1] == (3 if name == "unet" else 4)]
+    return (scores.reshape(*y.shape, -1).argmax(axis=-1) == y).mean()
+
+
+def expected_figure(made, variant, runtime):
+    """What a bare interpreter of the same distribution gives for what a packed file or a table stands for."""
+    plain = variant.removesuffix(".packed")
+    if plain == "lut" and runtime != "tflite-micro":
+        plain = "int8"
+    outputs = zoo.bare(made.done.paths[plain], made.test, anew=made.name in WITH_STATE, runtime=runtime)
+    return figure(made.name, outputs, made.y)
+
+
+def test_bench_measures_what_a_bare_interpreter_does(made):
+    variants = {path.name: variant for variant, path in made.done.paths.items()}
+    result = bench_files(list(made.done.paths.values()), data=made.archive, runtime="all", settings=QUICK)
+    seen = {(each["name"], each["runtime"]) for each in (*result["files"], *result["refused"])}
+    assert seen == {(name, runtime.package) for name in variants for runtime in RUNTIMES.values()}
+    assert {each["name"] for each in result["files"] if each["runtime"] != "tflite-micro"} == {*variants}
+    for each in result["files"]:
+        expected = expected_figure(made, variants[each["name"]], each["runtime"])
+        within = 1 / len(made.y) if made.name != "regression_head" else 0.02 * expected
+        assert abs(each["quality"]["value"] - expected) <= within + 1e-6, (each["name"], each["runtime"])
+
+
+@pytest.mark.parametrize("how", ["turned", "permuted", "calibration"])
+def test_a_sabotaged_copy_does_not_pass(how, made, tmp_path):
+    bad = tmp_path / "bad.tflite"
+    if how != "calibration":
+        bad.write_bytes(zoo.converted(zoo.sabotaged(made.model, how)))
+    elif "int8" not in ZOO[made.name].variants:
+        return  # nothing is calibrated
+    else:
+        # Far too quiet; of tokens and bytes always the same.
+        wrong = {name: each * 0.03 if each.dtype.kind == "f" else each * 0 for name, each in made.data.items()}
+        np.savez(tmp_path / "wrong.npz", **{name: wrong[name].astype(each.dtype) for name, each in made.data.items()})
+        words = made.folder / "model.keras", tmp_path, ("int8",), tmp_path / "wrong.npz"
+        bad = export(*words, allow_disagreement=True).paths["int8"]
+    assert verify(made.done.paths["f32"], bad, made.archive, WITHIN_REASON)["verdict"] == "failed"
 
 
 def test_some_models_have_tables(tmp_path):
@@ -122,3 +217,28 @@ def test_some_models_have_tables(tmp_path):
     model.save(tmp_path / "model.keras")
     np.savez(tmp_path / "calibration.npz", **data_for(model))
     assert set(export(tmp_path / "model.keras", tmp_path, ("lut",)).paths) == {"lut"}
+
+
+def test_the_state_after_one_calibration_example_does_not_reach_the_next(tmp_path):
+    model = build("lstm")
+    data = data_for(model)
+    model.save(tmp_path / "model.keras")
+    np.savez(tmp_path / "calibration.npz", **data)
+    done = export(tmp_path / "model.keras", tmp_path, ("int8",))
+    (details,) = tf.lite.Interpreter(str(done.paths["int8"])).get_output_details()
+    scale, zero = details["quantization"]
+    (outputs,) = predictions(model, data)
+    np.testing.assert_allclose(
+        [(-128 - zero) * scale, (127 - zero) * scale], [outputs.min(), outputs.max()], atol=scale
+    )
+    assert done.differences["int8"] < 0.04
+
+
+@pytest.mark.slow
+def test_a_variant_that_the_converter_gets_wrong_is_not_written(tmp_path):
+    model = build("bidirectional")
+    model.save(tmp_path / "model.keras")
+    np.savez(tmp_path / "calibration.npz", **data_for(model))
+    with pytest.raises(ModelFileError, match="int8 does not agree with the float model"):
+        export(tmp_path / "model.keras", tmp_path / "out", ALL)
+    assert not (tmp_path / "out").exists()
