@@ -8,6 +8,7 @@ from pathlib import Path
 
 from edge.conversion.export_process import ExportRequest, export_apart
 from tfc.base.command_line import Commands, add_loudness, shows_progress
+from tfc.base.errors import EdgeError
 
 
 def _text(path: Path | None) -> str | None:
@@ -15,11 +16,13 @@ def _text(path: Path | None) -> str | None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    if options.train and not (options.clusters or options.cqat):
+        raise EdgeError("--train fine-tunes a model while it is clustered: give --clusters K or --cqat as well")
     done = export_apart(
         ExportRequest(
             source=str(options.model),
             out=str(options.out),
-            variants=tuple(options.variants.split(",")),
+            variants=tuple(name.strip() for name in options.variants.split(",")),
             calibration=_text(options.calibration),
             name=options.name,
             train=_text(options.train),

@@ -131,6 +131,8 @@ def read_training(path: Path, model: tf.keras.Model) -> tuple[Inputs, np.ndarray
     """
     specs = input_specs(model)
     names = [spec.array for spec in specs]
+    if "y" in names:
+        raise DataFileError("--train: an input of the model is called y, as labels are; give it another name")
     try:
         found = read_arrays(path, [*names, "y"], otherwise=["x_train", "y_train"] if len(specs) == 1 else [])
     except NpzError as error:

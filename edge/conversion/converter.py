@@ -16,6 +16,8 @@ import tensorflow as tf
 from tensorflow.lite.python.optimize import calibrator
 
 from edge.conversion.calibration import Inputs
+from edge.conversion.flatbuffer import FlatbufferModel
+from tfc.base.errors import DataFileError, ModelFileError
 
 
 @contextlib.contextmanager
@@ -74,15 +76,37 @@ def _state_reset_between_examples() -> Iterator[None]:
         module.CalibrationWrapper = original
 
 
+def _input_marks(model: tf.keras.Model) -> list[str]:
+    """Names that inputs have during the conversion: whatever their own are, these are legal in a signature."""
+    return ["input"] if len(model.inputs) == 1 else [f"input_{number}" for number in range(len(model.inputs))]
+
+
 def _converter(model: tf.keras.Model) -> tf.lite.TFLiteConverter:
+    def run(*inputs: tf.Tensor) -> Any:
+        outputs = tf.nest.flatten(model(tf.nest.pack_sequence_as(model.input, inputs), training=False))
+        return outputs if len(outputs) > 1 else outputs[0]
+
     # A fixed batch of one: with a batch of unknown size, some operators are shape arithmetic instead of constants.
-    function = tf.function(lambda *inputs: model(tf.nest.pack_sequence_as(model.input, inputs), training=False))
-    single = len(model.inputs) == 1
     signature = [
-        tf.TensorSpec((1, *tensor.shape[1:]), tensor.dtype, name="input" if single else name)
-        for name, tensor in zip(model.input_names, model.inputs, strict=True)
+        tf.TensorSpec((1, *tensor.shape[1:]), tensor.dtype, name=mark)
+        for mark, tensor in zip(_input_marks(model), model.inputs, strict=True)
     ]
-    return tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function(*signature)], model)
+    return tf.lite.TFLiteConverter.from_concrete_functions([tf.function(run).get_concrete_function(*signature)], model)
+
+
+def _in_keras_order(model: tf.keras.Model, content: bytes) -> bytes:
+    """The converter orders inputs and outputs as it likes; this restores the model's order, and their names."""
+    if len(model.inputs) == 1 and len(model.outputs) == 1:
+        return content
+    marks = _input_marks(model)
+    names = sorted(model.output) if isinstance(model.output, dict) else model.output_names
+    outputs = [f"output_{number}" for number in range(len(model.outputs))]
+    arranged = FlatbufferModel(content)
+    arranged.arrange_boundary(
+        dict(zip(marks, model.input_names if len(marks) > 1 else marks, strict=True)),
+        dict(zip(outputs if len(outputs) > 1 else ["output_0"], names, strict=True)),
+    )
+    return arranged.to_bytes()
 
 
 def to_float32(model: tf.keras.Model) -> bytes:
@@ -94,13 +118,16 @@ def to_float32(model: tf.keras.Model) -> bytes:
     Returns:
         Content of a .tflite file.
     """
-    return bytes(_converter(model).convert())
+    return _in_keras_order(model, bytes(_converter(model).convert()))
+
+
+_NARROW = (tf.uint8, tf.int8)
 
 
 def _with_float_inputs(model: tf.keras.Model) -> tf.keras.Model:
     """The same model for floats in place of bytes: the converter leaves a cast of bytes in floating point."""
     inputs = [
-        tf.keras.Input(tuple(tensor.shape[1:]), name=name)
+        tf.keras.Input(tuple(tensor.shape[1:]), name=name, dtype="float32" if tensor.dtype in _NARROW else tensor.dtype)
         for name, tensor in zip(model.input_names, model.inputs, strict=True)
     ]
     made = tf.keras.models.clone_model(model, input_tensors=inputs)
@@ -114,7 +141,9 @@ def _over_whole_range(values: np.ndarray) -> np.ndarray:
         return values
     limits = np.iinfo(values.dtype)
     spread = values.astype(np.float32)
-    spread[0].flat[:2] = limits.min, limits.max
+    if spread.size == 1:
+        raise DataFileError("calibration data of one byte do not show the range of the model's input")
+    spread.flat[0], spread.flat[-1] = limits.min, limits.max
     return spread
 
 
@@ -132,14 +161,23 @@ def to_int8(model: tf.keras.Model, calibration: np.ndarray | Inputs) -> bytes:
         Content of a .tflite file.
     """
     inputs = calibration if isinstance(calibration, tuple) else (calibration,)
-    narrow = {tf.as_dtype(tensor.dtype) for tensor in model.inputs} & {tf.uint8, tf.int8}
+    narrow = {tf.as_dtype(tensor.dtype) for tensor in model.inputs} & {*_NARROW}
+    if len(narrow) > 1:
+        raise ModelFileError("it has inputs of uint8 and of int8; the converter gives all of them one type")
     if narrow:
         model, inputs = _with_float_inputs(model), tuple(map(_over_whole_range, inputs))
     converter = _converter(model)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = lambda: ([value[None] for value in each] for each in zip(*inputs, strict=True))
+    marks = _input_marks(model)
+
+    def examples() -> Iterator[Any]:
+        for each in zip(*inputs, strict=True):
+            named = {mark: value[None] for mark, value in zip(marks, each, strict=True)}
+            yield named if len(named) > 1 else list(named.values())
+
+    converter.representative_dataset = examples
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     converter.inference_input_type = narrow.pop() if narrow else tf.int8
     converter.inference_output_type = tf.int8
     with _state_reset_between_examples():
-        return bytes(converter.convert())
+        return _in_keras_order(model, bytes(converter.convert()))

@@ -10,7 +10,7 @@ can update one to the other.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -315,6 +315,35 @@ class FlatbufferModel:
         inputs = np.array(operator.inputs)
         inputs[inputs == number] = self._places[new][1]
         operator.inputs = inputs
+
+    def arrange_boundary(self, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> None:
+        """Puts inputs and outputs in an order, and names them.
+
+        Args:
+            inputs: For each name in the model's signature, in the order that inputs are to have, the name it gets.
+            outputs: Likewise.
+
+        Raises:
+            ModelFileError: If the model has no signature with these names.
+        """
+        signatures = self._model.signatureDefs or []
+        if len(signatures) != 1:
+            raise ModelFileError(f"the converter gave it {len(signatures)} signatures; inputs can't be told apart")
+        self._graph.inputs = self._arranged(signatures[0].inputs, inputs, "serving_default_{}:0")
+        self._graph.outputs = self._arranged(signatures[0].outputs, outputs, "")
+
+    def _arranged(self, entries: list[Any], names: Mapping[str, str], tensor_name: str) -> np.ndarray:
+        found = {bytes(entry.name).decode(): entry for entry in entries}
+        if set(found) != set(names):
+            raise ModelFileError(f"its signature has {', '.join(sorted(found))}, not {', '.join(sorted(names))}")
+        for known, name in names.items():
+            found[known].name = name
+            number, wanted = found[known].tensorIndex, tensor_name.format(name)
+            if wanted and wanted not in self._places:
+                old = self._names[0][number]
+                self._graph.tensors[number].name = self._names[0][number] = wanted
+                self._places[wanted] = self._places.pop(old)
+        return np.array([found[known].tensorIndex for known in names], np.int32)
 
     def drop_descriptions(self) -> None:
         """Removes what no interpreter needs: names of inner tensors, descriptions, metadata, signatures."""

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from edge.conversion.calibration import Inputs
-from edge.formats.judgement import judge
+from edge.formats.judgement import are_probabilities, judge
 from tfc.base.errors import EdgeError
 
 _SUM_TOLERANCE = 1e-3
@@ -45,17 +45,13 @@ class Objective:
         return tf.keras.Model(model.inputs, output[..., tf.newaxis] if self.channel else output)
 
 
-def _are_probabilities(values: np.ndarray) -> bool:
-    return bool(values.min() >= 0 and values.max() <= 1)
-
-
 def _of_scores(output: int, values: np.ndarray, expected: np.ndarray) -> Objective:
     """One class of several, by example or position."""
     classes = expected.reshape(values.shape[:-1])
     known = classes >= 0
     weights = None if known.all() else known.astype(np.float32)
     targets = np.where(known, classes, 0)
-    within = _are_probabilities(values)
+    within = are_probabilities(values)
     if within and np.abs(values.sum(axis=-1) - 1).max() > _SUM_TOLERANCE:  # a sigmoid for each class
         one_hot = np.eye(values.shape[-1], dtype=np.float32)[targets]
         return Objective(output, tf.keras.losses.BinaryCrossentropy(), one_hot, weights)
@@ -72,7 +68,7 @@ def _of_two_classes(output: int, values: np.ndarray, expected: np.ndarray) -> Ob
         wanted = wanted[..., np.newaxis]
     known = wanted[..., 0] >= 0
     weights = None if known.all() else known.astype(np.float32)
-    loss = tf.keras.losses.BinaryCrossentropy(from_logits=not _are_probabilities(values))
+    loss = tf.keras.losses.BinaryCrossentropy(from_logits=not are_probabilities(values))
     return Objective(output, loss, np.maximum(wanted, 0).astype(np.float32), weights, channel)
 
 

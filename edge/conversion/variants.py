@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -241,8 +242,8 @@ def convert(
     contents = {}
     for variant in variants:
         _LOG.info("%s: converting to %s", source, variant)
-        started(conversion.described(variant))
         try:
+            started(conversion.described(variant))
             if variant in INTEGER:
                 conversion.check_outputs_are_finite()
             content = VARIANTS[variant](conversion)
@@ -339,8 +340,9 @@ def export(
         if PACKED in variants:
             files[f"{variant}.{PACKED}"] = path.with_name(path.name + PACKED_SUFFIX), pack(content)
     lost = conversion.lost_palettes if set(plain) != {"f32"} else {}
-    for path, content in files.values():
-        with atomic_write(path) as temporary:
+    with contextlib.ExitStack() as all_or_none:
+        opened = [(all_or_none.enter_context(atomic_write(path)), content) for path, content in files.values()]
+        for temporary, content in opened:
             temporary.write_bytes(content)
     kernels = fates(model, lost, conversion.plain_kernels, tuple(contents))
     return Exported({variant: path for variant, (path, _) in files.items()}, lost, left_out, differences, kernels)

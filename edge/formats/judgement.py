@@ -11,7 +11,8 @@
 | any numbers | numbers of the same shape | mean absolute error, root mean square error |
 
 Axes of size 1 do not count. Floats that are whole numbers are taken as classes. Labels of positions that are negative
-or 255 mean "no class", as data sets for segmentation have them, and are left out.
+mean "no class" and are left out, and so are those of 255, as data sets for segmentation have them, unless there is a
+class 255. Where all labels are 0 and 255, and there are two classes, 255 is class 1, as image files have it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ import numpy as np
 
 VOID = 255
 """The class of positions that are not judged, besides negative ones."""
+
+_ROUNDING = 0.01
+"""How far a probability may lie outside [0, 1]: int8 outputs have steps of 1/255 and more."""
 
 METRICS = {
     "scores": "accuracy",
@@ -66,6 +70,7 @@ class Quality:
         root_mean_square: Of numeric errors, in the labels' unit; None for the others.
         output: Name of the output that was judged.
         reason: Why they were not judged.
+        left_out: Positions without a class, which do not count.
 
     Examples:
         >>> import edge
@@ -79,6 +84,7 @@ class Quality:
     root_mean_square: float | None = None
     output: str = ""
     reason: str = ""
+    left_out: int = 0
 
     @property
     def accuracy(self) -> float | None:
@@ -94,10 +100,25 @@ def _is_whole(values: np.ndarray) -> bool:
     return not np.issubdtype(values.dtype, np.floating) or bool((values == np.round(values)).all())
 
 
-def _threshold(outputs: np.ndarray, labels: np.ndarray | None = None) -> float:
+def are_probabilities(outputs: np.ndarray) -> bool:
+    """Whether all outputs lie in [0, 1], but for what rounding and quantisation do at its ends.
+
+    Args:
+        outputs: Any shape.
+    """
+    return bool(outputs.min(initial=0) >= -_ROUNDING and outputs.max(initial=0) <= 1 + _ROUNDING)
+
+
+def _threshold(outputs: np.ndarray) -> float:
     """Above which a number means class 1: a probability's half, a logit's zero."""
-    signed = labels is not None and labels.min(initial=0) < 0
-    return 0.0 if signed or outputs.min(initial=0) < 0 or outputs.max(initial=0) > 1 else 0.5
+    return 0.5 if are_probabilities(outputs) else 0.0
+
+
+def _without_void(y: np.ndarray, classes: int) -> np.ndarray:
+    """Labels of positions with -1 for "no class"; 0 and 255 alone are two classes."""
+    if classes == 2 and set(np.unique(y).tolist()) == {0, VOID}:
+        return y // VOID
+    return np.where((y < 0) | ((y == VOID) & (classes <= VOID)), -1, y)
 
 
 def decided(outputs: np.ndarray) -> np.ndarray | None:
@@ -110,9 +131,14 @@ def decided(outputs: np.ndarray) -> np.ndarray | None:
         return outputs.astype(np.int64)
     if outputs.ndim > 1 and outputs.shape[-1] > 1:
         return outputs.argmax(axis=-1)
-    if outputs.size and outputs.min() >= 0 and outputs.max() <= 1:
+    if outputs.size and are_probabilities(outputs):
         return (outputs > 0.5).astype(np.int64)
     return None
+
+
+def _is_one_hot(y: np.ndarray, outputs: np.ndarray) -> bool:
+    """Whether labels (examples, ..., classes) have a single 1 each."""
+    return bool(outputs.shape[-1] > 1 and y.min(initial=0) >= 0 and (y.sum(axis=-1) == 1).all())
 
 
 def _judged(outputs: np.ndarray, labels: np.ndarray) -> tuple[str, np.ndarray, np.ndarray] | str:
@@ -123,33 +149,36 @@ def _judged(outputs: np.ndarray, labels: np.ndarray) -> tuple[str, np.ndarray, n
     whole = _is_whole(y)
     size = shape[-1] if shape else 1
     if shape and wanted == shape[:-1] and outputs.shape[-1] > 1:
-        judged = y >= 0 if not wanted else (y >= 0) & (y != VOID)
         if not whole:
             return f"y are no classes (fractions), and the output has {size} scores"
-        if not judged.all() and not wanted:
+        if not wanted and y.min(initial=0) < 0:
             return "y has negative classes"
-        largest = int(y[judged].max(initial=0))
+        expected = (_without_void(y, size) if wanted else y).astype(np.int64)
+        largest = int(expected.max(initial=0))
         if largest >= size:
             return f"y has class {largest}, and the output has {size} scores"
-        expected = np.where(judged, y, -1).astype(np.int64)
         return "positions" if wanted else "scores", values.argmax(axis=-1), expected
     if wanted != shape:
         return f"an output of shape {outputs.shape[1:]} and y of shape {labels.shape[1:]} per example do not fit"
     if not np.issubdtype(outputs.dtype, np.floating):
-        return ("classes" if not shape else "positions"), values.astype(np.int64), y.astype(np.int64)
+        classes, expected = values.astype(np.int64), y.astype(np.int64)
+        if shape:
+            expected = _without_void(expected, int(classes.max(initial=0)) + 1)
+        return ("positions" if shape else "classes"), classes, expected
     distinct = set(np.unique(y).tolist())
-    if whole and len(shape) > 1 and distinct in ({-1, 0, 1}, {0, 1, VOID}, {0, VOID}, {1, VOID}):
-        known = (y >= 0) & (y != VOID)
-        return "positions", (values > _threshold(values)).astype(np.int64), np.where(known, y, -1).astype(np.int64)
+    if whole and len(shape) > 1 and distinct <= {-1, 0, 1, VOID} and not distinct <= {-1, 1}:
+        expected = _without_void(y, 2).astype(np.int64)
+        if set(np.unique(expected).tolist()) <= {-1, 0, 1} and not _is_one_hot(expected, outputs):
+            return "positions", (values > _threshold(values)).astype(np.int64), expected
     two_classes = whole and distinct in ({0}, {1}, {0, 1}, {-1, 1})
     if not two_classes:
         return "numeric", values.astype(np.float32), y.astype(np.float32)
     if len(shape) == 1 and (y.min() >= 0) and (y.sum(axis=1) == 1).all():
         return "scores", values.argmax(axis=1), y.argmax(axis=1)
-    if len(shape) > 1 and outputs.shape[-1] > 1 and (y.min() >= 0) and (y.sum(axis=-1) == 1).all():
+    if len(shape) > 1 and _is_one_hot(y, outputs):
         return "positions", values.argmax(axis=-1), y.argmax(axis=-1)
     kind = "value" if not shape else "labels" if len(shape) == 1 else "positions"
-    return kind, (values > _threshold(values, y)).astype(np.int64), (y > 0).astype(np.int64)
+    return kind, (values > _threshold(values)).astype(np.int64), (y > 0).astype(np.int64)
 
 
 def _fit(outputs: np.ndarray, labels: np.ndarray, found: tuple[str, np.ndarray, np.ndarray]) -> tuple[int, ...]:
@@ -208,7 +237,7 @@ def quality(answers: Answers, names: Sequence[str] = ()) -> Quality:
     if not known.any():
         return Quality("", "", None, output=name, reason="no position has a class")
     right = (answers.predicted == answers.expected)[known]
-    return Quality(answers.kind, METRICS[answers.kind], float(right.mean()), output=name)
+    return Quality(answers.kind, METRICS[answers.kind], float(right.mean()), output=name, left_out=int((~known).sum()))
 
 
 def agreement(predicted: np.ndarray, reference: np.ndarray) -> float | None:
@@ -250,5 +279,5 @@ def as_json(found: Quality) -> dict[str, Any]:
         result["value"] = round(found.value, 6)
     if found.root_mean_square is not None:
         result["root_mean_square"] = round(found.root_mean_square, 6)
-    optional = {"output": found.output, "reason": found.reason}
+    optional = {"output": found.output, "reason": found.reason, "left_out": found.left_out}
     return result | {name: value for name, value in optional.items() if value}

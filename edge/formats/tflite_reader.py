@@ -17,6 +17,7 @@ from typing import TypeVar
 import numpy as np
 
 from edge.formats.kernel_operators import KERNEL_OPERATORS
+from edge.formats.operator_names import operator_name
 from tfc.base.errors import ModelFileError
 
 IDENTIFIER = b"TFL3"
@@ -27,12 +28,6 @@ TENSOR_TYPES: dict[int, str] = {
 _INT4 = 17
 
 _CUSTOM = 32
-_OPERATORS = {
-    3: "CONV_2D", 4: "DEPTHWISE_CONV_2D", 6: "DEQUANTIZE", 9: "FULLY_CONNECTED", 36: "GATHER",
-    44: "UNIDIRECTIONAL_SEQUENCE_LSTM", 67: "TRANSPOSE_CONV", 132: "CONV_3D",
-    141: "CONV_3D_TRANSPOSE", 142: "VAR_HANDLE",
-}  # fmt: skip
-"""Names of the operators used here; others are called `operator N`."""
 
 _MOST_DIMENSIONS, _LONGEST_NAME = 8, 10_000
 
@@ -322,7 +317,7 @@ class TfliteView:
         for code in data.tables(self._root, _MODEL_CODES):
             number = max(data.scalar(code, _CODE_OLD, "b"), data.scalar(code, _CODE_NEW, "i"))
             custom = data.array(code, _CODE_CUSTOM, "u1").tobytes().decode()
-            names.append(custom if number == _CUSTOM else _OPERATORS.get(number, f"operator {number}"))
+            names.append(custom if number == _CUSTOM else operator_name(number))
         views = []
         tables = data.tables(self._graph, _GRAPH_OPERATORS)
         if len(set(tables)) != len(tables):

@@ -155,7 +155,12 @@ _SPEEDUP = number(0, 1e9, above=True)
 _QUALITY = optional(
     record(
         {"kind": optional(text(60)), "metric": optional(text(60)), "value": optional(number())},
-        {"root_mean_square": optional(number(0)), "output": text(), "reason": text(10_000)},
+        {
+            "root_mean_square": optional(number(0)),
+            "output": text(),
+            "reason": text(10_000),
+            "left_out": whole(),
+        },
     )
 )
 

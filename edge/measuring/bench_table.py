@@ -180,6 +180,10 @@ def quality_notes(result: dict[str, Any]) -> list[str]:
         told = []
         if quality.get("reason"):
             told.append(f"accuracy is not measured: {quality['reason']}")
+        if quality.get("left_out"):
+            told.append(
+                f"{quality['metric']} leaves out {quality['left_out']:,} positions without a class (negative, or 255)"
+            )
         if quality.get("output"):
             told.append(f"{quality['metric']} is that of the output {quality['output']}")
         if "root_mean_square" in quality:

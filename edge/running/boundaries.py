@@ -58,8 +58,10 @@ class Boundary(NamedTuple):
 
     @property
     def takes_pixels(self) -> bool:
-        """Whether it is quantised, with a range that is made for pixels from 0 to 255; floats do not tell."""
-        return bool(self.scale) and self.range[1] > _LARGEST_SHARE
+        """Whether it takes pixels from 0 to 255: bytes, or quantised with a range made for them; floats do not tell."""
+        if not self.scale:
+            return np.dtype(self.dtype) == np.uint8
+        return self.range[1] > _LARGEST_SHARE
 
     def random(self, count: int, rng: np.random.Generator) -> np.ndarray:
         """Returns random examples within `range`, (count, *shape without the batch).

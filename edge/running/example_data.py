@@ -16,6 +16,9 @@ from edge.running.boundaries import Boundary
 from tfc.base.errors import DataFileError, NpzError
 from tfc.base.npz import names_of_arrays, read_arrays
 
+_LABELS = ("y", "y_test")
+"""What an input may be called, but its array may not."""
+
 
 @dataclass(frozen=True)
 class Examples:
@@ -53,6 +56,8 @@ def read_examples(path: Path, inputs: Sequence[Boundary], *, labelled: bool = Tr
     try:
         held = [name for name in names_of_arrays(path) if not name.endswith("_train")]
         names = [_name(path, held, boundary, number, len(inputs)) for number, boundary in enumerate(inputs)]
+        if len(set(names)) < len(names):
+            raise DataFileError(f"{path}: two of the model's inputs would take {max(names, key=names.count)}")
         # x with y, or x_test with y_test: never x with y_test.
         label = "y_test" if any("_test" in name for name in names) else "y"
         if label not in held and labelled:
@@ -77,16 +82,20 @@ def read_examples(path: Path, inputs: Sequence[Boundary], *, labelled: bool = Tr
 
 def _name(path: Path, held: Sequence[str], boundary: Boundary, number: int, count: int) -> str:
     """The array that holds an input's examples."""
-    alone = ["x"] if count == 1 else [f"x_{number}"]
-    test = ["x_test"] if count == 1 else [f"{boundary.name}_test", f"x_test_{number}"]
+    own = [] if boundary.name in _LABELS else [boundary.name]
+    alone = ["x", *own] if count == 1 else [*own, f"x_{number}"]
+    test = ["x_test"] if count == 1 else [*(f"{name}_test" for name in own), f"x_test_{number}"]
     # An archive with x and without y, but with x_test and y_test, is a whole data set.
     prefers_test = "y" not in held and "y_test" in held
-    wanted = [*test, *alone, boundary.name] if prefers_test else [*alone, boundary.name, *test]
-    for name in wanted:
+    for name in [*test, *alone] if prefers_test else [*alone, *test]:
         if name in held:
             return name
-    called = alone[0] if count == 1 else f"{boundary.name} or {alone[0]}, the model's input {number}"
+    called = alone[0] if count == 1 else f"{' or '.join(alone)}, the model's input {number}"
     raise DataFileError(f"{path}: lacks {called}; it holds {', '.join(held) or 'nothing'}")
+
+
+def _is_of_a_data_set(name: str) -> bool:
+    return name.partition("_")[2].startswith("test")
 
 
 def _fitting(path: Path, name: str, x: np.ndarray, boundary: Boundary, notes: list[str], *, pixels: bool) -> np.ndarray:
@@ -96,10 +105,16 @@ def _fitting(path: Path, name: str, x: np.ndarray, boundary: Boundary, notes: li
         takes = ", ".join(map(str, ("examples", *shape)))
         raise DataFileError(f"{path}: {name} has shape {x.shape}, the model takes ({takes})")
     wanted = np.dtype(boundary.dtype)
-    if x.dtype == wanted:
-        return x
     if not (np.issubdtype(x.dtype, np.number) or x.dtype == bool):
         raise DataFileError(f"{path}: {name} must be numbers, found {x.dtype}")
+    if not np.isfinite(x).all():
+        first = int((~np.isfinite(x)).reshape(len(x), -1).any(axis=1).argmax())
+        raise DataFileError(
+            f"{path}: {name} has values that are not finite (NaN or infinity), first in example {first}"
+        )
+    # The images of a data set are pixels, also for an input that happens to be quantised to the same type.
+    if x.dtype == wanted and not (boundary.scale and x.dtype == np.uint8 and _is_of_a_data_set(name)):
+        return x
     if boundary.scale or np.issubdtype(wanted, np.floating):
         return _floats(path, name, x, boundary, notes, pixels=pixels)
     whole = np.round(x)
@@ -119,9 +134,9 @@ def _floats(path: Path, name: str, x: np.ndarray, boundary: Boundary, notes: lis
             raise DataFileError(f"{path}: {name} goes up to {x.max()}, the model's quantised input to {high:.4g}")
         return x.astype(np.float32)
     if pixels and not boundary.scale and x.dtype == np.uint8:
-        notes.append(f"{name} is uint8: taken as it is, since a file's quantised input takes pixels up to 255")
+        notes.append(f"{name} is uint8: taken as it is, since a file beside this one takes pixels up to 255")
         return x.astype(np.float32)
-    if x.dtype == np.uint8 and name.partition("_")[2].startswith("test"):  # as training takes them
+    if x.dtype == np.uint8 and _is_of_a_data_set(name):  # as training takes them
         notes.append(f"{name} is uint8: divided by 255")
         return x.astype(np.float32) / np.float32(255)
     raise DataFileError(f"{path}: {name} must be float32 as the model takes it, found {x.dtype}")

@@ -112,6 +112,11 @@ class LinuxInterpreter:
             num_threads=options.threads,
             experimental_op_resolver_type=self._package.OpResolverType[KERNELS[options.kernels]],
         )
+        for details in self._interpreter.get_input_details():
+            if -1 in details.get("shape_signature", ())[1:]:
+                sizes = ", ".join("?" if size < 0 else str(size) for size in details["shape_signature"])
+                found = f"its input {details['name']} has no fixed size, ({sizes})"
+                raise ValueError(f"{found}; convert the model with a fixed input shape")
         if options.batch != 1:
             for details in self._interpreter.get_input_details():
                 self._interpreter.resize_tensor_input(details["index"], [options.batch, *details["shape"][1:]])
@@ -148,6 +153,10 @@ class LinuxInterpreter:
         """Returns None: these interpreters allocate memory as needed."""
 
 
+_ARENAS = (None, 2**22, 2**26, 2**28)
+"""Bytes that are tried one after the other for the arena; None for the interpreter's own choice."""
+
+
 class MicroInterpreter:
     """TensorFlow Lite for Microcontrollers, its reference kernels on this machine; one thread."""
 
@@ -170,11 +179,22 @@ class MicroInterpreter:
                 "the microcontroller interpreter has one thread and takes one input at a time; found "
                 f"--threads {options.threads} --batch {options.batch}"
             )
-        self._interpreter = importlib.import_module(module).runtime.Interpreter.from_bytes(content)
+        self._interpreter = self._opened(importlib.import_module(module).runtime.Interpreter, content)
         view = TfliteView(content)
         read_input, read_output = self._interpreter.get_input_details, self._interpreter.get_output_details
         self.inputs = tuple(self._boundary(read_input(number)) for number in range(len(view.inputs)))
         self.outputs = tuple(self._boundary(read_output(number)) for number in range(len(view.outputs)))
+
+    @staticmethod
+    def _opened(interpreter: Any, content: bytes) -> Any:
+        """By itself the interpreter takes an arena of ten times the file's length, which is too small for some."""
+        for size in _ARENAS:
+            try:
+                return interpreter.from_bytes(content, arena_size=size)
+            except RuntimeError:
+                if size == _ARENAS[-1]:
+                    raise
+        raise AssertionError
 
     @staticmethod
     def _boundary(details: dict[str, Any]) -> Boundary:

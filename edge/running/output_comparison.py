@@ -18,6 +18,7 @@ The limits lie between: `MOST_DIFFERENT` and `LEAST_CORRELATED`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -35,8 +36,15 @@ MOST_DIFFERENT = 0.5
 LEAST_CORRELATED = {True: 0.8, False: 0.5}
 """Lowest correlation of a channel of such models, on real and on random inputs."""
 
-_NOTABLE = 0.1
-"""Channels with less than this share of the largest standard deviation are left out: quantisation dominates them."""
+_NOTABLE_STEPS = 4
+"""Channels whose standard deviation is less than this many steps of a quantised output are left out: rounding dominates
+them. Without a step, as between two float files, those with less than `_NOTABLE` of the largest one."""
+
+_NOTABLE = {True: 1e-3, False: 0.1}
+"""On real and on random inputs."""
+
+_MOST_BEYOND = 0.01
+"""Share of outputs beyond a candidate's int8 range above which random inputs prove nothing."""
 
 _CONSTANT = 1e-6
 """Outputs that vary by no more than this share of their largest magnitude are constant."""
@@ -127,23 +135,38 @@ def is_constant(values: np.ndarray) -> bool:
     return bool(np.ptp(numbers, axis=0).max() <= _CONSTANT * np.abs(numbers).max())
 
 
-def lowest_correlation(reference: np.ndarray, candidate: np.ndarray) -> float | None:
+def lowest_correlation(
+    reference: np.ndarray, candidate: np.ndarray, step: float = 0.0, *, real: bool = True
+) -> float | None:
     """Returns the lowest correlation of a channel of two outputs; None where the reference does not vary.
 
     Args:
         reference: (examples, ..., channels), or (examples,).
         candidate: Likewise.
+        step: Value of a step of quantised outputs; 0 for floats.
+        real: Whether the inputs are real ones.
     """
     channels = reference.shape[-1] if reference.ndim > 1 else 1
     ours, theirs = (each.astype(np.float64).reshape(-1, channels) for each in (reference, candidate))
     ours, theirs = ours - ours.mean(axis=0), theirs - theirs.mean(axis=0)
     spread, other_spread = ours.std(axis=0), theirs.std(axis=0)
-    notable = (spread >= _NOTABLE * spread.max(initial=0)) & (spread > 0)
+    least = max(_NOTABLE_STEPS * step, _NOTABLE[real] * spread.max(initial=0))
+    notable = (spread >= least) & (spread > 0)
     if not notable.any():
         return None
     product = (ours * theirs).mean(axis=0)[notable]
     scale = (spread * other_spread)[notable]
     return float(np.divide(product, scale, out=np.zeros_like(product), where=scale > 0).min())
+
+
+def _share_beyond(values: Sequence[np.ndarray], boundaries: Sequence[Boundary]) -> float:
+    """The largest share of an output's values that the candidate's quantised output can't represent."""
+    shares = [0.0]
+    for each, boundary in zip(values, boundaries, strict=True):
+        if boundary.scale and each.size:
+            low, high = boundary.range
+            shares.append(float(((each < low - boundary.scale) | (each > high + boundary.scale)).mean()))
+    return max(shares)
 
 
 def _classes(
@@ -200,23 +223,31 @@ def compare(
     values = [each.values(found) for each, found in zip(models[0].outputs, raw, strict=True)]
     others = [models[1].outputs[number].values(found) for number, found in zip(order, other_raw, strict=True)]
     equal, errors, relative, correlations = np.ones(count, bool), [0.0], [0.0], []
-    for (ours, theirs), (one, other) in zip(
-        zip(raw, other_raw, strict=True), zip(values, others, strict=True), strict=True
-    ):
+    pairs = zip(raw, other_raw, values, others, models[0].outputs, order, strict=True)
+    for ours, theirs, one, other, boundary, number in pairs:
         if ours.shape != theirs.shape:
             raise EdgeError(f"outputs differ in shape: {ours.shape[1:]} and {theirs.shape[1:]}")
         same = ours.dtype == theirs.dtype
         equal &= (ours == theirs).reshape(count, -1).all(axis=1) if same else False
         if not one.size:
             continue
+        if not all(each.dtype == bool or np.isfinite(each).all() for each in (one, other)):
+            errors.append(math.inf)
+            relative.append(math.inf)
+            continue
         errors.append(float(np.abs(one.astype(np.float64) - other).max()))
         if not is_constant(one):
             relative.append(relative_difference(other, one) or 0.0)
-            correlations.append(lowest_correlation(one, other))
+            step = max(boundary.scale, models[1].outputs[number].scale)
+            correlations.append(lowest_correlation(one, other, step, real=real))
     shapes = {each.shape[1:] for each in models[0].inputs}
     counts, share, qualities = _classes(values, others, labels, shapes)
     pair = None if qualities is None else (qualities[0].accuracy, qualities[1].accuracy)
     known = [each for each in correlations if each is not None]
+    undecided = _undecided(values, others, counts, real=real)
+    beyond = 0.0 if real else _share_beyond(values, [models[1].outputs[number] for number in order])
+    if not undecided and beyond > _MOST_BEYOND:
+        undecided = f"{beyond:.0%} of the outputs lie beyond the range of the candidate's: only real inputs can tell"
     return Comparison(
         f"{count:,} {what}",
         float(equal.mean()),
@@ -226,7 +257,7 @@ def compare(
         max(relative),
         min(known, default=None),
         real,
-        _undecided(values, others, counts, real=real),
+        undecided,
         qualities,
     )
 

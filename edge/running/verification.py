@@ -117,7 +117,9 @@ def _comparisons(
         keep_state=settings.keep_state,
     )
     try:
-        found = call_apart("edge.running.paired_run:run_both_here", asdict(request), files=[str(data or "")])
+        found = call_apart(
+            "edge.running.paired_run:run_both_here", asdict(request), files=[str(data or "")], quiet=True
+        )
     except ProcessCrashedError as error:
         raise ModelFileError(
             f"{runtime.package} {runtime.version} crashed while {error.stage or 'starting'} ({error.cause}); "
@@ -231,4 +233,6 @@ def _comparison_line(found: Comparison) -> str:
         one, other = found.qualities
         digits = ".4g" if one.kind == "numeric" else ".4f"
         parts.append(f"{one.metric} {one.value:{digits}} and {other.value:{digits}}")
+        if one.left_out:
+            parts.append(f"without {one.left_out:,} positions that have no class")
     return f"{found.inputs}: {', '.join(parts)}"

@@ -15,6 +15,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -23,6 +24,7 @@ from tfc.base.errors import FedCompressError
 
 _OPEN_FILE = re.compile(r"/dev/fd/(\d+)")
 _LOGGED = "tfc", "edge"
+_ORPHANED = 1
 
 Say = Callable[[str], None]
 """Tells the parent what is begun."""
@@ -48,6 +50,13 @@ def _resolved(target: str) -> Callable[[dict[str, Any], Say], Any]:
     return function
 
 
+def _end_with_the_parent() -> None:
+    """Standard input ends when the parent does, however it ends; its work is of no use then."""
+    while os.read(0, 1):  # not sys.stdin, whose lock this thread would hold at the interpreter's end
+        pass
+    os._exit(_ORPHANED)
+
+
 def main() -> int:
     """Does the work that a line on standard input asks for, and returns the exit code."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
@@ -57,6 +66,7 @@ def main() -> int:
         answers.write(json.dumps(what) + "\n")
 
     asked = json.loads(sys.stdin.readline())
+    threading.Thread(target=_end_with_the_parent, daemon=True).start()
     if asked["verbose"]:
         logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
     try:
@@ -113,7 +123,7 @@ def cause_of_end(code: int) -> str:
     return signal.strsignal(-code) or f"signal {-code}"
 
 
-def call_apart(target: str, request: dict[str, Any], *, files: Iterable[str] = ()) -> Any:
+def call_apart(target: str, request: dict[str, Any], *, files: Iterable[str] = (), quiet: bool = False) -> Any:
     """Calls a function in a process of its own.
 
     Args:
@@ -121,6 +131,7 @@ def call_apart(target: str, request: dict[str, Any], *, files: Iterable[str] = (
         request: What JSON can hold.
         files: Paths that the function opens; those that a shell's `<(...)` names are open files of this process,
             and are handed on.
+        quiet: Whether what libraries write to standard error is dropped, unless the log is shown.
 
     Returns:
         What the function returned.
@@ -131,16 +142,22 @@ def call_apart(target: str, request: dict[str, Any], *, files: Iterable[str] = (
         ProcessCrashedError: If the process ended without an answer.
     """
     inherited = [int(name[1]) for name in map(_OPEN_FILE.fullmatch, files) if name]
+    verbose = any(logging.getLogger(name).isEnabledFor(logging.INFO) for name in _LOGGED)
     process = subprocess.Popen(
-        python_command(__name__), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, pass_fds=inherited
+        python_command(__name__),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL if quiet and not verbose else None,
+        text=True,
+        pass_fds=inherited,
     )
     assert process.stdin is not None and process.stdout is not None
-    verbose = any(logging.getLogger(name).isEnabledFor(logging.INFO) for name in _LOGGED)
     stage, last = "", {}
     with process:
         try:
-            with contextlib.suppress(BrokenPipeError), process.stdin:
+            with contextlib.suppress(BrokenPipeError):
                 process.stdin.write(json.dumps({"target": target, "request": request, "verbose": verbose}) + "\n")
+                process.stdin.flush()
             for line in process.stdout:
                 last = json.loads(line)
                 stage = last.get("stage", stage)

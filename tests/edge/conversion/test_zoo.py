@@ -204,9 +204,9 @@ def test_a_sabotaged_copy_does_not_pass(how, made, tmp_path):
     elif "int8" not in ZOO[made.name].variants:
         return  # nothing is calibrated
     else:
-        # Far too quiet; of tokens and bytes always the same.
-        wrong = {name: each * 0.03 if each.dtype.kind == "f" else each * 0 for name, each in made.data.items()}
-        np.savez(tmp_path / "wrong.npz", **{name: wrong[name].astype(each.dtype) for name, each in made.data.items()})
+        quiet = {np.dtype("float32"): 0.03, np.dtype("uint8"): 0.03, np.dtype("int32"): 0}  # one token, again and again
+        wrong = {name: (each * quiet[each.dtype]).astype(each.dtype) for name, each in made.data.items()}
+        np.savez(tmp_path / "wrong.npz", **wrong)
         words = made.folder / "model.keras", tmp_path, ("int8",), tmp_path / "wrong.npz"
         bad = export(*words, allow_disagreement=True).paths["int8"]
     assert verify(made.done.paths["f32"], bad, made.archive, WITHIN_REASON)["verdict"] == "failed"

@@ -3,6 +3,10 @@
 import logging
 import os
 import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -101,3 +105,32 @@ def test_the_log_is_told_where_the_parent_tells_its_own(work, capfd, monkeypatch
     assert "INFO: a step" in capfd.readouterr().err
     monkeypatch.undo()
     logger.manager._clear_cache()
+
+
+def test_the_process_ends_with_its_parent_however_that_ends(tmp_path, monkeypatch):
+    (tmp_path / "apart_work.py").write_text(
+        "import os, pathlib, time\n"
+        "def wait(request, say):\n"
+        "    pathlib.Path(request['path']).write_text(str(os.getpid()))\n"
+        "    time.sleep(60)\n",
+        encoding="utf-8",
+    )
+    told = tmp_path / "number"
+    parent = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            f"import sys; sys.path[:0] = {[str(tmp_path), *sys.path]!r}\n"
+            "from tfc.base.separate_process import call_apart\n"
+            f"call_apart('apart_work:wait', {{'path': {str(told)!r}}})",
+        ]
+    )
+    deadline = time.monotonic() + 30
+    while not (told.exists() and told.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    child = int(told.read_text())
+    parent.kill()
+    parent.wait()
+    while time.monotonic() < deadline and Path(f"/proc/{child}").exists():
+        time.sleep(0.05)
+    assert not Path(f"/proc/{child}").exists()
