@@ -80,7 +80,7 @@ class TfliteModel:
             self.outputs = named(self._interpreter.outputs, view, inputs=False)
         except ImportError as error:
             raise RuntimeMissingError(f"{runtime.package} {runtime.version} does not import: {error}") from error
-        except (ValueError, RuntimeError, ModelFileError) as error:
+        except Exception as error:  # whatever an interpreter's own code makes of a damaged file
             reason = f"{runtime.package} {runtime.version} can't load it: {_last_line(error)}"
             raise ModelFileError(f"{path}: {reason}") from error
         if not self.inputs or not self.outputs:

@@ -103,7 +103,9 @@ class Comparison:
 
 
 def matched(reference: Sequence[Boundary], candidate: Sequence[Boundary]) -> list[int]:
-    """Returns, per output of the reference, the number of the candidate's: by name where all names are the same.
+    """Returns, per output of the reference, the number of the candidate's.
+
+    By name where all names are the same, else by shape where no two have the same one, else by place.
 
     Args:
         reference: Outputs of the reference.
@@ -116,7 +118,12 @@ def matched(reference: Sequence[Boundary], candidate: Sequence[Boundary]) -> lis
         raise EdgeError(f"the reference has {len(reference)} outputs, the candidate {len(candidate)}")
     names = [each.name for each in candidate]
     by_name = {each.name for each in reference} == set(names) and len(set(names)) == len(names)
-    order = [names.index(each.name) for each in reference] if by_name else list(range(len(names)))
+    shapes = [each.shape for each in candidate]
+    by_shape = {each.shape for each in reference} == set(shapes) and len(set(shapes)) == len(shapes)
+    if by_name:
+        order = [names.index(each.name) for each in reference]
+    else:
+        order = [shapes.index(each.shape) for each in reference] if by_shape else list(range(len(names)))
     for each, number in zip(reference, order, strict=True):
         if each.shape != candidate[number].shape:
             raise EdgeError(f"outputs differ in shape: {each.shape[1:]} and {candidate[number].shape[1:]}")

@@ -123,3 +123,36 @@ def test_a_pipe_that_can_not_be_read_is_refused_at_once(words, exported, tmp_pat
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and "pipe" in error
     assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
+
+
+def test_sizes_that_are_not_fixed_are_refused(tmp_path, capsys):
+    import tensorflow as tf
+
+    model = tf.keras.Sequential([tf.keras.Input((None, None, 3)), tf.keras.layers.Conv2D(2, 3, padding="same")])
+    run = tf.function(lambda x: model(x)).get_concrete_function(tf.TensorSpec((1, None, None, 3), name="image"))
+    path = tmp_path / "dynamic.tflite"
+    path.write_bytes(tf.lite.TFLiteConverter.from_concrete_functions([run], model).convert())
+    capsys.readouterr()
+    assert main(["bench", str(path)]) == 1
+    _, errors = lines_of(capsys)
+    assert (
+        len(errors) == 1 and "has no fixed size, (1, ?, ?, 3); convert the model with a fixed input shape" in errors[0]
+    )
+
+
+def test_a_model_of_large_activations_and_few_weights_runs_in_tflm(tmp_path):
+    import tensorflow as tf
+
+    from edge.conversion.variants import export
+    from edge.running.loaded_model import TfliteModel
+    from edge.running.runtime import find_runtime
+
+    layers = tf.keras.layers
+    model = tf.keras.Sequential([tf.keras.Input((96, 96, 1)), layers.Conv2D(8, 1), layers.GlobalAveragePooling2D()])
+    model.save(tmp_path / "model.keras")
+    x = np.random.default_rng(0).random((4, 96, 96, 1), np.float32)
+    np.savez(tmp_path / "calibration.npz", x=x)
+    path = export(tmp_path / "model.keras", tmp_path, ("int8",)).paths["int8"]
+    opened = TfliteModel(path, find_runtime("tflm"))
+    assert opened.arena_bytes > 10 * path.stat().st_size
+    np.testing.assert_allclose(opened.predict(x), model(x), atol=0.02)

@@ -212,3 +212,34 @@ def test_the_command_prints_what_happens_to_each_kernel(folder, tmp_path, capfd)
     assert main(["export", str(folder / "model.keras"), *words[:-1], str(folder / "nan.npz")]) == 1
     out, err = capfd.readouterr()
     assert out == "" and len(err.splitlines()) == 1 and "not finite" in err
+
+
+def test_training_without_clusters_is_refused(folder, tmp_path, capsys):
+    words = ["export", str(folder / "model.keras"), "--out", str(tmp_path / "out"), "--train", str(folder / "good.npz")]
+    assert main(words) == 1
+    assert "--train fine-tunes a model while it is clustered: give --clusters K" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_operator_without_integers_is_one_line_where_int8_alone_is_asked_for(tmp_path):
+    model = keras.Sequential([keras.Input((4,)), layers.Lambda(tf.math.erf), layers.Dense(2)])
+    conversion = Conversion(model, np.random.default_rng(0).random((8, 4), np.float32))
+    with pytest.raises(ModelFileError, match=r"model\.keras: cannot be converted to int8"):
+        variants.convert(conversion, ("int8",), tmp_path / "model.keras")
+
+
+def test_an_input_called_y_can_not_be_trained_on(tmp_path):
+    from edge.conversion.calibration import read_training
+
+    inputs = [keras.Input((2,), name=name) for name in ("a", "y")]
+    model = keras.Model(inputs, layers.Dense(2)(layers.Concatenate()(inputs)))
+    np.savez(tmp_path / "train.npz", a=np.zeros((3, 2), np.float32), y=np.zeros((3, 2), np.float32))
+    with pytest.raises(DataFileError, match="an input of the model is called y, as labels are"):
+        read_training(tmp_path / "train.npz", model)
+
+
+def test_all_variants_are_written_or_none(folder, tmp_path):
+    (tmp_path / "model-int8.tflite").mkdir()
+    with pytest.raises(OSError, match=r"model-int8\.tflite"):
+        export(folder / "model.keras", tmp_path, ("f32", "int8"), folder / "good.npz")
+    assert [path.name for path in tmp_path.iterdir()] == ["model-int8.tflite"]

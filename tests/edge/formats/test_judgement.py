@@ -104,3 +104,38 @@ def test_positions_of_a_mask_without_a_class_are_left_out():
         answers = judge([probabilities], labels)
         assert answers.kind == "positions" and quality(answers).value == 1.0
         assert quality(judge([1 - probabilities], labels)).value == 0.0
+
+
+def test_a_mask_of_0_and_255_has_two_classes():
+    probabilities = np.linspace(0, 1, 24, dtype=np.float32).reshape(2, 3, 4, 1)
+    mask = np.where(probabilities[..., 0] > 0.5, 255, 0)
+    for outputs in (probabilities, np.concatenate([1 - probabilities, probabilities], axis=-1)):
+        found = quality(judge([outputs], mask))
+        assert found.metric == "position accuracy" and found.value == 1.0 and found.left_out == 0
+        assert quality(judge([0 * outputs], mask)).value == pytest.approx((mask == 0).mean())
+
+
+def test_a_class_255_is_judged_where_there_is_one():
+    scores = np.zeros((1, 2, 400), np.float32)
+    scores[0, 0, 255] = scores[0, 1, 7] = 1
+    found = quality(judge([scores], np.array([[255, 255]])))
+    assert found.value == 0.5 and found.left_out == 0
+
+
+def test_how_many_positions_are_left_out_is_said():
+    labels = MAP_CLASSES.copy()
+    labels[..., :1] = -1
+    found = judged(MAP, labels)
+    assert found.left_out == labels[..., :1].size and as_json(found)["left_out"] == found.left_out
+
+
+def test_probabilities_may_be_rounded_beyond_their_range():
+    outputs = np.array([[0.2], [0.6], [1.0000001], [-0.003]], np.float32)
+    assert quality(judge([outputs], np.array([0, 1, 1, 0]))).value == 1.0
+    assert quality(judge([np.array([[0.2], [0.6], [2.0]], np.float32)], np.array([1, 1, 1]))).value == 1.0  # logits
+
+
+def test_signed_labels_of_probabilities():
+    outputs = np.array([[0.2], [0.6], [0.4], [0.9]], np.float32)
+    assert quality(judge([outputs], np.array([-1, 1, -1, 1]))).value == 1.0
+    assert quality(judge([2 * outputs - 1], np.array([-1, 1, -1, 1]))).value == 1.0

@@ -97,3 +97,37 @@ def test_x_with_its_labels_goes_before_a_whole_data_set(tmp_path):
 def test_arrays_that_are_not_needed_may_be_of_any_kind(tmp_path):
     names = np.array([{"zero": 0}], object)
     assert len(read(tmp_path, FLOATS, x=UINT8.astype(np.float32), y=Y, names=names)) == 2
+
+
+def test_an_inputs_own_name_goes_before_a_number(tmp_path):
+    one, two = UINT8.astype(np.float32), UINT8.astype(np.float32) + 1
+    inputs = FLOATS._replace(name="x_1"), FLOATS._replace(name="x_0")
+    found = read(tmp_path, inputs, x_1=one, x_0=two, y=Y)
+    np.testing.assert_array_equal(found.inputs[0], one)
+    with pytest.raises(DataFileError, match="two of the model's inputs would take x_1"):
+        read(tmp_path, (FLOATS._replace(name="x_1"), FLOATS._replace(name="q")), x_0=one, x_1=two, y=Y)
+
+
+def test_an_input_called_y_is_not_taken_from_the_labels(tmp_path):
+    named_y = FLOATS._replace(name="y")
+    found = read(tmp_path, (FLOATS, named_y), image=UINT8.astype(np.float32), x_1=UINT8.astype(np.float32), y=Y)
+    np.testing.assert_array_equal(found.inputs[1], UINT8.astype(np.float32))
+    with pytest.raises(DataFileError, match="lacks x_1, the model's input 1"):
+        read(tmp_path, (FLOATS, named_y), image=UINT8.astype(np.float32), y=Y)
+    with pytest.raises(DataFileError, match="lacks x; it holds y"):
+        read(tmp_path, named_y, y=Y)
+
+
+def test_images_of_a_data_set_are_pixels_also_for_an_input_quantised_to_bytes(tmp_path):
+    halves = Boundary((1, 2), np.uint8, 2 / 255, 0, "image")
+    found = read(tmp_path, halves, x_test=UINT8, y_test=Y)
+    np.testing.assert_array_equal(found.inputs[0], UINT8.astype(np.float32) / 255)
+    assert found.notes == ("x_test is uint8: divided by 255",)
+    assert read(tmp_path, halves, x=UINT8, y=Y).inputs[0].dtype == np.uint8  # its own codes
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_inputs_that_are_not_finite_are_refused(value, tmp_path):
+    x = np.array([[0, 1], [2, value]], np.float32)
+    with pytest.raises(DataFileError, match=r"x has values that are not finite .*, first in example 1"):
+        read(tmp_path, FLOATS, x=x, y=Y)

@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from edge.cli import main
 from edge.conversion.flatbuffer import FlatbufferModel
+from edge.conversion.variants import export
 from edge.formats.packing import pack
 from edge.running.runtime import RUNTIMES, Runtime
 from edge.running.verification import VerifySettings, verify
@@ -111,3 +113,58 @@ def test_a_crash_of_an_interpreter_is_one_line(exported, tmp_path, monkeypatch, 
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and f"crashed while loading {names[0]} (Aborted)" in error
     assert "another interpreter may run them (--runtime)" in error
+
+
+def dense(tmp_path, name, kernel, x):
+    """A model of one dense layer without bias, in float32 and int8, calibrated on `x`, which stays elsewhere."""
+    model = tf.keras.Sequential([tf.keras.Input((kernel.shape[0],)), tf.keras.layers.Dense(kernel.shape[1])])
+    model.set_weights([kernel.astype(np.float32), np.zeros(kernel.shape[1], np.float32)])
+    model.save(tmp_path / f"{name}.keras")
+    np.savez(tmp_path / f"{name}.npz", x=x)
+    return export(tmp_path / f"{name}.keras", tmp_path / name, ("f32", "int8"), tmp_path / f"{name}.npz").paths
+
+
+def test_a_small_channel_between_floats_is_compared(tmp_path):
+    """A score beside coordinates in pixels."""
+    kernel = np.random.default_rng(1).normal(0, 1, (8, 5)) * [100, 100, 100, 100, 1]
+    x = np.random.default_rng(0).random((50, 8), np.float32)
+    good = dense(tmp_path, "good", kernel, x)
+    bad = dense(tmp_path, "bad", kernel * [1, 1, 1, 1, -1], x)
+    np.savez(tmp_path / "test.npz", x=x, y=(x @ kernel).astype(np.float32))
+    found = verify(good["f32"], bad["f32"], tmp_path / "test.npz")
+    assert found["verdict"] == "failed" and "correlation" in found["reason"]
+    assert verify(good["f32"], good["int8"], tmp_path / "test.npz")["passed"]
+
+
+def test_random_inputs_beyond_the_range_of_the_outputs_decide_nothing(tmp_path):
+    """The sums of random inputs are larger than those that int8 was calibrated for."""
+    x = np.random.default_rng(0).random((50, 8), np.float32)
+    x = np.concatenate([x / x.sum(axis=1, keepdims=True) * np.linspace(0, 4, 50)[:, None], np.eye(8)]).astype(
+        np.float32
+    )
+    paths = dense(tmp_path, "sum", np.ones((8, 1)), x)
+    found = verify(paths["f32"], paths["int8"])
+    assert found["verdict"] == "undecided" and "lie beyond the range of the candidate's" in found["reason"]
+    np.savez(tmp_path / "test.npz", x=x, y=x.sum(axis=1))
+    assert verify(paths["f32"], paths["int8"], tmp_path / "test.npz")["passed"]
+
+
+def test_inputs_and_outputs_that_are_not_finite(exported, tmp_path, capsys):
+    data = dict(np.load(exported / "test.npz"))
+    data["x"][3, 0, 0] = np.nan
+    np.savez(tmp_path / "nan.npz", **data)
+    names = [str(exported / f"model-{variant}.tflite") for variant in ("f32", "int8")]
+    assert main(["verify", *names, "--data", str(tmp_path / "nan.npz")]) == 1
+    assert "x has values that are not finite (NaN or infinity), first in example 3" in capsys.readouterr().err
+    model = FlatbufferModel((exported / "model-f32.tflite").read_bytes())
+    kernel = model.kernel_uses()[0].kernel
+    model.set_constant(kernel, np.full_like(model.constant(kernel), np.nan))
+    (tmp_path / "nan.tflite").write_bytes(model.to_bytes())
+    assert verify(names[0], tmp_path / "nan.tflite", exported / "test.npz")["verdict"] == "failed"
+    found = verify(tmp_path / "nan.tflite", names[0], exported / "test.npz")
+    assert found["verdict"] == "undecided" and found["comparisons"][-1].max_error == np.inf
+
+
+def test_nothing_but_the_result_is_printed(exported, capfd):
+    assert main(["verify", *[str(exported / f"model-{variant}.tflite") for variant in ("f32", "wo8")]]) in (0, 2)
+    assert capfd.readouterr().err == ""
