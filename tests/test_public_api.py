@@ -82,7 +82,7 @@ SIGNATURES = {
     "edge.export": "(source: 'str | Path', out: 'str | Path', variants: 'tuple[str, ...]' = ('f32',), calibration: 'str | Path | None' = None, name: 'str | None' = None, prepare: 'Callable[[tf.keras.Model], tf.keras.Model]' = <lambda>, *, allow_disagreement: 'bool' = False, started: 'Callable[[str], None]' = <lambda>) -> 'Exported'",  # noqa: E501
     "edge.Exported": "(paths: 'dict[str, Path]', lost_palettes: 'dict[str, str]' = <factory>, left_out: 'dict[str, str]' = <factory>, differences: 'dict[str, float]' = <factory>, kernels: 'tuple[KernelFate, ...]' = ()) -> None",  # noqa: E501
     "edge.KernelFate": "(layer: 'str', part: 'str', weights: 'int', distinct: 'int', what: 'str') -> None",
-    "edge.prepare": "(model: 'tf.keras.Model', settings: 'ClusterSettings', data: 'tuple[np.ndarray | Inputs, np.ndarray] | None' = None, seed: 'int' = 0, *, progress: 'bool' = False) -> 'tf.keras.Model'",  # noqa: E501
+    "edge.prepare": "(model: 'tf.keras.Model', settings: 'ClusterSettings', data: 'tuple[np.ndarray | tuple[np.ndarray, ...], np.ndarray] | None' = None, seed: 'int' = 0, *, progress: 'bool' = False) -> 'tf.keras.Model'",  # noqa: E501
     "edge.ClusterSettings": "(clusters: 'int' = 0, cqat: 'bool' = False, epochs: 'int' = 1, learning_rate: 'float' = 0.0001, batch_size: 'int' = 64) -> None",  # noqa: E501
     "edge.inspect": "(path: 'str | Path') -> 'dict[str, Any]'",
     "edge.format_inspection": "(found: 'dict[str, Any]') -> 'str'",
@@ -103,7 +103,7 @@ SIGNATURES = {
     "edge.verify": "(reference: 'str | Path', candidate: 'str | Path', data: 'str | Path | None' = None, settings: 'VerifySettings | None' = None) -> 'dict[str, Any]'",  # noqa: E501
     "edge.VerifySettings": "(runtime: 'str' = 'auto', exact: 'bool | None' = None, min_agreement: 'float' = 0.9, random_inputs: 'int' = 100, seed: 'int' = 0, kernels: 'str' = 'xnnpack', keep_state: 'bool' = False) -> None",  # noqa: E501
     "edge.Comparison": "(inputs: 'str', equal: 'float', agreement: 'float | None', max_error: 'float', accuracies: 'tuple[float, float] | None' = None, relative_error: 'float' = 0.0, correlation: 'float | None' = None, real: 'bool' = False, undecided: 'str' = '', qualities: 'tuple[Quality, Quality] | None' = None) -> None",  # noqa: E501
-    "edge.Quality": "(kind: 'str', metric: 'str', value: 'float | None', root_mean_square: 'float | None' = None, output: 'str' = '', reason: 'str' = '') -> None",  # noqa: E501
+    "edge.Quality": "(kind: 'str', metric: 'str', value: 'float | None', root_mean_square: 'float | None' = None, output: 'str' = '', reason: 'str' = '', left_out: 'int' = 0, also: 'tuple[str, ...]' = ()) -> None",  # noqa: E501
     "edge.format_verification": "(found: 'dict[str, Any]') -> 'str'",
     "edge.find_runtime": "(name: 'str' = 'auto') -> 'Runtime'",
     "edge.Runtime": "(name: 'str', module: 'str', package: 'str', install: 'str', open: 'Callable[[str, bytes, InterpreterOptions], Interpreter]' = <class 'edge.running.interpreters.LinuxInterpreter'>, has_tables: 'bool' = False, automatic: 'bool' = True) -> None",  # noqa: E501

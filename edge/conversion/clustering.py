@@ -235,7 +235,7 @@ def train_preserving_clusters(
 def prepare(
     model: tf.keras.Model,
     settings: ClusterSettings,
-    data: tuple[np.ndarray | Inputs, np.ndarray] | None = None,
+    data: tuple[np.ndarray | tuple[np.ndarray, ...], np.ndarray] | None = None,
     seed: int = 0,
     *,
     progress: bool = False,

@@ -50,6 +50,7 @@ class Answers:
         predicted: Classes (examples, ...) as integers, or numbers as float32.
         expected: The same of the labels; None where it can't be judged.
         reason: Why it can't be judged.
+        also: Numbers of outputs that fit the labels as well.
     """
 
     kind: str
@@ -57,6 +58,7 @@ class Answers:
     predicted: np.ndarray
     expected: np.ndarray | None
     reason: str = ""
+    also: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ class Quality:
         output: Name of the output that was judged.
         reason: Why they were not judged.
         left_out: Positions without a class, which do not count.
+        also: Names of outputs that fit the labels as well as the judged one.
 
     Examples:
         >>> import edge
@@ -85,6 +88,7 @@ class Quality:
     output: str = ""
     reason: str = ""
     left_out: int = 0
+    also: tuple[str, ...] = ()
 
     @property
     def accuracy(self) -> float | None:
@@ -215,8 +219,9 @@ def judge(outputs: Sequence[np.ndarray], labels: np.ndarray | None) -> Answers:
         classes = decided(outputs[0])
         predicted = outputs[0] if classes is None else classes
         return Answers("", 0, predicted, None, "; ".join(dict.fromkeys(reasons)) or "the data have no labels")
-    _, place, (kind, predicted, expected) = max(fitting, key=lambda each: each[:2])
-    return Answers(kind, -place, predicted, expected)
+    fit, place, (kind, predicted, expected) = max(fitting, key=lambda each: each[:2])
+    also = tuple(-other for other_fit, other, _ in fitting if other_fit == fit and other != place)
+    return Answers(kind, -place, predicted, expected, also=also)
 
 
 def quality(answers: Answers, names: Sequence[str] = ()) -> Quality:
@@ -227,17 +232,18 @@ def quality(answers: Answers, names: Sequence[str] = ()) -> Quality:
         names: Of the outputs; the judged one is named where there are several.
     """
     name = names[answers.output] if len(names) > 1 else ""
+    also = tuple(names[number] for number in answers.also) if len(names) > 1 else ()
     if answers.expected is None:
         return Quality("", "", None, reason=answers.reason)
     if answers.kind == "numeric":
         error = answers.predicted.astype(np.float64) - answers.expected
         squared = float(np.sqrt((error**2).mean()))
-        return Quality("numeric", METRICS["numeric"], float(np.abs(error).mean()), squared, name)
+        return Quality("numeric", METRICS["numeric"], float(np.abs(error).mean()), squared, name, also=also)
     known = answers.expected >= 0
     if not known.any():
         return Quality("", "", None, output=name, reason="no position has a class")
-    right = (answers.predicted == answers.expected)[known]
-    return Quality(answers.kind, METRICS[answers.kind], float(right.mean()), output=name, left_out=int((~known).sum()))
+    right = float((answers.predicted == answers.expected)[known].mean())
+    return Quality(answers.kind, METRICS[answers.kind], right, None, name, "", int((~known).sum()), also)
 
 
 def agreement(predicted: np.ndarray, reference: np.ndarray) -> float | None:
@@ -279,5 +285,5 @@ def as_json(found: Quality) -> dict[str, Any]:
         result["value"] = round(found.value, 6)
     if found.root_mean_square is not None:
         result["root_mean_square"] = round(found.root_mean_square, 6)
-    optional = {"output": found.output, "reason": found.reason, "left_out": found.left_out}
+    optional = {"output": found.output, "reason": found.reason, "left_out": found.left_out, "also": list(found.also)}
     return result | {name: value for name, value in optional.items() if value}

@@ -160,6 +160,7 @@ _QUALITY = optional(
             "output": text(),
             "reason": text(10_000),
             "left_out": whole(),
+            "also": listed(text(), most=10_000),
         },
     )
 )

@@ -185,7 +185,8 @@ def quality_notes(result: dict[str, Any]) -> list[str]:
                 f"{quality['metric']} leaves out {quality['left_out']:,} positions without a class (negative, or 255)"
             )
         if quality.get("output"):
-            told.append(f"{quality['metric']} is that of the output {quality['output']}")
+            fits = f"; {', '.join(quality['also'])} would fit the labels as well" if quality.get("also") else ""
+            told.append(f"{quality['metric']} is that of the output {quality['output']}{fits}")
         if "root_mean_square" in quality:
             told.append(f"root mean square error {quality['root_mean_square']:.4g}, in the unit of y as the mean error")
         others = [f"{name} {value:.4f}" for name, value in different.items() if name != "judged"]

@@ -97,7 +97,7 @@ class Comparison:
             **fields
             | {
                 "accuracies": accuracies and tuple(accuracies),
-                "qualities": qualities and tuple(Quality(**each) for each in qualities),
+                "qualities": qualities and tuple(Quality(**each | {"also": tuple(each["also"])}) for each in qualities),
             }
         )
 

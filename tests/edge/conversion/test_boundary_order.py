@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from edge.conversion.variants import export
 from edge.measuring.bench import bench_files
+from edge.measuring.bench_table import format_bench
 from edge.measuring.interleaving import BenchSettings
 from edge.running.loaded_model import TfliteModel
 from edge.running.runtime import RUNTIMES, find_runtime
@@ -57,8 +58,11 @@ def test_the_first_of_equal_outputs_is_judged_and_numbered_inputs_are_keras_inpu
     y = model(data)[0].numpy().argmax(axis=1)
     for number, arrays in enumerate((data, {"x_0": data["alpha"], "x_1": data["zeta"]})):
         np.savez(tmp_path / f"{number}.npz", **arrays, y=y)
-        (measured,) = bench_files([path], data=tmp_path / f"{number}.npz", settings=QUICK)["files"]
+        result = bench_files([path], data=tmp_path / f"{number}.npz", settings=QUICK)
+        assert "accuracy is that of the output zz; aa would fit the labels as well" in format_bench(result)
+        (measured,) = result["files"]
         assert measured["quality"]["value"] == 1.0 and measured["quality"]["output"] == "zz"
+        assert measured["quality"]["also"] == ["aa"]
 
 
 def test_bytes_and_tokens_keep_their_types_side_by_side(tmp_path):
