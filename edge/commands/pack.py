@@ -10,12 +10,13 @@ from tfc.base.command_line import Commands
 
 
 def _run(options: argparse.Namespace) -> int:
-    from edge.formats.packing import SUFFIX, pack, read_bytes
+    from edge.formats.packing import SUFFIX, is_in_parts, pack, read_bytes
 
     out = options.out or options.file.with_name(options.file.name + SUFFIX)
     content = read_bytes(options.file)
     packed = in_file(options.file, lambda: pack(content))
-    write(out, packed, f"{len(content) / len(packed):.2f}x smaller")
+    how = "" if is_in_parts(packed) else ", compressed as a whole: its parts would take more"
+    write(out, packed, f"{len(content) / len(packed):.2f}x smaller{how}")
     return 0
 
 

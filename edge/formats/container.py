@@ -1,4 +1,4 @@
-"""The container of packed files and patches: a header with checksums, and a body. NumPy alone.
+"""The container of patches, and of packed files of version 1: a header with checksums, and a body. NumPy alone.
 
 Layout, little endian (`docs/model-files.md`):
 
@@ -197,21 +197,23 @@ def without(content: bytes, places: np.ndarray) -> bytes:
     return bytes(rest)
 
 
-def planes(words: bytes) -> bytes:
-    """Returns bytes grouped by their position modulo four: high bytes of floats are similar, low ones are not.
+def planes(values: bytes, size: int = 4) -> bytes:
+    """Returns bytes grouped by their position in values: high bytes of floats are similar, low ones are not.
 
     Args:
-        words: Any number of bytes; a remainder stays at the end.
+        values: Any number of bytes; a remainder stays at the end.
+        size: Bytes of a value.
     """
-    whole = len(words) // 4 * 4
-    return np.frombuffer(words[:whole], np.uint8).reshape(-1, 4).T.tobytes() + words[whole:]
+    whole = len(values) // size * size
+    return np.frombuffer(values[:whole], np.uint8).reshape(-1, size).T.tobytes() + values[whole:]
 
 
-def from_planes(grouped: bytes) -> bytes:
+def from_planes(grouped: bytes, size: int = 4) -> bytes:
     """Undoes `planes`.
 
     Args:
         grouped: What it returned.
+        size: As it was then.
     """
-    whole = len(grouped) // 4 * 4
-    return np.frombuffer(grouped[:whole], np.uint8).reshape(4, -1).T.tobytes() + grouped[whole:]
+    whole = len(grouped) // size * size
+    return np.frombuffer(grouped[:whole], np.uint8).reshape(size, -1).T.tobytes() + grouped[whole:]

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from edge.formats import code_stream
+from edge.formats import kernel_stream
 from edge.formats.kernel_operators import KERNEL_OPERATORS
 from edge.formats.lookup_table import DECODE_OPERATOR, METADATA_BYTES
 from edge.formats.packing import is_packed, pack, read_bytes, unpack
@@ -74,7 +74,7 @@ def _row(view: TfliteView, number: int, operator: str, axis: int) -> KernelRow:
     width = max(1, (most - 1).bit_length())
     table_bytes = coded_bytes = None
     if values.dtype == np.int8:
-        coded = code_stream.encode([values.reshape(-1).view(np.uint8)])
+        coded = kernel_stream.encode([values.view(np.uint8)])
         coded_bytes = len(coded.side) + len(coded.stream)
         if width <= 7:
             tables = most * (len(per_channel) if by_channel else 1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from edge.formats.container import Container, FileName, from_planes, places_to_bytes, planes, read_places, without
-from edge.formats.packing import code_places
+from edge.formats.packed_parts import find_parts
 from edge.formats.tflite_reader import TfliteView
 from tfc.base.errors import CodecError, ModelFileError
 from tfc.codec import message
@@ -58,7 +58,7 @@ def make_patch(old: bytes, new: bytes) -> bytes:
         True
     """
     views = [TfliteView(content) for content in (old, new)]
-    places, others = (code_places(view) for view in views)
+    places, others = (find_parts(view).codes for view in views)
     if len(old) != len(new) or not np.array_equal(places, others):
         raise ModelFileError(
             "the two files are of different architectures or variants: their kernels are at different places"

@@ -125,6 +125,7 @@ class TensorView:
         buffer_table: Position of its buffer's table.
         stored_as: Name of its type in the file: that of `type`, `int4` (two values per byte, the first one in the low
             bits), or `type N` for one that is not understood.
+        scales_start: Position of its scales in the file; 0 where there are none.
 
     Examples:
         >>> from pathlib import Path
@@ -142,6 +143,7 @@ class TensorView:
     num_bytes: int
     buffer_table: int
     stored_as: str
+    scales_start: int = 0
 
 
 @dataclass(frozen=True)
@@ -293,9 +295,13 @@ class TfliteView:
                 raise ModelFileError("damaged: a constant ends beyond the file")
             data.charge(count)
             quantization = data.field(table, _TENSOR_QUANTIZATION)
-            scales = np.zeros(0, np.float32)
+            scales, scales_start = np.zeros(0, np.float32), 0
             if quantization:
-                scales = data.array(data.follow(quantization), _QUANTIZATION_SCALE, "f4")
+                place = data.follow(quantization)
+                scales, (scales_start, _) = (
+                    data.array(place, _QUANTIZATION_SCALE, "f4"),
+                    data.vector(place, _QUANTIZATION_SCALE),
+                )
             shape = tuple(int(size) for size in data.array(table, _TENSOR_SHAPE, "i4"))
             if len(shape) > _MOST_DIMENSIONS or any(size < 0 for size in shape):
                 raise ModelFileError("damaged: a tensor of an impossible shape")
@@ -303,7 +309,7 @@ class TfliteView:
             code = data.scalar(table, _TENSOR_TYPE, "b")
             type_ = TENSOR_TYPES.get(code, "uint8")
             stored_as = "int4" if code == _INT4 else TENSOR_TYPES.get(code, f"type {code}")
-            views.append(TensorView(name, shape, type_, scales, start, count, buffer, stored_as))
+            views.append(TensorView(name, shape, type_, scales, start, count, buffer, stored_as, scales_start))
         return tuple(views)
 
     @cached_property

@@ -1,8 +1,10 @@
 """Packed files and patches: bit for bit, or refused."""
 
 import contextlib
+import lzma
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,14 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.conversion.flatbuffer import FlatbufferModel
-from edge.formats import code_stream
 from edge.formats.container import NO_FILE, Container, FileName, from_planes, places_to_bytes, planes
+from edge.formats.packed_parts import Parts, find_parts
 from edge.formats.packing import pack, unpack
 from edge.formats.patch import apply_patch, make_patch
+from edge.formats.tflite_reader import TfliteView
 from edge.running.loaded_model import TfliteModel
 from edge.running.runtime import find_runtime
 from tfc.base.errors import ModelFileError
 
+GOLDEN = Path(__file__).parent / "golden"
 VARIANTS = ("f32", "wo8", "int8", "lut")
 
 
@@ -37,41 +41,64 @@ def test_packed_files_open_as_they_are(exported, variant):
     np.testing.assert_array_equal(*outputs)
 
 
-@given(st.lists(st.tuples(st.integers(1, 256), st.integers(1, 3000)), max_size=4), st.integers(0, 2**32 - 1))
-def test_any_codes_come_back(kernels, seed):
-    rng = np.random.default_rng(seed)
-    made = []
-    for distinct, size in kernels:
-        values = rng.permutation(256)[:distinct]
-        made.append(values[np.minimum(rng.geometric(0.3, size) - 1, distinct - 1)].astype(np.uint8))
-    coded = code_stream.encode(made)
-    found, used = code_stream.decode(coded.side + b"more", coded.stream, [len(kernel) for kernel in made])
-    assert used == len(coded.side)
-    for ours, theirs in zip(found, made, strict=True):
-        np.testing.assert_array_equal(ours, theirs)
-
-
-def test_codes_take_little_more_than_their_entropy():
-    rng = np.random.default_rng(0)
-    kernel = rng.choice(16, 100_000, p=np.arange(1, 17) / 136).astype(np.uint8)
-    counts = np.bincount(kernel)
-    entropy = -(counts * np.log2(counts / counts.sum())).sum() / 8
-    coded = code_stream.encode([kernel])
-    assert len(coded.side) + len(coded.stream) < 1.03 * entropy
-
-
-@given(st.binary(max_size=41))
-def test_planes_are_undone(words):
-    assert from_planes(planes(words)) == words
+@given(st.binary(max_size=41), st.sampled_from([2, 4]))
+def test_planes_are_undone(words, size):
+    assert from_planes(planes(words, size), size) == words
 
 
 def test_the_head_of_a_packed_file_says_what_comes_out(exported):
     content = (exported / "model-int8.tflite").read_bytes()
-    head = pack(content)[:32]
-    assert head[:8] == b"FCPK\x01\0\0\0"
-    length, checksum, base, base_checksum, kernels, _ = struct.unpack("<6I", head[8:32])
-    assert (length, checksum, base, base_checksum) == (len(content), zlib.crc32(content), 0, 0)
-    assert kernels == 2  # the dense kernel is too small for a table of its own
+    packed = pack(content)
+    assert packed[:8] == b"FCPK\x02\x01\0\0"
+    assert struct.unpack("<2I", packed[8:16]) == (len(content), zlib.crc32(content))
+    sections = np.frombuffer(packed, "<u4", 8, 16).reshape(4, 2)
+    assert sections[1, 1] == len(content) and 48 + sections[:, 0].sum() < len(packed)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_packed_files_of_every_version_are_read(version):
+    content = (GOLDEN / f"version-{version}.tflite").read_bytes()
+    packed = (GOLDEN / f"version-{version}.tflite.packed").read_bytes()
+    assert packed[4] == version and unpack(packed) == content
+
+
+def similar(model):
+    """A file whose kernels have similar neighbours: each code is near the one before it."""
+    rng = np.random.default_rng(0)
+    for use in model.kernel_uses():
+        shape = model.constant(use.kernel).shape
+        walk = np.cumsum(rng.integers(-4, 5, shape), axis=-1)
+        model.set_constant(use.kernel, np.clip(walk, -127, 127).astype(np.int8))
+    return model.to_bytes()
+
+
+def test_packed_files_are_smaller_than_by_general_compressors(exported):
+    plain = (exported / "model-int8.tflite").read_bytes()
+    for content in (plain, similar(FlatbufferModel(plain)), (exported / "model-f32.tflite").read_bytes(), bytes(plain)):
+        assert len(pack(content)) < len(lzma.compress(content, preset=9 | lzma.PRESET_EXTREME))
+
+
+def test_a_file_that_repeats_itself_is_compressed_as_a_whole(exported):
+    model = FlatbufferModel((exported / "model-int8.tflite").read_bytes())
+    pattern = np.random.default_rng(0).integers(-127, 128, 37).astype(np.int8)
+    for use in model.kernel_uses():
+        model.set_constant(use.kernel, np.resize(pattern, model.constant(use.kernel).shape))
+    content = model.to_bytes()
+    packed = pack(content)
+    assert packed[5] == 0 and unpack(packed) == content
+    assert len(packed) < len(lzma.compress(content, preset=9 | lzma.PRESET_EXTREME))
+
+
+def test_scales_that_follow_from_others_are_left_out(exported):
+    content = (exported / "model-int8.tflite").read_bytes()
+    parts = find_parts(TfliteView(content))
+    assert len(parts.derived) >= 1
+    start, count, *_ = parts.derived[0]
+    changed = bytearray(content)
+    changed[start + 2] ^= 1  # a scale that does not follow
+    assert unpack(pack(bytes(changed))) == changed
+    assert len(pack(bytes(changed))) > len(pack(content))
+    assert len(find_parts(TfliteView(bytes(changed))).derived) == len(parts.derived) - 1 and count >= 8
 
 
 def test_what_is_not_packed_is_refused():
@@ -79,10 +106,11 @@ def test_what_is_not_packed_is_refused():
         unpack(b"hello")
     with pytest.raises(ModelFileError, match="cut off after 4 bytes"):
         unpack(b"FCPK")
-    with pytest.raises(ModelFileError, match="has version 2; this program reads version 1"):
-        unpack(b"FCPK\x02" + bytes(40))
-    with pytest.raises(ModelFileError, match="not plausible"):
-        unpack(b"FCPK\x01\0\0\0" + b"\xff" * 40)
+    with pytest.raises(ModelFileError, match=r"has version 3\.0; this program reads versions 1 and 2"):
+        unpack(b"FCPK\x03" + bytes(40))
+    for version in (b"\x01", b"\x02"):
+        with pytest.raises(ModelFileError, match="not plausible"):
+            unpack(b"FCPK" + version + bytes(3) + b"\xff" * 40)
     with pytest.raises(ModelFileError, match="not a TFLite model"):
         pack(b"hello, I am no model")
 
@@ -94,6 +122,27 @@ def test_a_small_file_can_not_ask_for_much_memory():
     assert len(hostile) < 10_000
     with pytest.raises(ModelFileError, match="kernels overlap"):
         unpack(hostile)
+    with pytest.raises(ModelFileError, match="constants overlap"):
+        Parts.read(Parts(places, *[np.zeros((0, width), int) for width in (2, 2, 4)]).to_bytes(), 200_000)
+
+
+@pytest.mark.parametrize(
+    "table,row,message",
+    [
+        ("codes", [90, 20], "overlap, or lie outside"),
+        ("codes", [0, 20], "a kernel is too small"),
+        ("words", [10, 6], "a fraction of a value"),
+        ("halves", [10, 5], "a fraction of a value"),
+        ("derived", [0, 8, 80, 0], "overlap, or lie outside"),
+        ("derived", [0, 8, 40, 97], "overlap, or lie outside"),
+    ],
+)
+def test_places_that_can_not_be_are_refused(table, row, message):
+    empty = {name: np.zeros((0, 4 if name == "derived" else 2), int) for name in Parts._fields}
+    with pytest.raises(ModelFileError, match=message):
+        Parts.read(Parts(**empty | {table: np.array([row])}).to_bytes(), 100)
+    with pytest.raises(ModelFileError, match="cut off"):
+        Parts.read(Parts(**empty | {table: np.array([row])}).to_bytes()[:-4], 100)
 
 
 def mutated(data, content):
