@@ -61,10 +61,14 @@ class _UnwatchedChannel:
 class _Stub(tff.framework.RemoteExecutorGrpcStub):
     """TFF's side of a connection, on which references to values may outlive the worker that stores them."""
 
-    def dispose(self, request: Any) -> Any:
-        """Tells the worker that values are no longer needed, if the worker still runs."""
-        with contextlib.suppress(ValueError, grpc.RpcError, tff.framework.RetryableError):  # closed; gone; gone
-            return super().dispose(request)
+    def dispose(self, request: Any) -> None:
+        """Tells the worker that values are no longer needed, if the worker still runs; waits for no answer.
+
+        Python's garbage collector calls this in whichever thread it happens to run, also in the one that watches a
+        worker which no longer answers.
+        """
+        with contextlib.suppress(ValueError, grpc.RpcError):  # the connection is closed
+            self._stub.Dispose.future(request)
 
 
 class Connection:

@@ -14,6 +14,7 @@ import psutil
 import pytest
 import tensorflow as tf
 import tensorflow_federated as tff
+from tensorflow_federated.proto.v0 import executor_pb2
 from tiny_federation import DATA_TYPE, OOD, data_of, examples, model_fn, settings
 
 from tfc.base.errors import ConfigError, WorkerError
@@ -181,6 +182,20 @@ def test_a_machine_that_vanishes_without_a_word_is_noticed(monkeypatch):
                 "tfc.workers.remote.socket.create_connection", lambda *_, **__: (_ for _ in ()).throw(refuse)
             )
             total([1, 2])
+
+
+def test_values_are_given_up_without_waiting_for_a_worker_that_has_stopped():
+    """The garbage collector may do so in the thread that is to notice that the worker has."""
+    with workers_on_ports(1) as (process,), contextlib.closing(RemoteWorker(process.address)) as remote:
+        os.kill(process.pid, signal.SIGSTOP)
+        try:
+            request = executor_pb2.DisposeRequest()
+            thread = threading.Thread(target=remote.connection.stub.dispose, args=(request,), daemon=True)
+            thread.start()
+            thread.join(10)
+            assert not thread.is_alive()
+        finally:
+            os.kill(process.pid, signal.SIGCONT)
 
 
 def test_who_answers_but_is_no_worker_is_refused():
