@@ -87,7 +87,7 @@ SIGNATURES = {
     "edge.inspect": "(path: 'str | Path') -> 'dict[str, Any]'",
     "edge.format_inspection": "(found: 'dict[str, Any]') -> 'str'",
     "edge.TfliteView": "(content: 'bytes', subgraph: 'int' = 0) -> 'None'",
-    "edge.TensorView": "(name: 'str', shape: 'tuple[int, ...]', type: 'str', scales: 'np.ndarray', start: 'int', num_bytes: 'int', buffer_table: 'int', stored_as: 'str') -> None",  # noqa: E501
+    "edge.TensorView": "(name: 'str', shape: 'tuple[int, ...]', type: 'str', scales: 'np.ndarray', start: 'int', num_bytes: 'int', buffer_table: 'int', stored_as: 'str', scales_start: 'int' = 0) -> None",  # noqa: E501
     "edge.OperatorView": "(name: 'str', inputs: 'tuple[int, ...]', outputs: 'tuple[int, ...]') -> None",
     "edge.KernelView": "(operator: 'str', tensor: 'int', channel_axis: 'int') -> None",
     "edge.pack": "(content: 'bytes') -> 'bytes'",

@@ -230,7 +230,7 @@ def one_round_by_hand(spec, state):
     return sent, mean
 
 
-@pytest.mark.parametrize("master", [True, False])
+@pytest.mark.parametrize("master", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_the_finalizer_adds_the_mean_change_to_the_master_and_snaps(clustered, master):
     if clustered.uplink_mode == "update" and not master:
         pytest.skip("the configuration refuses it: updates need a master")

@@ -15,7 +15,15 @@ from tfc.simulation.loop import run
 from tfc.simulation.sweep import parse_axis, plan, run_all
 
 
-@pytest.fixture(scope="module", params=["everyone-update", "sampled-weights", "sampled-fedavg", "faulty-fedavg"])
+@pytest.fixture(
+    scope="module",
+    params=[
+        "everyone-update",
+        pytest.param("sampled-weights", marks=pytest.mark.slow),
+        "sampled-fedavg",
+        "faulty-fedavg",
+    ],
+)
 def recorded(request, worker, tiny_settings, tmp_path_factory):
     changes = {
         "everyone-update": [],

@@ -182,7 +182,7 @@ RIGHT = {
 }  # fmt: skip
 
 
-SLOW = ("recurrent", "a function that returns one model")
+SLOW = ("recurrent", "a function that returns one model", "attention, built twice", "tokens")
 
 
 @pytest.mark.parametrize(
