@@ -14,10 +14,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from edge.conversion.sharing_builder import SharingBuilder
 from edge.formats.kernel_operators import KERNEL_OPERATORS
 from edge.formats.tflite_reader import IDENTIFIER
 from tfc.base.errors import ModelFileError
@@ -34,34 +34,6 @@ TENSOR_TYPES: dict[int, type[np.generic]] = {
 
 _NUMBERS = {np.dtype(type_): number for number, type_ in TENSOR_TYPES.items()}
 _OPERATOR_NAMES = {number: name for name, number in vars(schema.BuiltinOperator).items() if isinstance(number, int)}
-_CONSTANT_ALIGNMENT = 16
-
-
-class _SharingBuilder(flatbuffers.Builder):
-    """Stores equal vectors of integers and strings once, and aligns constants."""
-
-    def __init__(self, size: int) -> None:
-        super().__init__(size)
-        self._vectors: dict[tuple[str, bytes], int] = {}
-
-    def CreateNumpyVector(self, x: np.ndarray) -> int:  # noqa: N802
-        if x.dtype == np.uint8:  # constants; no other vector of this schema has unsigned bytes
-            self.StartVector(1, len(x), _CONSTANT_ALIGNMENT)
-            self.head -= len(x)
-            self.Bytes[self.head : self.head + len(x)] = x.tobytes()
-            return int(self.EndVector())
-        if x.dtype.kind == "f" or (x.dtype == np.int64 and len(x) == 1):  # a scale; the zero point of an activation
-            return int(super().CreateNumpyVector(x))
-        key = (x.dtype.str, x.tobytes())
-        if key not in self._vectors:
-            self._vectors[key] = super().CreateNumpyVector(x)
-        return self._vectors[key]
-
-    def CreateString(self, s: Any, encoding: str = "utf-8", errors: str = "strict") -> int:  # noqa: N802
-        key = ("string", s if isinstance(s, bytes) else s.encode(encoding, errors))
-        if key not in self._vectors:
-            self._vectors[key] = super().CreateString(s, encoding, errors)
-        return self._vectors[key]
 
 
 @dataclass(frozen=True)
@@ -378,7 +350,7 @@ class FlatbufferModel:
         packed.metadataBuffer = None
         packed.signatureDefs = packed.signatureDefs or None
         packed.buffers = [self._model.buffers[number] for number in kept]
-        builder = _SharingBuilder(1024)
+        builder = SharingBuilder(1024)
         builder.Finish(packed.Pack(builder), IDENTIFIER)
         return bytes(builder.Output())
 

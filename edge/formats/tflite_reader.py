@@ -16,6 +16,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from edge.formats.flat_bytes import FlatBytes
 from edge.formats.kernel_operators import KERNEL_OPERATORS
 from edge.formats.operator_names import operator_name
 from tfc.base.errors import ModelFileError
@@ -42,73 +43,7 @@ _CODE_OLD, _CODE_CUSTOM, _CODE_NEW = 0, 1, 3
 _QUANTIZATION_SCALE = 2
 _BUFFER_DATA = 0
 
-_MOST_RATIO, _FREE_BYTES = 8, 1 << 20
-"""Bytes that tables may name: so many times the file's own, since they may share vectors, and so many beyond."""
-
 _Read = TypeVar("_Read")
-
-
-class _Bytes:
-    """A FlatBuffer: tables by position."""
-
-    def __init__(self, content: bytes) -> None:
-        self.content = content
-        self._left = _MOST_RATIO * len(content) + _FREE_BYTES
-
-    def charge(self, count: int) -> None:
-        """Counts bytes that are named; a file in which many tables share a vector could name any number of them."""
-        self._left -= count
-        if self._left < 0:
-            raise ModelFileError(
-                f"damaged: its tables name more than {_MOST_RATIO} times the {len(self.content):,} bytes of the file"
-            )
-
-    def number(self, format_: str, position: int) -> int:
-        return int(struct.unpack_from("<" + format_, self.content, position)[0])
-
-    def follow(self, position: int) -> int:
-        """The position that an offset points to."""
-        target = position + self.number("I", position)
-        if target + 4 > len(self.content):
-            raise ModelFileError("damaged: an offset leads beyond the end of the file")
-        return target
-
-    def field(self, table: int, place: int) -> int:
-        """Position of a field; 0 where the table has none."""
-        vtable = table - self.number("i", table)
-        if vtable < 0:
-            raise ModelFileError("damaged: a table's description lies before the file")
-        if 4 + 2 * place >= self.number("H", vtable):
-            return 0
-        offset = self.number("H", vtable + 4 + 2 * place)
-        return table + offset if offset else 0
-
-    def scalar(self, table: int, place: int, format_: str, default: int = 0) -> int:
-        position = self.field(table, place)
-        return self.number(format_, position) if position else default
-
-    def vector(self, table: int, place: int) -> tuple[int, int]:
-        """Position of a vector's first element, and the number of its elements; (0, 0) where there is none."""
-        position = self.field(table, place)
-        if not position:
-            return 0, 0
-        start = self.follow(position)
-        return start + 4, self.number("I", start)
-
-    def tables(self, table: int, place: int) -> list[int]:
-        start, count = self.vector(table, place)
-        if count > len(self.content) // 4:
-            raise ModelFileError("damaged: a vector is longer than the file")
-        self.charge(4 * count)
-        return [self.follow(start + 4 * number) for number in range(count)]
-
-    def array(self, table: int, place: int, type_: str) -> np.ndarray:
-        start, count = self.vector(table, place)
-        dtype = np.dtype(type_).newbyteorder("<")
-        if start + count * dtype.itemsize > len(self.content):
-            raise ModelFileError("damaged: a vector ends beyond the file")
-        self.charge(count * dtype.itemsize)
-        return np.frombuffer(self.content, dtype, count, start)
 
 
 @dataclass(frozen=True)
@@ -217,7 +152,7 @@ class TfliteView:
         if content[4:8] != IDENTIFIER:
             raise ModelFileError("not a TFLite model (bytes 4 to 7 are not TFL3)")
         self.content = content
-        self._bytes = _Bytes(content)
+        self._bytes = FlatBytes(content)
         self._root = self._guarded(lambda: self._bytes.follow(0))
         graphs = self._guarded(lambda: self._bytes.tables(self._root, _MODEL_SUBGRAPHS))
         if not 0 <= subgraph < len(graphs):
