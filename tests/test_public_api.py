@@ -102,7 +102,7 @@ SIGNATURES = {
     "edge.format_comparison": "(results: 'Sequence[dict[str, Any]]') -> 'str'",
     "edge.verify": "(reference: 'str | Path', candidate: 'str | Path', data: 'str | Path | None' = None, settings: 'VerifySettings | None' = None) -> 'dict[str, Any]'",  # noqa: E501
     "edge.VerifySettings": "(runtime: 'str' = 'auto', exact: 'bool | None' = None, min_agreement: 'float' = 0.9, random_inputs: 'int' = 100, seed: 'int' = 0, kernels: 'str' = 'xnnpack', keep_state: 'bool' = False) -> None",  # noqa: E501
-    "edge.Comparison": "(inputs: 'str', equal: 'float', agreement: 'float | None', max_error: 'float', accuracies: 'tuple[float, float] | None' = None, relative_error: 'float' = 0.0, correlation: 'float | None' = None, real: 'bool' = False, undecided: 'str' = '', qualities: 'tuple[Quality, Quality] | None' = None) -> None",  # noqa: E501
+    "edge.Comparison": "(inputs: 'str', equal: 'float', agreement: 'float | None', max_error: 'float', accuracies: 'tuple[float, float] | None' = None, relative_error: 'float' = 0.0, correlation: 'float | None' = None, real: 'bool' = False, undecided: 'str' = '', qualities: 'tuple[Quality, Quality] | None' = None, single_class: 'bool' = False) -> None",  # noqa: E501
     "edge.Quality": "(kind: 'str', metric: 'str', value: 'float | None', root_mean_square: 'float | None' = None, output: 'str' = '', reason: 'str' = '', left_out: 'int' = 0, also: 'tuple[str, ...]' = ()) -> None",  # noqa: E501
     "edge.format_verification": "(found: 'dict[str, Any]') -> 'str'",
     "edge.find_runtime": "(name: 'str' = 'auto') -> 'Runtime'",

@@ -38,13 +38,16 @@ LEAST_CORRELATED = {True: 0.8, False: 0.5}
 
 _NOTABLE_STEPS = 4
 """Channels whose standard deviation is less than this many steps of a quantised output are left out: rounding dominates
-them. Without a step, as between two float files, those with less than `_NOTABLE` of the largest one."""
+them; on random inputs also those with less than `_NOTABLE` of the largest one. Between floats, it is `_NOTABLE_FLOATS`.
+"""
 
-_NOTABLE = {True: 1e-3, False: 0.1}
-"""On real and on random inputs."""
+_NOTABLE, _NOTABLE_FLOATS = 0.1, 1e-4
 
 _MOST_BEYOND = 0.01
 """Share of outputs beyond a candidate's int8 range above which random inputs prove nothing."""
+
+_SINGLE = 0.95
+"""Share of inputs of one class above which their agreement proves little."""
 
 _CONSTANT = 1e-6
 """Outputs that vary by no more than this share of their largest magnitude are constant."""
@@ -65,6 +68,7 @@ class Comparison:
         real: Whether the inputs are real ones.
         undecided: Why the outputs prove nothing; empty where they do.
         qualities: Of reference and candidate; None without labels.
+        single_class: Whether the reference gives nearly all inputs the same class, so that agreement proves little.
 
     Examples:
         >>> import edge
@@ -84,6 +88,7 @@ class Comparison:
     real: bool = False
     undecided: str = ""
     qualities: tuple[Quality, Quality] | None = None
+    single_class: bool = False
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> Comparison:
@@ -130,6 +135,15 @@ def matched(reference: Sequence[Boundary], candidate: Sequence[Boundary]) -> lis
     return order
 
 
+def _has_single_class(values: np.ndarray) -> bool:
+    """Whether nearly all examples get the same classes."""
+    classes = decided(values)
+    if classes is None:
+        return False
+    _, counts = np.unique(classes.reshape(len(classes), -1), axis=0, return_counts=True)
+    return bool(counts.max() > _SINGLE * len(classes))
+
+
 def is_constant(values: np.ndarray) -> bool:
     """Whether outputs are the same for all examples.
 
@@ -157,7 +171,8 @@ def lowest_correlation(
     ours, theirs = (each.astype(np.float64).reshape(-1, channels) for each in (reference, candidate))
     ours, theirs = ours - ours.mean(axis=0), theirs - theirs.mean(axis=0)
     spread, other_spread = ours.std(axis=0), theirs.std(axis=0)
-    least = max(_NOTABLE_STEPS * step, _NOTABLE[real] * spread.max(initial=0))
+    share = 0.0 if step and real else _NOTABLE if step else _NOTABLE_FLOATS
+    least = max(_NOTABLE_STEPS * step, share * spread.max(initial=0))
     notable = (spread >= least) & (spread > 0)
     if not notable.any():
         return None
@@ -266,6 +281,7 @@ def compare(
         real,
         undecided,
         qualities,
+        share is not None and _has_single_class(values[counts]),
     )
 
 

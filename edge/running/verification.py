@@ -141,6 +141,8 @@ def _verdict(comparisons: Sequence[Comparison], min_agreement: float, *, exact: 
     different = why_different(decisive, min_agreement)
     if different:
         return "failed", different
+    if decisive.single_class and not decisive.real:
+        return "undecided", f"nearly all inputs get one class ({decisive.inputs}); give real ones with --data"
     if decisive.agreement is None:
         told = f"the outputs differ by {decisive.relative_error:.3g} of their spread, at most {MOST_DIFFERENT} may be"
         return "passed", f"{told} ({decisive.inputs})"

@@ -168,3 +168,21 @@ def test_inputs_and_outputs_that_are_not_finite(exported, tmp_path, capsys):
 def test_nothing_but_the_result_is_printed(exported, capfd):
     assert main(["verify", *[str(exported / f"model-{variant}.tflite") for variant in ("f32", "wo8")]]) in (0, 2)
     assert capfd.readouterr().err == ""
+
+
+def test_random_inputs_of_one_class_do_not_show_that_classes_agree(tmp_path):
+    """Two rare classes are swapped; noise gets neither of them, real inputs do."""
+    rng = np.random.default_rng(0)
+    kernel = rng.normal(0, 1e-3, (8, 3)) + np.array([0.5, 0, 0])
+    kernel[0, 1] = kernel[1, 2] = 0.5
+    x = rng.random((60, 8), np.float32)
+    good, bad = dense(tmp_path, "good", kernel, x), dense(tmp_path, "bad", kernel[:, [0, 2, 1]], x)
+    for paths in (good, bad):
+        (paths["f32"].parent / "calibration.npz").unlink(missing_ok=True)
+    found = verify(good["f32"], bad["f32"])
+    assert found["verdict"] != "passed"
+    assert found["comparisons"][0].single_class and found["comparisons"][0].agreement == 1.0
+    rare = np.concatenate([-x[:20], np.eye(8, dtype=np.float32)[:2], x[:20]])
+    np.savez(tmp_path / "real.npz", x=rare, y=(rare @ kernel).argmax(axis=1))
+    assert verify(good["f32"], bad["f32"], tmp_path / "real.npz")["verdict"] == "failed"
+    assert verify(good["f32"], good["f32"])["passed"]  # the same bytes need no inputs
