@@ -9,9 +9,10 @@ import pytest
 from hypothesis import settings
 
 # Developers search for new examples at each run; CI repeats the same ones, so that its verdict is of the change alone.
-settings.register_profile("repeatable", derandomize=True)
-if os.environ.get("CI"):
-    settings.load_profile("repeatable")
+# No deadline: a loaded machine takes longer, and no test asserts a speed.
+settings.register_profile("searching", deadline=None)
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.load_profile("repeatable" if os.environ.get("CI") else "searching")
 
 
 @pytest.fixture(scope="module", autouse=True)
