@@ -45,13 +45,18 @@ class Objective:
         return tf.keras.Model(model.inputs, output[..., tf.newaxis] if self.channel else output)
 
 
+def _gives_probabilities(values: np.ndarray) -> bool:
+    """Whether outputs are probabilities; zeros alone are the logits of a head that starts at zero."""
+    return are_probabilities(values) and bool(values.any())
+
+
 def _of_scores(output: int, values: np.ndarray, expected: np.ndarray) -> Objective:
     """One class of several, by example or position."""
     classes = expected.reshape(values.shape[:-1])
     known = classes >= 0
     weights = None if known.all() else known.astype(np.float32)
     targets = np.where(known, classes, 0)
-    within = are_probabilities(values)
+    within = _gives_probabilities(values)
     if within and np.abs(values.sum(axis=-1) - 1).max() > _SUM_TOLERANCE:  # a sigmoid for each class
         one_hot = np.eye(values.shape[-1], dtype=np.float32)[targets]
         return Objective(output, tf.keras.losses.BinaryCrossentropy(), one_hot, weights)
@@ -61,14 +66,13 @@ def _of_scores(output: int, values: np.ndarray, expected: np.ndarray) -> Objecti
 def _of_two_classes(output: int, values: np.ndarray, expected: np.ndarray) -> Objective:
     """Whether or not, for each number."""
     wanted = expected.reshape(values.shape)
-    channel = (
-        values.ndim == 1 or values.shape[-1] != 1
-    )  # the loss is a mean over the last axis, not all of which may count
+    # The loss is the mean over the last axis, and some of its positions may not count.
+    channel = values.ndim == 1 or values.shape[-1] != 1
     if channel:
         wanted = wanted[..., np.newaxis]
     known = wanted[..., 0] >= 0
     weights = None if known.all() else known.astype(np.float32)
-    loss = tf.keras.losses.BinaryCrossentropy(from_logits=not are_probabilities(values))
+    loss = tf.keras.losses.BinaryCrossentropy(from_logits=not _gives_probabilities(values))
     return Objective(output, loss, np.maximum(wanted, 0).astype(np.float32), weights, channel)
 
 

@@ -167,7 +167,8 @@ def _judged(outputs: np.ndarray, labels: np.ndarray) -> tuple[str, np.ndarray, n
     if not np.issubdtype(outputs.dtype, np.floating):
         classes, expected = values.astype(np.int64), y.astype(np.int64)
         if shape:
-            expected = _without_void(expected, int(classes.max(initial=0)) + 1)
+            # A model that never answers 1 may still have two classes.
+            expected = _without_void(expected, max(2, int(classes.max(initial=0)) + 1))
         return ("positions" if shape else "classes"), classes, expected
     distinct = set(np.unique(y).tolist())
     if whole and len(shape) > 1 and distinct <= {-1, 0, 1, VOID} and not distinct <= {-1, 1}:

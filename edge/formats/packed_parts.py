@@ -14,12 +14,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from edge.formats.container import SMALLEST_KERNEL
 from edge.formats.kernel_operators import KERNEL_OPERATORS
 from edge.formats.tflite_reader import TensorView, TfliteView
 from tfc.base.errors import ModelFileError
 
-SMALLEST_KERNEL = 128
-"""Bytes; smaller constants take less with their neighbours than with a table of frequencies of their own."""
 _FEWEST_VALUES = 8
 _ITEM_BYTES = {"codes": 1, "words": 4, "halves": 2}
 _TYPES = {

@@ -100,3 +100,11 @@ def test_labels_that_fit_no_output_are_refused():
     classes = tf.keras.Model(model.inputs, tf.argmax(model.outputs[0], axis=-1))
     with pytest.raises(EdgeError, match="integers, which have no gradient"):
         prepare(classes, ClusterSettings(clusters=4), (inputs[0], y))
+
+
+def test_a_head_that_starts_at_zero_gives_logits():
+    inputs = tf.keras.Input((4,))
+    x = np.eye(4, dtype=np.float32)
+    for units, y in ((3, np.array([0, 1, 2, 0])), (1, np.array([0, 1, 1, 0]))):
+        model = tf.keras.Model(inputs, tf.keras.layers.Dense(units, kernel_initializer="zeros")(inputs))
+        assert objective(model, (x,), y).loss.get_config()["from_logits"]

@@ -139,3 +139,8 @@ def test_signed_labels_of_probabilities():
     outputs = np.array([[0.2], [0.6], [0.4], [0.9]], np.float32)
     assert quality(judge([outputs], np.array([-1, 1, -1, 1]))).value == 1.0
     assert quality(judge([2 * outputs - 1], np.array([-1, 1, -1, 1]))).value == 1.0
+
+
+def test_a_model_of_classes_that_never_finds_anything_is_judged_by_a_mask_of_0_and_255():
+    mask = np.where(np.arange(12).reshape(1, 3, 4) > 8, 255, 0)
+    assert quality(judge([np.zeros((1, 3, 4), np.int64)], mask)).value == pytest.approx(9 / 12)
