@@ -14,6 +14,10 @@ _PUBLIC = {
     "export": "edge.conversion.variants",
     "Exported": "edge.conversion.variants",
     "KernelFate": "edge.conversion.kernel_fates",
+    "KernelPalette": "edge.conversion.palettization",
+    "PaletteSettings": "edge.conversion.palette_budget",
+    "PaletteMethod": "edge.palettes.palettize",
+    "SweepPoint": "edge.conversion.palette_sweep",
     "prepare": "edge.conversion.clustering",
     "ClusterSettings": "edge.conversion.clustering",
     "inspect": "edge.formats.inspection",
@@ -42,7 +46,7 @@ _PUBLIC = {
     "TfliteModel": "edge.running.loaded_model",
     "InterpreterOptions": "edge.running.interpreters",
     "Interpreter": "edge.running.interpreters",
-    "Boundary": "edge.running.boundaries",
+    "Boundary": "edge.formats.boundaries",
     "EdgeError": "tfc.base.errors",
     "ModelFileError": "tfc.base.errors",
     "DataFileError": "tfc.base.errors",
@@ -56,8 +60,12 @@ if TYPE_CHECKING:  # what a type checker and an editor see
     from edge.conversion.clustering import ClusterSettings as ClusterSettings
     from edge.conversion.clustering import prepare as prepare
     from edge.conversion.kernel_fates import KernelFate as KernelFate
+    from edge.conversion.palette_budget import PaletteSettings as PaletteSettings
+    from edge.conversion.palette_sweep import SweepPoint as SweepPoint
+    from edge.conversion.palettization import KernelPalette as KernelPalette
     from edge.conversion.variants import Exported as Exported
     from edge.conversion.variants import export as export
+    from edge.formats.boundaries import Boundary as Boundary
     from edge.formats.inspection import format_inspection as format_inspection
     from edge.formats.inspection import inspect as inspect
     from edge.formats.judgement import Quality as Quality
@@ -75,7 +83,7 @@ if TYPE_CHECKING:  # what a type checker and an editor see
     from edge.measuring.bench_table import format_comparison as format_comparison
     from edge.measuring.interleaving import BenchSettings as BenchSettings
     from edge.measuring.interleaving import Progress as Progress
-    from edge.running.boundaries import Boundary as Boundary
+    from edge.palettes.palettize import PaletteMethod as PaletteMethod
     from edge.running.interpreters import Interpreter as Interpreter
     from edge.running.interpreters import InterpreterOptions as InterpreterOptions
     from edge.running.loaded_model import TfliteModel as TfliteModel

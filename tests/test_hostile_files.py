@@ -133,8 +133,8 @@ def read_bench(place):
 
 
 def read_examples(place):
-    from edge.running.boundaries import Boundary
-    from edge.running.example_data import read_examples
+    from edge.formats.boundaries import Boundary
+    from edge.formats.example_data import read_examples
 
     read_examples(place.folder / "data.npz", [Boundary((1, 4, 4, 1), "float32", 0.0, 0)])
 

@@ -79,9 +79,13 @@ SIGNATURES = {
     "tfc.RunInterruptedError": "error: TfcError",
     "tfc.WorkerError": "error: TfcError",
     "tfc.CodecError": "error: FedCompressError, ValueError",
-    "edge.export": "(source: 'str | Path', out: 'str | Path', variants: 'tuple[str, ...]' = ('f32',), calibration: 'str | Path | None' = None, name: 'str | None' = None, prepare: 'Callable[[tf.keras.Model], tf.keras.Model]' = <lambda>, *, allow_disagreement: 'bool' = False, started: 'Callable[[str], None]' = <lambda>) -> 'Exported'",  # noqa: E501
-    "edge.Exported": "(paths: 'dict[str, Path]', lost_palettes: 'dict[str, str]' = <factory>, left_out: 'dict[str, str]' = <factory>, differences: 'dict[str, float]' = <factory>, kernels: 'tuple[KernelFate, ...]' = ()) -> None",  # noqa: E501
+    "edge.export": "(source: 'str | Path', out: 'str | Path', variants: 'tuple[str, ...]' = ('f32',), calibration: 'str | Path | None' = None, name: 'str | None' = None, prepare: 'Callable[[tf.keras.Model], tf.keras.Model]' = <lambda>, *, palettes: 'PaletteSettings | None' = None, sweep: 'bool' = False, allow_disagreement: 'bool' = False, trust: 'bool' = False, started: 'Callable[[str], None]' = <lambda>, progress: 'bool' = False) -> 'Exported'",  # noqa: E501
+    "edge.Exported": "(paths: 'dict[str, Path]', lost_palettes: 'dict[str, str]' = <factory>, left_out: 'dict[str, str]' = <factory>, differences: 'dict[str, float]' = <factory>, kernels: 'tuple[KernelFate, ...]' = (), agreements: 'dict[str, float]' = <factory>, palettes: 'tuple[KernelPalette, ...]' = (), left_kernels: 'dict[str, str]' = <factory>, sweep: 'tuple[SweepPoint, ...]' = ()) -> None",  # noqa: E501
     "edge.KernelFate": "(layer: 'str', part: 'str', weights: 'int', distinct: 'int', what: 'str') -> None",
+    "edge.KernelPalette": "(name: 'str', operator: 'str', weights: 'int', values: 'int', bits: 'float', error: 'float | None') -> None",  # noqa: E501
+    "edge.PaletteSettings": "(clusters: 'int | None' = None, bits: 'float | None' = None, target_bytes: 'int | None' = None, max_loss: 'float | None' = None, method: 'PaletteMethod' = <factory>) -> None",  # noqa: E501
+    "edge.PaletteMethod": "(weighted: 'bool' = True, compensated: 'bool' = True, bias_correction: 'bool' = True, rounds: 'int' = 4) -> None",  # noqa: E501
+    "edge.SweepPoint": "(clusters: 'int', bits: 'float', file_bytes: 'int', table_bytes: 'int | None', packed_bytes: 'int', same_largest: 'float | None', difference: 'float') -> None",  # noqa: E501
     "edge.prepare": "(model: 'tf.keras.Model', settings: 'ClusterSettings', data: 'tuple[np.ndarray | tuple[np.ndarray, ...], np.ndarray] | None' = None, seed: 'int' = 0, *, progress: 'bool' = False) -> 'tf.keras.Model'",  # noqa: E501
     "edge.ClusterSettings": "(clusters: 'int' = 0, cqat: 'bool' = False, epochs: 'int' = 1, learning_rate: 'float' = 0.0001, batch_size: 'int' = 64) -> None",  # noqa: E501
     "edge.inspect": "(path: 'str | Path') -> 'dict[str, Any]'",

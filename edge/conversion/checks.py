@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from edge.conversion.calibration import Inputs, InputSpec
+from edge.formats.boundaries import Boundary
 from edge.formats.table_expansion import expand_tables
 from edge.formats.tflite_reader import TfliteView
 from tfc.base.errors import ModelFileError
@@ -64,18 +65,28 @@ def probes(specs: tuple[InputSpec, ...], data: Inputs | None) -> Inputs:
     return tuple(drawn(spec).astype(spec.dtype) for spec in specs)
 
 
-def _quantized(values: np.ndarray, detail: dict[str, Any]) -> np.ndarray:
+def boundary_of(detail: dict[str, Any]) -> Boundary:
+    """Returns an input or output as TensorFlow's interpreter describes it.
+
+    Args:
+        detail: One of `get_input_details()` or `get_output_details()`.
+    """
     scale, zero_point = detail["quantization"]
-    if scale and np.issubdtype(detail["dtype"], np.integer) and values.dtype.kind == "f":
-        limits = np.iinfo(detail["dtype"])
-        values = np.clip(np.round(values / scale) + zero_point, limits.min, limits.max)
-    return values.astype(detail["dtype"])
+    return Boundary(tuple(map(int, detail["shape"])), detail["dtype"], float(scale), int(zero_point), detail["name"])
 
 
-def _dequantized(values: np.ndarray, detail: dict[str, Any]) -> np.ndarray:
-    scale, zero_point = detail["quantization"]
+def _dequantized(values: np.ndarray, boundary: Boundary) -> np.ndarray:
     exact = values.astype(np.float64)
-    return (exact - zero_point) * scale if scale else exact
+    return (exact - boundary.zero_point) * boundary.scale if boundary.scale else exact
+
+
+def inputs_of(content: bytes) -> list[Boundary]:
+    """Returns the inputs of a file.
+
+    Args:
+        content: Of a .tflite file.
+    """
+    return [boundary_of(detail) for detail in tf.lite.Interpreter(model_content=content).get_input_details()]
 
 
 def outputs_of(content: bytes, examples: Inputs) -> list[np.ndarray]:
@@ -95,10 +106,10 @@ def outputs_of(content: bytes, examples: Inputs) -> list[np.ndarray]:
     for each in zip(*examples, strict=True):
         interpreter.reset_all_variables()
         for detail, values in zip(inputs, each, strict=True):
-            interpreter.set_tensor(detail["index"], _quantized(values[None], detail))
+            interpreter.set_tensor(detail["index"], boundary_of(detail).quantised(values[None]))
         interpreter.invoke()
         for detail, values in zip(outputs, found, strict=True):
-            values.append(_dequantized(interpreter.get_tensor(detail["index"])[0], detail))
+            values.append(_dequantized(interpreter.get_tensor(detail["index"])[0], boundary_of(detail)))
     return [np.stack(values) for values in found]
 
 

@@ -65,7 +65,7 @@ class _ResettingWrapper:
 
 
 @contextlib.contextmanager
-def _state_reset_between_examples() -> Iterator[None]:
+def state_reset_between_examples() -> Iterator[None]:
     """Replaces the class that the converter's Python code calibrates with; there is no option for it."""
     module = calibrator._calibration_wrapper
     original = module.CalibrationWrapper
@@ -179,5 +179,5 @@ def to_int8(model: tf.keras.Model, calibration: np.ndarray | Inputs) -> bytes:
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     converter.inference_input_type = narrow.pop() if narrow else tf.int8
     converter.inference_output_type = tf.int8
-    with _state_reset_between_examples():
+    with state_reset_between_examples():
         return _in_keras_order(model, bytes(converter.convert()))

@@ -19,7 +19,7 @@ class ExportRequest:
     """What `edge export` was asked for.
 
     Attributes:
-        source: The Keras model.
+        source: The model.
         out: Folder for the files.
         variants: Names of variants.
         calibration: NPZ with the representative data set; None for the one beside the model.
@@ -31,7 +31,12 @@ class ExportRequest:
         learning_rate: Of training.
         seed: Of training.
         progress: Whether a bar is shown.
-        allow_disagreement: Whether variants that differ much from the float model are written.
+        allow_disagreement: Whether variants that differ much from the given model are written.
+        trust: Whether a SavedModel may be loaded.
+        bits: Mean bits per weight of palettes; None for no such goal.
+        target_bytes: Largest size of the packed file; None likewise.
+        max_loss: Largest loss of palettes; None likewise.
+        sweep: Whether the bytes and agreements of several numbers of clusters are compared.
     """
 
     source: str
@@ -47,6 +52,11 @@ class ExportRequest:
     seed: int
     progress: bool
     allow_disagreement: bool
+    trust: bool = False
+    bits: float | None = None
+    target_bytes: int | None = None
+    max_loss: float | None = None
+    sweep: bool = False
 
 
 def export_here(asked: dict[str, Any], say: Say) -> dict[str, Any]:
@@ -62,10 +72,19 @@ def export_here(asked: dict[str, Any], say: Say) -> dict[str, Any]:
     from edge.conversion.calibration import read_training
     from edge.conversion.clustering import ClusterSettings, prepare
     from edge.conversion.kernel_fates import format_fates
+    from edge.conversion.palette_budget import PaletteSettings
+    from edge.conversion.palette_sweep import format_sweep
     from edge.conversion.variants import export
 
     request = ExportRequest(**asked)
-    settings = ClusterSettings(request.clusters, request.cqat, request.epochs, request.learning_rate)
+    # Clusters are made while a Keras model trains, where it does; otherwise after the conversion.
+    trained = request.cqat or request.train is not None
+    clusters = request.clusters if trained else 0
+    settings = ClusterSettings(clusters, request.cqat, request.epochs, request.learning_rate)
+    goals = {"bits": request.bits, "target_bytes": request.target_bytes, "max_loss": request.max_loss}
+    palettes = None
+    if (request.clusters and not trained) or any(goal is not None for goal in goals.values()):
+        palettes = PaletteSettings(request.clusters or None, **goals)  # type: ignore[arg-type]
 
     def prepared(model: Any) -> Any:
         if settings.clusters or settings.cqat:
@@ -80,15 +99,23 @@ def export_here(asked: dict[str, Any], say: Say) -> dict[str, Any]:
         request.calibration,
         request.name,
         prepared,
+        palettes=palettes,
         allow_disagreement=request.allow_disagreement,
+        trust=request.trust,
+        sweep=request.sweep,
         started=lambda what: say(f"converting to {what}"),
+        progress=request.progress,
     )
     return {
         "paths": {variant: str(path) for variant, path in done.paths.items()},
         "lost_palettes": done.lost_palettes,
         "left_out": done.left_out,
         "differences": done.differences,
+        "agreements": done.agreements,
         "kernels": format_fates(done.kernels) if done.kernels else "",
+        "palettes": [asdict(palette) for palette in done.palettes],
+        "left_kernels": done.left_kernels,
+        "sweep": format_sweep(done.sweep) if done.sweep else "",
     }
 
 
@@ -99,7 +126,7 @@ def export_apart(request: ExportRequest) -> dict[str, Any]:
         request: What to do.
 
     Returns:
-        `paths`, `lost_palettes`, `left_out` and `differences` of `edge.Exported`; `kernels` as a table.
+        The fields of `edge.Exported`; `kernels` and `sweep` as tables.
 
     Raises:
         FedCompressError: Whatever the export raised; ModelFileError where the process crashed.

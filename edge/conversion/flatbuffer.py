@@ -10,7 +10,7 @@ can update one to the other.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ from tfc.base.errors import ModelFileError
 
 TENSOR_TYPES: dict[int, type[np.generic]] = {
     schema.TensorType.FLOAT32: np.float32,
+    schema.TensorType.FLOAT16: np.float16,
     schema.TensorType.INT32: np.int32,
     schema.TensorType.UINT8: np.uint8,
     schema.TensorType.INT64: np.int64,
@@ -135,6 +136,32 @@ class FlatbufferModel:
         found = None if quantization is None else quantization.scale
         return np.zeros(0, np.float32) if found is None else np.asarray(found, np.float32)
 
+    def zero_point(self, name: str) -> int:
+        """Returns the integer that stands for 0 in a tensor, the first channel's; 0 where it is not quantised.
+
+        Args:
+            name: The tensor's name.
+        """
+        quantization = self.tensor(name).quantization
+        found = None if quantization is None else quantization.zeroPoint
+        return 0 if found is None or not len(found) else int(found[0])
+
+    def place(self, name: str) -> tuple[int, int]:
+        """Returns the number of a tensor's subgraph, and its number there.
+
+        Args:
+            name: The tensor's name.
+        """
+        return self._places[name]
+
+    def options(self, use: KernelUse) -> Any:
+        """Returns the options of an operator, the schema's table of its kind; None where it has none.
+
+        Args:
+            use: The operator.
+        """
+        return self._model.subgraphs[self._places[use.kernel][0]].operators[use.position].builtinOptions
+
     def kernel_uses(self) -> list[KernelUse]:
         """Returns the operators with a constant kernel, in the order of execution."""
         return [use for number in range(len(self._model.subgraphs)) for use in self._uses_in(number)]
@@ -183,6 +210,48 @@ class FlatbufferModel:
         operators = self._model.subgraphs[graph].operators
         return [place for place, operator in enumerate(operators) if number in operator.inputs]
 
+    def operators(self) -> Iterator[tuple[int, int, Any]]:
+        """Yields subgraph, position and the schema's `OperatorT` of each operator."""
+        for graph, subgraph in enumerate(self._model.subgraphs):
+            for position, operator in enumerate(subgraph.operators):
+                yield graph, position, operator
+
+    def name_of(self, graph: int, number: int) -> str:
+        """Returns the name of a tensor.
+
+        Args:
+            graph: Number of its subgraph.
+            number: Its number there.
+        """
+        return self._names[graph][number]
+
+    def is_float(self, name: str) -> bool:
+        """Whether a tensor is of type float32.
+
+        Args:
+            name: The tensor's name.
+        """
+        return bool(self.tensor(name).type == schema.TensorType.FLOAT32)
+
+    def is_variable(self, name: str) -> bool:
+        """Whether a tensor is an input of its subgraph, or keeps a state: an operator's constants are neither.
+
+        Args:
+            name: The tensor's name.
+        """
+        graph, number = self._places[name]
+        return bool(self.tensor(name).isVariable) or number in self._model.subgraphs[graph].inputs
+
+    def remove_operators(self, graph: int, positions: Collection[int]) -> None:
+        """Removes operators.
+
+        Args:
+            graph: Number of their subgraph.
+            positions: Their places in the order of execution.
+        """
+        subgraph = self._model.subgraphs[graph]
+        subgraph.operators = [each for place, each in enumerate(subgraph.operators) if place not in positions]
+
     def operator_name(self, operator: Any) -> str:
         """Returns the schema's name of an operator's code; a custom operator has its own.
 
@@ -203,14 +272,14 @@ class FlatbufferModel:
         Args:
             name: The tensor's name.
             values: Its new values; the shape must be the same, the type may change.
-            scales: float32, one or one per channel; None leaves the quantisation as it is.
+            scales: float32, one or one per channel; none removes them, None leaves the quantisation as it is.
             channel_axis: Axis that the scales are counted along.
         """
         tensor = self.tensor(name)
         tensor.type = _NUMBERS[values.dtype]
         tensor.buffer = self._add_buffer(values)
         if scales is not None:
-            tensor.quantization = _quantization(scales, channel_axis)
+            tensor.quantization = _quantization(scales, channel_axis) if len(scales) else None
 
     def make_computed(self, name: str) -> None:
         """Removes a constant's values but keeps its buffer: an operator will compute it.
@@ -317,10 +386,15 @@ class FlatbufferModel:
                 self._places[wanted] = self._places.pop(old)
         return np.array([found[known].tensorIndex for known in names], np.int32)
 
-    def drop_descriptions(self) -> None:
-        """Removes what no interpreter needs: names of inner tensors, descriptions, metadata, signatures."""
-        self._model.metadata, self._model.metadataBuffer, self._model.signatureDefs = [], None, []
-        self._model.description = None
+    def drop_descriptions(self, *, everything: bool = True) -> None:
+        """Removes what no interpreter needs: names of inner tensors, descriptions, metadata, signatures.
+
+        Args:
+            everything: Whether metadata, signatures and the description go as well.
+        """
+        if everything:
+            self._model.metadata, self._model.metadataBuffer, self._model.signatureDefs = [], None, []
+            self._model.description = None
         for graph in self._model.subgraphs:
             graph.name = None
         for name in set(self._places) - set(self.boundary):
@@ -333,9 +407,15 @@ class FlatbufferModel:
         packed = copy.copy(self._model)
         kept: dict[int, int] = {0: 0}  # buffer 0 is the empty one, by TFLite's convention
         packed.subgraphs = []
+        used = sorted({operator.opcodeIndex for *_, operator in self.operators()})
+        packed.operatorCodes = [self._model.operatorCodes[number] for number in used]
         for original in self._model.subgraphs:
             graph = copy.copy(original)
-            graph.tensors = []
+            graph.tensors, graph.operators = [], []
+            for operator in original.operators:
+                renumbered = copy.copy(operator)
+                renumbered.opcodeIndex = used.index(operator.opcodeIndex)
+                graph.operators.append(renumbered)
             for tensor in original.tensors:
                 moved = copy.copy(tensor)
                 moved.buffer = kept.setdefault(tensor.buffer, len(kept))

@@ -12,7 +12,6 @@ from tfc.keras_files.loading import load_model, tfmot_wrappers
 from tfc.keras_files.nested_layers import nested_layers
 
 _CLUSTERING, _PRUNING = "ClusterWeights", "PruneLowMagnitude"
-_SAVED_MODEL = "saved_model.pb"
 
 
 def _stripped(model: tf.keras.Model) -> tf.keras.Model:
@@ -37,21 +36,11 @@ def _stripped(model: tf.keras.Model) -> tf.keras.Model:
 
 def _check_kind(path: Path) -> None:
     if path.is_dir():
-        if (path / _SAVED_MODEL).is_file():
-            raise ModelFileError(
-                f"{path}: a SavedModel, whose graph runs when it is loaded; load it where you trust it, and save it as "
-                ".keras"
-            )
-        raise ModelFileError(f"{path}: a folder; export takes a Keras model's file (.keras, .h5)")
-    elif not path.exists():
+        raise ModelFileError(f"{path}: a folder; export takes a model's file (.keras, .h5, .tflite) or a SavedModel")
+    if not path.exists():
         raise ModelFileError(f"{path}: no such file; a run leaves its model as runs/NAME/model.keras")
-    elif not path.is_file():
+    if not path.is_file():
         raise ModelFileError(f"{path}: a pipe or a device; export needs a file, which it reads in parts")
-    else:
-        with path.open("rb") as file:
-            start = file.read(8)
-        if start[4:8] == b"TFL3" or start[:4] == b"FCPK":
-            raise ModelFileError(f"{path}: a TFLite model already; export takes the Keras model that it was made from")
 
 
 def _check_weights(path: Path, model: tf.keras.Model) -> None:

@@ -106,6 +106,17 @@ def layout_of(layer: tf.keras.layers.Layer) -> dict[str, _Layout]:
     return {part: to_tflite for part, to_tflite in known.items() if hasattr(layer, part)}
 
 
+def is_palette(distinct: np.ndarray, values: np.ndarray) -> bool:
+    """Whether a kernel's distinct values are few enough to call them a palette.
+
+    Args:
+        distinct: Its distinct values.
+        values: The kernel.
+    """
+    # A kernel that is hardly larger than its palette would save nothing.
+    return len(distinct) <= MAX_PALETTE and 2 * len(distinct) <= values.size
+
+
 def kernels_of(model: tf.keras.Model) -> list[KerasKernel]:
     """Returns the kernels of a model's layers, those of nested models and layers included.
 
@@ -117,9 +128,7 @@ def kernels_of(model: tf.keras.Model) -> list[KerasKernel]:
         for part, to_tflite in layout_of(layer).items():
             for values in to_tflite(getattr(layer, part).numpy().astype(np.float32)):
                 palette = np.unique(values)
-                # A kernel that is hardly larger than its palette would save nothing.
-                palettized = len(palette) <= MAX_PALETTE and 2 * len(palette) <= values.size
-                found.append(KerasKernel(layer.name, part, values, palette if palettized else None))
+                found.append(KerasKernel(layer.name, part, values, palette if is_palette(palette, values) else None))
     return found
 
 

@@ -27,14 +27,20 @@ def tables_of(codes: np.ndarray, channel_axis: int | None) -> LookUpTables | Non
     Returns:
         The tables; None where one would need more than 128 values.
     """
-    rows = [codes.reshape(-1)] if channel_axis is None else list(channels_last(codes, channel_axis).T)
+    rows = codes.reshape(1, -1) if channel_axis is None else channels_last(codes, channel_axis).T
     found = [np.unique(row, return_inverse=True) for row in rows]
     stride = max(len(values) for values, _ in found)
     width = max(1, (stride - 1).bit_length())
     if width > 7:
         return None
-    tables = np.stack([np.pad(values, (0, stride - len(values))) for values, _ in found])
-    indices = np.stack([inverse for _, inverse in found])
+    palette = np.unique(codes)
+    if len(palette) <= 1 << width:
+        # One palette for the kernel: equal tables, and indices that mean the same everywhere, pack better.
+        tables = np.tile(palette, (len(rows), 1))
+        indices = np.searchsorted(palette, rows)
+    else:
+        tables = np.stack([np.pad(values, (0, stride - len(values))) for values, _ in found])
+        indices = np.stack([inverse for _, inverse in found])
     if channel_axis is None:
         shaped = indices.reshape(codes.shape)
     else:
@@ -43,7 +49,7 @@ def tables_of(codes: np.ndarray, channel_axis: int | None) -> LookUpTables | Non
     return LookUpTables(tables.astype(np.int8), width, channel_axis, pack_indices(shaped, width))
 
 
-def to_look_up_tables(integer: FlatbufferModel) -> FlatbufferModel | None:
+def to_look_up_tables(integer: FlatbufferModel, *, everything: bool = True) -> FlatbufferModel | None:
     """Replaces kernels by look-up tables where that saves bytes, and removes what no interpreter needs.
 
     A table's mode follows the tensor's quantisation: one table per channel where there is a scale per channel (TFLM
@@ -51,6 +57,7 @@ def to_look_up_tables(integer: FlatbufferModel) -> FlatbufferModel | None:
 
     Args:
         integer: An int8 model.
+        everything: Whether metadata, signatures and the description are removed with the names of inner tensors.
 
     Returns:
         The model; None where no table would save bytes.
@@ -72,5 +79,5 @@ def to_look_up_tables(integer: FlatbufferModel) -> FlatbufferModel | None:
         model.insert_operator(model.users(use.kernel)[0], DECODE_OPERATOR, [indices, metadata], [use.kernel])
     if not count:
         return None
-    model.drop_descriptions()
+    model.drop_descriptions(everything=everything)
     return model

@@ -1,29 +1,31 @@
-"""The variants of a model by name, and their conversion from a Keras model."""
+"""The variants of a model by name, and their conversion from a Keras model or a .tflite file."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import numpy as np
 import tensorflow as tf
 
 from edge.conversion.calibration import Inputs, input_specs, read_representative
-from edge.conversion.checks import LARGEST_DIFFERENCE, check_types, difference, outputs_of, probes
-from edge.conversion.converter import quiet_converter, to_float32, to_int8
-from edge.conversion.flatbuffer import FlatbufferModel
-from edge.conversion.integer import PalettizedInt8, to_palettized_int8
+from edge.conversion.checks import LARGEST_DIFFERENCE
+from edge.conversion.conversion import INTEGERS, NO_DATA, PACKED, Agreement, Conversion, PaletteRequest
+from edge.conversion.keras_conversion import KerasConversion
 from edge.conversion.keras_file import load_keras_model
-from edge.conversion.keras_kernels import FoldedKernel, kernels_of, match
-from edge.conversion.kernel_fates import KernelFate, fates
-from edge.conversion.lookup_table import to_look_up_tables
-from edge.conversion.weight_only import to_weight_only
+from edge.conversion.kernel_fates import KernelFate
+from edge.conversion.palette_budget import PaletteSettings, mean_bits
+from edge.conversion.palette_sweep import SweepPoint, sweep_json, sweep_page
+from edge.conversion.palette_sweep import sweep as sweep_of
+from edge.conversion.palettization import KernelPalette, Palettized
+from edge.conversion.progress import Progress, no_progress, progress_bar
+from edge.conversion.saved_model import is_saved_model, saved_model_to_tflite
+from edge.conversion.tflite_conversion import TfliteConversion, TfliteFile
 from edge.formats.packing import SUFFIX as PACKED_SUFFIX
-from edge.formats.packing import pack
+from edge.formats.packing import is_model_file, pack
 from tfc.base.atomic_write import atomic_write
 from tfc.base.errors import DataFileError, EdgeError, ModelFileError
 from tfc.base.run_files import CALIBRATION
@@ -31,139 +33,15 @@ from tfc.keras_files.loading import first_line
 
 _LOG = logging.getLogger(__name__)
 
-PACKED = "packed"
-"""Not a variant of its own: entropy-coded copies of the others."""
-
-
-INTEGER = {"int8", "lut"}
-"""Variants that need a representative data set."""
-
-_NO_DATA = "int8 needs a representative data set: --calibration FILE.npz (see 'tfc data --help')"
-
-
 NO_TABLES = "no kernel is smaller as a look-up table: it needs a palette, and some hundred weights"
 
-
-class Conversion:
-    """The conversion of one Keras model to variants; intermediate results are made once and shared."""
-
-    def __init__(self, model: tf.keras.Model, calibration: np.ndarray | Inputs | None = None) -> None:
-        """Takes a model.
-
-        Args:
-            model: A built Keras model.
-            calibration: Representative data set for the integer variants, (examples, *input_shape); a tuple of these,
-                one per input, of a model with several.
-        """
-        self._model = model
-        self._calibration = (calibration,) if isinstance(calibration, np.ndarray) else calibration
-
-    @cached_property
-    def float_content(self) -> bytes:
-        """The float32 model."""
-        with quiet_converter():
-            return to_float32(self._model)
-
-    @cached_property
-    def reference(self) -> FlatbufferModel:
-        """The float32 model, opened."""
-        return FlatbufferModel(self.float_content)
-
-    @cached_property
-    def _matched(self) -> tuple[list[FoldedKernel], list[str]]:
-        return match(self.reference, kernels_of(self._model))
-
-    @property
-    def folded(self) -> list[FoldedKernel]:
-        """The palettized kernels in the float32 model."""
-        return self._matched[0]
-
-    @cached_property
-    def _palettized(self) -> PalettizedInt8:
-        if self._calibration is None:
-            raise EdgeError(_NO_DATA)
-        with quiet_converter():
-            quantized = to_int8(self._model, self._calibration)
-        check_types(quantized, "int8")
-        return to_palettized_int8(self.reference, FlatbufferModel(quantized), self.folded)
-
-    @property
-    def integer(self) -> FlatbufferModel:
-        """The full-integer model with its kernels in their palettes."""
-        return self._palettized.model
-
-    @cached_property
-    def _weight_only(self) -> tuple[FlatbufferModel, list[str]]:
-        return to_weight_only(self.reference, self.folded)
-
-    @property
-    def weight_only(self) -> FlatbufferModel:
-        """The float model with int8 kernels."""
-        return self._weight_only[0]
-
-    @property
-    def plain_kernels(self) -> set[str]:
-        """Layers whose few values turned out to be no palette; complete once the variants are made."""
-        made = self.__dict__
-        found = made["_weight_only"][1] if "_weight_only" in made else []
-        return {*found, *(self._palettized.plain if "_palettized" in made else [])}
-
-    @property
-    def lost_palettes(self) -> dict[str, str]:
-        """Layers whose palette an integer variant loses, and why; complete once the variants are made."""
-        unmatched = "the converter changed its kernel beyond a factor per channel"
-        one_scale = "BatchNorm is folded into a dense kernel, which has one scale in int8"
-        lost = self._palettized.lost if "_palettized" in self.__dict__ else []
-        return {**dict.fromkeys(self._matched[1], unmatched), **dict.fromkeys(lost, one_scale)}
-
-    @cached_property
-    def _probes(self) -> Inputs:
-        return probes(input_specs(self._model), self._calibration)
-
-    @cached_property
-    def _float_outputs(self) -> list[np.ndarray]:
-        with quiet_converter():
-            outputs = outputs_of(self.float_content, self._probes)
-        if self._calibration is not None and not all(np.isfinite(output).all() for output in outputs):
-            raise ModelFileError("its outputs for the calibration data are not finite (NaN or infinity)")
-        return outputs
-
-    def check_outputs_are_finite(self) -> None:
-        """Runs the float model on the calibration data, before the converter does, which would crash on infinities."""
-        assert self._float_outputs
-
-    def described(self, variant: str) -> str:
-        """Returns a variant's name, with what is known to crash the converter.
-
-        Args:
-            variant: A key of `VARIANTS`.
-        """
-        if variant in INTEGER and self.reference.has_loops:
-            return f"{variant} a model with a loop (of a GRU, SimpleRNN or RNN: unroll=True makes it work)"
-        return variant
-
-    def difference(self, content: bytes) -> float:
-        """Returns the root mean square difference of a variant's outputs to the float model's, of their spread.
-
-        Args:
-            content: Of the variant's file.
-        """
-        with quiet_converter():
-            return difference(self._float_outputs, outputs_of(content, self._probes))
-
-
 VARIANTS: dict[str, Callable[[Conversion], bytes | None]] = {
-    "f32": lambda conversion: conversion.float_content,
+    "f32": lambda conversion: conversion.floats,
     "wo8": lambda conversion: conversion.weight_only.to_bytes(),
     "int8": lambda conversion: conversion.integer.to_bytes(),
-    "lut": lambda conversion: _tables(conversion),
+    "lut": lambda conversion: None if conversion.tables is None else conversion.tables.to_bytes(),
 }
 """Variants by name: functions that make the content of a .tflite file; None where there is nothing to gain."""
-
-
-def _tables(conversion: Conversion) -> bytes | None:
-    model = to_look_up_tables(conversion.integer)
-    return None if model is None else model.to_bytes()
 
 
 @dataclass(frozen=True)
@@ -174,9 +52,15 @@ class Exported:
         paths: Path of each variant; `VARIANT.packed` for those packed.
         lost_palettes: Layers whose palette an integer variant does not keep, and why.
         left_out: Variants that were not written, and why: look-up tables that save nothing.
-        differences: Of each variant, the root mean square difference of its outputs to the float model's, as a share
-            of their spread, on the calibration data; on seeded random inputs where there are none.
-        kernels: What happened to each kernel.
+        differences: Of each variant, the root mean square difference of its outputs to the given model's, as a share
+            of their spread, on the calibration data; on seeded random inputs where there are none. Examples that
+            palettes were made with do not count.
+        kernels: What happened to each kernel of a Keras model that kept its own palettes.
+        agreements: Of each variant, the share of examples whose largest output is the given model's; of outputs of
+            which that tells nothing, it is missing.
+        palettes: The kernels that got a palette here.
+        left_kernels: Kernels that got none though palettes were made, and why.
+        sweep: Bytes and agreement by the number of clusters, where they were asked for.
 
     Examples:
         >>> import edge
@@ -192,6 +76,10 @@ class Exported:
     left_out: dict[str, str] = field(default_factory=dict)
     differences: dict[str, float] = field(default_factory=dict)
     kernels: tuple[KernelFate, ...] = ()
+    agreements: dict[str, float] = field(default_factory=dict)
+    palettes: tuple[KernelPalette, ...] = ()
+    left_kernels: dict[str, str] = field(default_factory=dict)
+    sweep: tuple[SweepPoint, ...] = ()
 
 
 def _checked(variants: tuple[str, ...]) -> tuple[str, ...]:
@@ -204,15 +92,15 @@ def _checked(variants: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _representative(
-    source: Path, model: tf.keras.Model, calibration: str | Path | None, *, needed: bool
+    source: Path, calibration: str | Path | None, read: Callable[[Path], Inputs], *, needed: bool
 ) -> Inputs | None:
     path = Path(calibration) if calibration else source.with_name(CALIBRATION)
     if calibration is None and not path.is_file():
         if needed:
-            raise EdgeError(_NO_DATA)
+            raise EdgeError(NO_DATA)
         return None
     try:
-        return read_representative(path, input_specs(model))
+        return read(path)
     except DataFileError:
         if needed or calibration:
             raise
@@ -244,7 +132,7 @@ def convert(
         _LOG.info("%s: converting to %s", source, variant)
         try:
             started(conversion.described(variant))
-            if variant in INTEGER:
+            if variant in INTEGERS:
                 conversion.check_outputs_are_finite()
             content = VARIANTS[variant](conversion)
         except ModelFileError as error:
@@ -258,24 +146,58 @@ def convert(
     return contents
 
 
-def _differences(
+def _agreements(
     conversion: Conversion, contents: dict[str, bytes], source: Path, *, allow_disagreement: bool
-) -> dict[str, float]:
+) -> dict[str, Agreement]:
     found = {}
     for variant, content in contents.items():
-        if variant == "f32":
+        if content == conversion.given:
             continue
         try:
-            found[variant] = conversion.difference(content)
+            found[variant] = conversion.agreement(content)
         except (RuntimeError, ValueError) as error:  # the interpreter's
             raise ModelFileError(f"{source}: {variant} was converted, but does not run: {first_line(error)}") from error
-        if not found[variant] <= LARGEST_DIFFERENCE and not allow_disagreement:
+        differs = found[variant].difference
+        if not differs <= LARGEST_DIFFERENCE and not allow_disagreement:
             raise ModelFileError(
-                f"{source}: {variant} does not agree with the float model: its outputs differ by "
-                f"{found[variant]:.0%} of their spread on the calibration data, {LARGEST_DIFFERENCE:.0%} is allowed; "
+                f"{source}: {variant} does not agree with the given model: its outputs differ by "
+                f"{differs:.0%} of their spread on the calibration data, {LARGEST_DIFFERENCE:.0%} is allowed; "
                 "nothing was written (--allow-disagreement writes it)"
             )
     return found
+
+
+def _conversion(
+    source: Path,
+    calibration: str | Path | None,
+    prepare: Callable[[tf.keras.Model], tf.keras.Model],
+    palettes: PaletteRequest | None,
+    plain: tuple[str, ...],
+    progress: Progress,
+    *,
+    trust: bool,
+) -> Conversion:
+    """Opens the source, whatever it is by its content."""
+    float_needs = bool(set(plain) & set(INTEGERS))
+    if is_saved_model(source):
+        file = TfliteFile(saved_model_to_tflite(source, trust=trust))
+    elif is_model_file(source):
+        file = TfliteFile.read(source)
+    else:
+        model = load_keras_model(source)
+        data = _representative(
+            source, calibration, lambda path: read_representative(path, input_specs(model)), needed=float_needs
+        )
+        try:
+            model = prepare(model)
+        except EdgeError:
+            raise
+        except Exception as error:  # Keras' and tfmot's errors have no common base
+            raise ModelFileError(f"{source}: cannot be prepared: {first_line(error)}") from error
+        return KerasConversion(model, data, palettes, progress)
+    needed = float_needs and not TfliteConversion(file).is_integer
+    data = _representative(source, calibration, file.read_calibration, needed=needed)
+    return TfliteConversion(file, data, palettes, progress)
 
 
 def export(
@@ -286,25 +208,37 @@ def export(
     name: str | None = None,
     prepare: Callable[[tf.keras.Model], tf.keras.Model] = lambda model: model,
     *,
+    palettes: PaletteSettings | None = None,
+    sweep: bool = False,
     allow_disagreement: bool = False,
+    trust: bool = False,
     started: Callable[[str], None] = lambda what: None,
+    progress: bool = False,
 ) -> Exported:
-    """Exports a Keras model.
+    """Exports a Keras model, a SavedModel, or a .tflite file of any framework.
+
+    A float .tflite file gives all variants; one that computes in integers gives int8 and lut, and stays as it is but
+    for its kernels' codes and its biases. Metadata, signatures and further subgraphs survive.
 
     TensorFlow Lite's converter is native code: where it crashes, so does this process. The command `edge export` runs
     it in one of its own.
 
     Args:
-        source: The Keras model: a `.keras` or `.h5` file, also of Keras 3.
+        source: The model: a `.keras` or `.h5` file, also of Keras 3; a `.tflite` file, packed or not; the folder of a
+            SavedModel. What it is, its content tells.
         out: Folder for NAME-VARIANT.tflite, and NAME-VARIANT.tflite.packed.
         variants: Keys of `VARIANTS`, and `packed` for packed copies of them (of int8 where it stands alone).
         calibration: NPZ with x, the representative data set for int8 and lut, of the model's own type;
             `calibration.npz` beside the model where None and there is one (runs leave it there). An array per input, by
             its name, for a model with several inputs.
         name: NAME; the source's name without suffix where None.
-        prepare: Applied to the model first, such as clustering it.
+        prepare: Applied to a Keras model first, such as clustering it.
+        palettes: Palettes to give to the converted model's kernels without training; None for those that it has.
         allow_disagreement: Whether to write variants whose outputs differ much from the float model's.
+        sweep: Whether bytes and agreement of many numbers of clusters are compared: NAME-sweep.html and .json.
+        trust: Whether a SavedModel may be loaded, whose graph can read and write files.
         started: Called before each variant is made, with a description of what is being converted.
+        progress: Whether bars are shown on standard error while palettes are made.
 
     Raises:
         EdgeError: If a variant is unknown, the model or the data don't allow it, or a variant's types or outputs are
@@ -318,20 +252,19 @@ def export(
     """
     source, out = Path(source), Path(out)
     plain = _checked(variants)
-    model = load_keras_model(source)
-    inputs = _representative(source, model, calibration, needed=bool(set(plain) & INTEGER))
-    try:
-        model = prepare(model)
-    except EdgeError:
-        raise
-    except Exception as error:  # Keras' and tfmot's errors have no common base
-        raise ModelFileError(f"{source}: cannot be prepared: {first_line(error)}") from error
-    conversion = Conversion(model, inputs)
+    request = None
+    if palettes is not None:
+        palettes.check()
+        if palettes.target_bytes is not None and not {PACKED, "lut"} & set(variants):
+            raise EdgeError("--target-bytes is about a packed file or look-up tables: add packed or lut to --variants")
+        request = PaletteRequest(palettes, variants if set(variants) != {PACKED} else ("int8", PACKED))
+    shown = progress_bar if progress else no_progress
+    conversion = _conversion(source, calibration, prepare, request, plain, shown, trust=trust)
     contents = convert(conversion, plain, source, started)
     left_out = dict.fromkeys((variant for variant in plain if variant not in contents), NO_TABLES)
     if not contents:
         raise EdgeError(f"{source}: nothing to write as {', '.join(left_out)}: {NO_TABLES}")
-    differences = _differences(conversion, contents, source, allow_disagreement=allow_disagreement)
+    found = _agreements(conversion, contents, source, allow_disagreement=allow_disagreement)
     files = {}
     for variant, content in contents.items():
         path = out / f"{name or source.stem}-{variant}.tflite"
@@ -339,10 +272,36 @@ def export(
             files[variant] = path, content
         if PACKED in variants:
             files[f"{variant}.{PACKED}"] = path.with_name(path.name + PACKED_SUFFIX), pack(content)
-    lost = conversion.lost_palettes if set(plain) != {"f32"} else {}
+    made = conversion.palettes
+    stem = name or source.stem
+    if made is not None:
+        files["palettes"] = out / f"{stem}-palettes.json", _palettes_json(made, conversion.left_kernels)
+    points = sweep_of(conversion, integers=bool(set(plain) & set(INTEGERS))) if sweep else ()
+    if points:
+        files["sweep"] = out / f"{stem}-sweep.html", sweep_page(stem, points).encode()
+        files["sweep.json"] = out / f"{stem}-sweep.json", json.dumps(sweep_json(points), indent=1).encode()
+    _write(files)
+    return Exported(
+        {variant: path for variant, (path, _) in files.items()},
+        conversion.lost_palettes if set(plain) != {"f32"} else {},
+        left_out,
+        {variant: each.difference for variant, each in found.items()},
+        conversion.fates(tuple(contents)),
+        {variant: each.same_class for variant, each in found.items() if each.same_class is not None},
+        () if made is None else made.reports,
+        conversion.left_kernels,
+        points,
+    )
+
+
+def _palettes_json(made: Palettized, left: Mapping[str, str]) -> bytes:
+    kernels = [asdict(report) for report in made.reports]
+    return json.dumps({"mean_bits": mean_bits(made), "kernels": kernels, "left": dict(left)}, indent=1).encode()
+
+
+def _write(files: Mapping[str, tuple[Path, bytes]]) -> None:
+    """Writes all files, or none."""
     with contextlib.ExitStack() as all_or_none:
         opened = [(all_or_none.enter_context(atomic_write(path)), content) for path, content in files.values()]
         for temporary, content in opened:
             temporary.write_bytes(content)
-    kernels = fates(model, lost, conversion.plain_kernels, tuple(contents))
-    return Exported({variant: path for variant, (path, _) in files.items()}, lost, left_out, differences, kernels)

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import lzma
 import struct
+import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,7 +32,7 @@ from edge.formats import kernel_stream
 from edge.formats.container import FileName, from_planes, most_unpacked, planes
 from edge.formats.packed_parts import Parts, derive_scales, find_parts, gathered, scatter
 from edge.formats.packing_version_1 import unpack_version_1
-from edge.formats.tflite_reader import TfliteView
+from edge.formats.tflite_reader import IDENTIFIER, TfliteView
 from tfc.base.errors import ModelFileError
 from tfc.base.regular_file import read_regular
 
@@ -42,6 +43,8 @@ _SECTION = struct.Struct("<II")
 _LARGEST_FILE = 1 << 31
 """Bytes; a FlatBuffer's positions do not reach further."""
 SUFFIX = ".packed"
+_REPETITIVE = 0.5
+"""Share of the bytes of an ideal code for single bytes below which a dictionary's code counts as better."""
 
 
 class _Method(NamedTuple):
@@ -70,15 +73,26 @@ def _written(name: FileName, method: _Method, sections: list[bytes], stream: byt
     return b"".join([_HEAD.pack(MAGIC, VERSION, method.number, *name), *lengths, *compressed, stream])
 
 
+def _repeats_itself(codes: np.ndarray) -> bool:
+    """Whether codes are better left in the skeleton, whose compressor finds repetitions: equal tables of channels."""
+    counts = np.bincount(codes, minlength=256)
+    shares = counts[counts > 0] / codes.size
+    return len(zlib.compress(codes.tobytes())) < _REPETITIVE * -(shares * np.log2(shares)).sum() * codes.size / 8
+
+
 def _in_parts(content: bytes) -> tuple[list[bytes], bytes]:
     """The sections of a file, and its kernels' stream."""
     view = TfliteView(content)
     parts = find_parts(view)
     shapes = {tensor.start: tensor.shape for subgraph in view.subgraphs for tensor in subgraph.tensors}
-    kernels = []
+    kernels, kept = [], []
     for start, count in parts.codes.tolist():
         codes, shape = np.frombuffer(content, np.uint8, count, start), shapes[start]
+        if _repeats_itself(codes):
+            continue
+        kept.append((start, count))
         kernels.append(codes.reshape(shape) if np.prod(shape) == count else codes)
+    parts = parts._replace(codes=np.array(kept, parts.codes.dtype).reshape(-1, 2))
     coded = kernel_stream.encode(kernels)
     skeleton = bytearray(content)
     for start, count in parts.taken_out.tolist():
@@ -204,6 +218,19 @@ def _joined(sections: list[bytes], stream: bytes, length: int) -> bytes:
     scatter(content, parts.halves, from_planes(numbers[words:], 2))
     derive_scales(content, parts.derived)
     return bytes(content)
+
+
+def is_model_file(path: Path) -> bool:
+    """Whether a file is a TFLite model, packed or not, by its first bytes.
+
+    Args:
+        path: Any path.
+    """
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        start = file.read(8)
+    return is_packed(start) or start[4:8] == IDENTIFIER
 
 
 def read_bytes(path: Path) -> bytes:

@@ -20,8 +20,8 @@ from typing import IO, Any
 
 import numpy as np
 
+from edge.formats.example_data import read_examples
 from edge.formats.judgement import as_json, judge, quality
-from edge.running.example_data import read_examples
 from edge.running.interpreters import InterpreterOptions
 from edge.running.loaded_model import TfliteModel
 from edge.running.runtime import find_runtime
@@ -199,7 +199,7 @@ class MeasuredProcess:
         """Returns what the model says to examples.
 
         Args:
-            data: An archive that `edge.running.example_data.read_examples` reads.
+            data: An archive that `edge.formats.example_data.read_examples` reads.
             pixels: Whether any of the files takes pixels from 0 to 255.
 
         Returns:

@@ -11,8 +11,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from edge.formats.boundaries import Boundary, has_state
 from edge.formats.tflite_reader import TfliteView
-from edge.running.boundaries import Boundary, has_state
 from tfc.base.errors import ModelFileError
 
 KERNELS = {

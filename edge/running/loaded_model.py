@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from edge.formats.boundaries import has_state, named
 from edge.formats.packing import read_model_content
 from edge.formats.table_expansion import expand_tables
 from edge.formats.tflite_reader import TfliteView
-from edge.running.boundaries import has_state, named
 from edge.running.interpreters import InterpreterOptions
 from edge.running.runtime import Runtime
 from tfc.base.errors import ModelFileError, RuntimeMissingError

@@ -25,8 +25,8 @@ from typing import Any
 
 import numpy as np
 
+from edge.formats.boundaries import Boundary
 from edge.formats.judgement import Quality, agreement, decided, judge, quality, relative_difference
-from edge.running.boundaries import Boundary
 from edge.running.loaded_model import TfliteModel
 from tfc.base.errors import EdgeError
 

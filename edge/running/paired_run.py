@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from edge.running.example_data import read_examples
+from edge.formats.example_data import read_examples
 from edge.running.interpreters import InterpreterOptions
 from edge.running.loaded_model import TfliteModel
 from edge.running.output_comparison import Comparison, compare

@@ -52,7 +52,7 @@ def test_export_clusters_a_model_first_and_finds_calibration_beside_it(tmp_path,
     words = ["export", str(tmp_path / "own.keras"), "--out", str(tmp_path / "out"), "--clusters", str(CLUSTERS)]
     assert main([*words, "--variants", "int8,packed"]) == 0
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert names == ["own-int8.tflite", "own-int8.tflite.packed"]
+    assert names == ["own-int8.tflite", "own-int8.tflite.packed", "own-palettes.json"]
     rows = inspect(tmp_path / "out" / "own-int8.tflite")["kernels"]
     assert all(row["distinct"] <= CLUSTERS for row in rows)
     assert main([*words, "--variants", "packed", "--name", "small"]) == 0

@@ -8,8 +8,9 @@ import tensorflow as tf
 from export_zoo import build, data_for
 
 from edge.cli import main
-from edge.conversion import variants
-from edge.conversion.variants import Conversion, export
+from edge.conversion import keras_conversion, variants
+from edge.conversion.keras_conversion import KerasConversion
+from edge.conversion.variants import export
 from tfc.base.errors import DataFileError, EdgeError, ModelFileError
 
 layers, keras = tf.keras.layers, tf.keras
@@ -91,8 +92,8 @@ def test_tokens_are_integers_of_the_models_range(folder, name, message):
 @pytest.mark.parametrize(
     "name,message",
     [
-        ("model.tflite", "a TFLite model already"),
-        ("folder", "a folder; export takes a Keras model's file"),
+        ("model.tflite", "damaged"),
+        ("folder", "a folder; export takes a model's file"),
         ("bare", "a SavedModel, whose graph runs when it is loaded"),
         ("weights.h5", "not a Keras model that loads"),
         ("nan.keras", "has weights that are not finite"),
@@ -107,7 +108,7 @@ def test_what_is_no_keras_model(folder, name, message):
 
 def test_operators_that_stay_in_floating_point(folder):
     model = build("conv3d")
-    conversion = Conversion(model, data_for(model)["x"])
+    conversion = KerasConversion(model, data_for(model)["x"])
     with pytest.raises(ModelFileError, match=r"cannot be converted to int8: the converter left .*CONV_3D"):
         variants.convert(conversion, ("int8",), folder)
 
@@ -116,7 +117,7 @@ def test_a_disagreement_is_an_error_unless_asked_for(folder, monkeypatch):
     """The converter's result has its last kernel negated."""
     from edge.conversion.flatbuffer import FlatbufferModel
 
-    honest = variants.to_int8
+    honest = keras_conversion.to_int8
 
     def sabotaged(*arguments):
         model = FlatbufferModel(honest(*arguments))
@@ -125,11 +126,11 @@ def test_a_disagreement_is_an_error_unless_asked_for(folder, monkeypatch):
             model.set_constant(use.kernel, -np.maximum(codes, -127))
         return model.to_bytes()
 
-    monkeypatch.setattr(variants, "to_int8", sabotaged)
-    monkeypatch.setattr(variants, "match", lambda *_: ([], []))
+    monkeypatch.setattr(keras_conversion, "to_int8", sabotaged)
+    monkeypatch.setattr(keras_conversion, "match", lambda *_: ([], []))
     options = {"calibration": folder / "good.npz"}
     found = refused(folder, "model.keras", "f32,int8", **options)
-    assert "int8 does not agree with the float model" in found and "--allow-disagreement" in found
+    assert "int8 does not agree with the given model" in found and "--allow-disagreement" in found
     done = export(folder / "model.keras", folder / "asked", ("int8",), allow_disagreement=True, **options)
     assert done.differences["int8"] > 0.5 and done.paths["int8"].is_file()
 
@@ -223,7 +224,7 @@ def test_training_without_clusters_is_refused(folder, tmp_path, capsys):
 
 def test_an_operator_without_integers_is_one_line_where_int8_alone_is_asked_for(tmp_path):
     model = keras.Sequential([keras.Input((4,)), layers.Lambda(tf.math.erf), layers.Dense(2)])
-    conversion = Conversion(model, np.random.default_rng(0).random((8, 4), np.float32))
+    conversion = KerasConversion(model, np.random.default_rng(0).random((8, 4), np.float32))
     with pytest.raises(ModelFileError, match=r"model\.keras: cannot be converted to int8"):
         variants.convert(conversion, ("int8",), tmp_path / "model.keras")
 

@@ -4,8 +4,8 @@ import numpy as np
 from export_zoo import build, data_for
 
 from edge.conversion.channels import channels_last
+from edge.conversion.keras_conversion import KerasConversion
 from edge.conversion.palette_codes import CodedKernel, is_worth_it, palette_step, plain_codes
-from edge.conversion.variants import Conversion
 
 rng = np.random.default_rng(0)
 
@@ -61,7 +61,7 @@ def errors_of_channels(conversion, model):
 
 def test_pruned_kernels_keep_their_quiet_channels():
     model = build("pruned")
-    conversion = Conversion(model, data_for(model)["x"])
+    conversion = KerasConversion(model, data_for(model)["x"])
     assert conversion.folded  # they do have few values
     for made in (conversion.weight_only, conversion.integer):
         found = errors_of_channels(conversion, made)
@@ -73,7 +73,7 @@ def test_pruned_kernels_keep_their_quiet_channels():
 
 def test_dead_channels_have_no_full_range_in_any_variant():
     model = build("dead_channels")
-    conversion = Conversion(model, data_for(model)["x"])
+    conversion = KerasConversion(model, data_for(model)["x"])
     for made in (conversion.weight_only, conversion.integer):
         _, kernel = next(kernels(conversion, made))
         codes, scales = made.constant(kernel), made.scales(kernel)

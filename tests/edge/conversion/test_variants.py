@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from palettized_models import CLUSTERS, MODELS, dense_batchnorm, plain, two_inputs
 
 from edge.conversion.channels import channels_last
+from edge.conversion.keras_conversion import KerasConversion
 from edge.conversion.palette_codes import palette_step
-from edge.conversion.variants import Conversion, convert, export
+from edge.conversion.variants import convert, export
 from edge.formats.inspection import inspect
 from edge.formats.tflite_reader import TfliteView
 from edge.running.loaded_model import TfliteModel
@@ -99,7 +100,7 @@ def test_look_up_tables_equal_int8_bit_for_bit(made):
 
 def test_codes_and_scales_stand_for_the_folded_kernel(exported):
     model = tf.keras.models.load_model(exported / "model.keras")
-    conversion = Conversion(model, np.load(exported / "calibration.npz")["x"])
+    conversion = KerasConversion(model, np.load(exported / "calibration.npz")["x"])
     for each in conversion.folded:
         folded = conversion.reference.constant(each.use.kernel)
         found = conversion.integer.constant(each.use.kernel)
@@ -154,7 +155,7 @@ def test_a_dense_unit_without_weights_keeps_the_palette(tmp_path):
     palette = np.unique(kernel.numpy())
     kernel.assign(np.where(np.abs(kernel) == np.abs(palette).min(), 0, kernel).astype(np.float32))
     kernel.assign(np.where(np.arange(4) == 2, 0, kernel))
-    conversion = Conversion(model, np.random.default_rng(0).random((20, *model.input_shape[1:]), np.float32))
+    conversion = KerasConversion(model, np.random.default_rng(0).random((20, *model.input_shape[1:]), np.float32))
     assert len(convert(conversion, ("int8",), tmp_path)) == 1
     assert conversion.lost_palettes == {}
 
@@ -189,7 +190,7 @@ def test_a_model_without_palettes_is_exported_as_it_is(tmp_path):
     model = plain()
     rng = np.random.default_rng(0)
     model.set_weights([rng.uniform(0.1, 1, weights.shape) for weights in model.get_weights()])
-    conversion = Conversion(model, rng.random((20, *model.input_shape[1:]), np.float32))
+    conversion = KerasConversion(model, rng.random((20, *model.input_shape[1:]), np.float32))
     assert conversion.folded == [] and conversion.lost_palettes == {}
     contents = convert(conversion, ("wo8", "int8"), tmp_path)
     for content in contents.values():

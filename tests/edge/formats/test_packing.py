@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.conversion.flatbuffer import FlatbufferModel
+from edge.formats import packing
 from edge.formats.container import NO_FILE, Container, FileName, from_planes, places_to_bytes, planes
 from edge.formats.packed_parts import Parts, find_parts
 from edge.formats.packing import pack, unpack
@@ -78,14 +79,17 @@ def test_packed_files_are_smaller_than_by_general_compressors(exported):
         assert len(pack(content)) < len(lzma.compress(content, preset=9 | lzma.PRESET_EXTREME))
 
 
-def test_a_file_that_repeats_itself_is_compressed_as_a_whole(exported):
+@pytest.mark.parametrize("in_parts", [True, False])
+def test_a_file_that_repeats_itself_is_smaller_than_by_a_dictionary(exported, in_parts, monkeypatch):
+    if not in_parts:
+        monkeypatch.setattr(packing, "_REPETITIVE", 0.0)
     model = FlatbufferModel((exported / "model-int8.tflite").read_bytes())
     pattern = np.random.default_rng(0).integers(-127, 128, 37).astype(np.int8)
     for use in model.kernel_uses():
         model.set_constant(use.kernel, np.resize(pattern, model.constant(use.kernel).shape))
     content = model.to_bytes()
     packed = pack(content)
-    assert packed[5] == 0 and unpack(packed) == content
+    assert packed[5] == in_parts and unpack(packed) == content
     assert len(packed) < len(lzma.compress(content, preset=9 | lzma.PRESET_EXTREME))
 
 

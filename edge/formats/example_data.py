@@ -12,12 +12,16 @@ from pathlib import Path
 
 import numpy as np
 
-from edge.running.boundaries import Boundary
+from edge.formats.boundaries import Boundary
 from tfc.base.errors import DataFileError, NpzError
 from tfc.base.npz import names_of_arrays, read_arrays
 
 _LABELS = ("y", "y_test")
 """What an input may be called, but its array may not."""
+
+
+_OTHER = {"test": "train", "train": "test"}
+"""The part of a data set that is not read, by the one that is."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,9 @@ class Examples:
         return len(self.inputs[0])
 
 
-def read_examples(path: Path, inputs: Sequence[Boundary], *, labelled: bool = True, pixels: bool = False) -> Examples:
+def read_examples(
+    path: Path, inputs: Sequence[Boundary], *, labelled: bool = True, pixels: bool = False, part: str = "test"
+) -> Examples:
     """Reads examples for a model.
 
     One input is called `x`, several by their names or `x_0`, `x_1`, ...; labels are `y`. In an archive of a whole data
@@ -49,20 +55,22 @@ def read_examples(path: Path, inputs: Sequence[Boundary], *, labelled: bool = Tr
         inputs: Of the model.
         labelled: Whether labels must be there.
         pixels: Whether a file beside this one takes pixels from 0 to 255, so that this one gets them, too.
+        part: Of a whole data set, `test` or `train`: the other part is never read.
 
     Raises:
         DataFileError: If the file is missing or damaged, or its content does not fit.
     """
     try:
-        held = [name for name in names_of_arrays(path) if not name.endswith("_train")]
-        names = [_name(path, held, boundary, number, len(inputs)) for number, boundary in enumerate(inputs)]
+        held = [name for name in names_of_arrays(path) if not _is_of(name, _OTHER[part])]
+        names = [_name(path, held, boundary, number, len(inputs), part) for number, boundary in enumerate(inputs)]
         if len(set(names)) < len(names):
             raise DataFileError(f"{path}: two of the model's inputs would take {max(names, key=names.count)}")
         # x with y, or x_test with y_test: never x with y_test.
-        label = "y_test" if any("_test" in name for name in names) else "y"
+        label = f"y_{part}" if any(f"_{part}" in name for name in names) else "y"
         if label not in held and labelled:
             raise DataFileError(f"{path}: lacks y; it holds {', '.join(held)}")
-        arrays = read_arrays(path, list(dict.fromkeys([*names, *({label} & set(held))])))
+        wanted = {label} & set(held) if labelled or part == "test" else set()
+        arrays = read_arrays(path, list(dict.fromkeys([*names, *wanted])))
     except NpzError as error:
         raise DataFileError(str(error)) from error
     labels = arrays.get(label)
@@ -80,22 +88,27 @@ def read_examples(path: Path, inputs: Sequence[Boundary], *, labelled: bool = Tr
     return Examples(found, labels, tuple(notes))
 
 
-def _name(path: Path, held: Sequence[str], boundary: Boundary, number: int, count: int) -> str:
+def _name(path: Path, held: Sequence[str], boundary: Boundary, number: int, count: int, part: str) -> str:
     """The array that holds an input's examples."""
     own = [] if boundary.name in _LABELS else [boundary.name]
     alone = ["x", *own] if count == 1 else [*own, f"x_{number}"]
-    test = ["x_test"] if count == 1 else [*(f"{name}_test" for name in own), f"x_test_{number}"]
+    set_ = [f"x_{part}"] if count == 1 else [*(f"{name}_{part}" for name in own), f"x_{part}_{number}"]
     # An archive with x and without y, but with x_test and y_test, is a whole data set.
-    prefers_test = "y" not in held and "y_test" in held
-    for name in [*test, *alone] if prefers_test else [*alone, *test]:
+    prefers_set = "y" not in held and f"y_{part}" in held
+    for name in [*set_, *alone] if prefers_set else [*alone, *set_]:
         if name in held:
             return name
     called = alone[0] if count == 1 else f"{' or '.join(alone)}, the model's input {number}"
     raise DataFileError(f"{path}: lacks {called}; it holds {', '.join(held) or 'nothing'}")
 
 
+def _is_of(name: str, part: str) -> bool:
+    """Whether an array is of a part of a data set: x_test, NAME_test, x_test_0, y_test."""
+    return name.endswith(f"_{part}") or name.startswith(f"x_{part}_")
+
+
 def _is_of_a_data_set(name: str) -> bool:
-    return name.partition("_")[2].startswith("test")
+    return any(_is_of(name, part) for part in _OTHER)
 
 
 def _fitting(path: Path, name: str, x: np.ndarray, boundary: Boundary, notes: list[str], *, pixels: bool) -> np.ndarray:

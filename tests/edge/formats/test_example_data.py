@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from edge.running.boundaries import Boundary
-from edge.running.example_data import read_examples
+from edge.formats.boundaries import Boundary
+from edge.formats.example_data import read_examples
 from tfc.base.errors import DataFileError
 
 FLOATS = Boundary((1, 2), np.float32, 0.0, 0, "image")
