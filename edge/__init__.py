@@ -41,6 +41,8 @@ _PUBLIC = {
     "Comparison": "edge.running.output_comparison",
     "Quality": "edge.formats.judgement",
     "format_verification": "edge.running.verification",
+    "firmware_bundle": "edge.firmware.bundle",
+    "Bundle": "edge.firmware.bundle",
     "find_runtime": "edge.running.runtime",
     "Runtime": "edge.running.runtime",
     "TfliteModel": "edge.running.loaded_model",
@@ -65,6 +67,8 @@ if TYPE_CHECKING:  # what a type checker and an editor see
     from edge.conversion.palettization import KernelPalette as KernelPalette
     from edge.conversion.variants import Exported as Exported
     from edge.conversion.variants import export as export
+    from edge.firmware.bundle import Bundle as Bundle
+    from edge.firmware.bundle import firmware_bundle as firmware_bundle
     from edge.formats.boundaries import Boundary as Boundary
     from edge.formats.inspection import format_inspection as format_inspection
     from edge.formats.inspection import inspect as inspect

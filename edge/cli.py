@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 
-from edge.commands import bench, compare, doctor, export, inspect, pack, patch, unpack, verify
+from edge.commands import bench, compare, doctor, export, firmware, inspect, pack, patch, unpack, verify
 from tfc.base.command_line import Commands, exit_code
 from tfc.base.errors import EdgeError
 from tfc.base.version import __version__
@@ -37,7 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
     """Returns the parser of `edge` and all its commands."""
     commands = Commands(
         "edge",
-        "Exports palettized Keras models to TFLite and measures them on this machine.",
+        "Exports models to small TFLite files and measures them on devices.",
         version=__version__,
         examples="edge export runs/demo/fedcompress/model.keras --out out --variants f32,int8,packed\n"
         "edge inspect out/model-int8.tflite\n"
@@ -45,7 +45,7 @@ def build_parser() -> argparse.ArgumentParser:
         exit_codes="0 done, 1 refused with one line on standard error, 2 invalid arguments (of 'verify' also: the\n"
         "files differ), 130 interrupted by Ctrl-C",
     )
-    for command in (export, inspect, verify, doctor, pack, unpack, patch, bench, compare):
+    for command in (export, inspect, verify, firmware, doctor, pack, unpack, patch, bench, compare):
         command.add_to(commands)
     return commands.parser
 

@@ -67,6 +67,7 @@ def files(template, tmp_path_factory):
         np.savez(folder / "runs" / run / "calibration.npz", x=x)
     for out in ("out", "runs/mine/edge"):
         export(folder / "my.keras", folder / out, ("f32", "int8", "lut", "packed"), folder / "train.npz", "model")
+    shutil.copy(folder / "out" / "model-f32.tflite", folder / "vendor.tflite")
     for name in ("model-f32.tflite", "model-int8.tflite", "old-int8.tflite", "new-int8.tflite"):
         shutil.copy(folder / "out" / f"model-{name.partition('-')[2]}", folder / name)
     result = bench_files([folder / "model-int8.tflite"], settings=BenchSettings(min_runs=20, min_seconds=0, slices=2))

@@ -143,8 +143,23 @@ def _hats() -> np.ndarray:
     return np.stack([np.interp(places, KNOTS, row) for row in np.eye(len(KNOTS))], axis=1)
 
 
-def smooth(codes: np.ndarray) -> Smooth:
-    """Returns the likeliest table of its kind, found by Newton's method.
+def _with_escape(levels: np.ndarray, wanted: int) -> Smooth | None:
+    """The table with the escape's frequency that is nearest to the wanted one among those that can be read.
+
+    The frequencies of a flat distribution may all be rounded up, by more in all than the largest of them.
+    """
+    for escape in sorted(range(1, 257), key=lambda each: abs(each - wanted)):
+        table = Smooth(levels, escape)
+        try:
+            table.row()
+        except ModelFileError:
+            continue
+        return table
+    return None
+
+
+def smooth(codes: np.ndarray) -> Smooth | None:
+    """Returns the likeliest table of its kind, found by Newton's method; None where rounding leaves none.
 
     Args:
         codes: uint8 (codes,), not empty.
@@ -165,9 +180,11 @@ def smooth(codes: np.ndarray) -> Smooth:
         heights = heights + step * min(1.0, _LONGEST_STEP / longest if longest else 1.0)
     octaves = (heights - heights.max()) / math.log(2)
     levels = np.clip(np.round(octaves * _LEVELS_PER_OCTAVE) + 255, 0, 255).astype(np.uint8)
-    table = Smooth(levels, 1)
+    table = _with_escape(levels, 1)
+    if table is None:
+        return None
     escapes = int((table.row()[codes] == 0).sum())
-    return Smooth(levels, int(np.clip(round(escapes / len(codes) * FREQUENCY_TOTAL), 1, 256)))
+    return _with_escape(levels, int(np.clip(round(escapes / len(codes) * FREQUENCY_TOTAL), 1, 256)))
 
 
 def palette(codes: np.ndarray) -> Palette:

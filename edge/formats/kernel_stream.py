@@ -78,7 +78,8 @@ def _best(kernel: np.ndarray, most_steps: int) -> _Coded:
     choices = []
     for prediction in (alone, fitted) if fitted.lags and fitted.steps <= most_steps else (alone,):
         left = residuals(kernel.view(np.int8).reshape(-1), prediction)
-        choices += [_Coded(prediction, table(left), left) for table in (palette, smooth)]
+        tables = (palette(left), smooth(left))
+        choices += [_Coded(prediction, table, left) for table in tables if table is not None]
     return min(choices, key=lambda coded: coded.bytes_needed)
 
 

@@ -220,7 +220,12 @@ class MicroInterpreter:
         self._interpreter.reset()
 
     def arena_bytes(self) -> int | None:
-        """Returns the size of its arena in bytes, which the interpreter prints to standard error only."""
+        """Returns the size of its arena in bytes."""
+        parts = self.arena_parts()
+        return sum(parts) if parts else None
+
+    def arena_parts(self) -> tuple[int, int] | None:
+        """Returns the arena's bytes for scratch and for what is kept, which are printed to standard error only."""
         saved = os.dup(2)
         with tempfile.TemporaryFile() as messages:
             os.dup2(messages.fileno(), 2)
@@ -230,5 +235,7 @@ class MicroInterpreter:
                 os.dup2(saved, 2)
                 os.close(saved)
             messages.seek(0)
-            found = re.search(rb"Arena allocation total (\d+) bytes", messages.read())
-        return int(found[1]) if found else None
+            printed = messages.read()
+        parts = [re.search(rb"Arena allocation %s (\d+) bytes" % part, printed) for part in (b"head", b"tail")]
+        head, tail = (int(found[1]) if found else None for found in parts)
+        return None if head is None or tail is None else (head, tail)

@@ -11,7 +11,7 @@ from edge.formats.boundaries import has_state, named
 from edge.formats.packing import read_model_content
 from edge.formats.table_expansion import expand_tables
 from edge.formats.tflite_reader import TfliteView
-from edge.running.interpreters import InterpreterOptions
+from edge.running.interpreters import InterpreterOptions, MicroInterpreter
 from edge.running.runtime import Runtime
 from tfc.base.errors import ModelFileError, RuntimeMissingError
 
@@ -108,6 +108,17 @@ class TfliteModel:
     def arena_bytes(self) -> int | None:
         """Arena bytes that a microcontroller must reserve; None for other interpreters."""
         return self._interpreter.arena_bytes()
+
+    def arena_parts(self) -> tuple[int, int]:
+        """Returns the bytes of a microcontroller's arena: for scratch, used again and again, and for what is kept.
+
+        Raises:
+            ModelFileError: If the interpreter is another one.
+        """
+        parts = self._interpreter.arena_parts() if isinstance(self._interpreter, MicroInterpreter) else None
+        if parts is None:
+            raise ModelFileError(f"{self.path}: the interpreter does not tell what its arena holds")
+        return parts
 
     @property
     def keeps_inputs(self) -> bool:

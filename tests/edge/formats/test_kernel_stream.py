@@ -5,10 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.formats import kernel_stream
+from edge.formats import frequency_tables, kernel_stream
 from edge.formats.frequency_tables import ALPHABET, ESCAPE, KNOTS, Palette, Smooth, cost, palette, smooth
 from edge.formats.neighbour_prediction import Prediction, fit, residuals, restore
 from tfc.base.errors import ModelFileError
+from tfc.codec.rans import FREQUENCY_TOTAL
 
 
 @given(st.lists(st.tuples(st.integers(1, 256), st.integers(1, 3000)), max_size=4), st.integers(0, 2**32 - 1))
@@ -107,6 +108,7 @@ def test_a_smooth_table_by_hand():
 def test_rare_codes_escape():
     kernel = np.concatenate([gaussian(5000, 2), np.array([-128, 77, -99], np.int8)])
     table = smooth(kernel.view(np.uint8))
+    assert table is not None
     assert (table.row()[np.array([128, 77, 157])] == 0).any()
     coded = kernel_stream.encode([kernel.view(np.uint8)])
     (found,) = kernel_stream.decode(coded.side, coded.stream, [kernel.size])
@@ -158,3 +160,35 @@ def test_predictions_can_not_keep_a_device_busy(monkeypatch):
         kernel_stream.decode(coded.side, coded.stream, [kernel.size] * 3)
     fewer = kernel_stream.encode([kernel] * 3)
     assert len(kernel_stream.decode(fewer.side, fewer.stream, [kernel.size] * 3)) == 3
+
+
+BOWL = (
+    "ppjnoighksjllmukmhkdmkhlonlllmhhigonlgpnjlieekjnlikrskmgklmmkkjn"
+    "jrhiolhknooikfioljlhklnglmjkikgdeehhfdgcieddbicgfedddbfedecabaaf"
+    "alabbbdbbbcedabdddfgfeibdfggihfeoieipgmmmkhpkngjrmqqigkmkgkkjiom"
+    "npqkjjmlljlhkmohojjotiljnmqlfglmlrkqkknjijkmpnnqhnpnllnisnrmnoil"
+)
+"""How often each code is there, from a for 0, in a kernel of a trained ResNet-8 that uses all of its range."""
+
+
+def test_a_flat_distribution_whose_frequencies_are_all_rounded_up():
+    counts = [ord(letter) - ord("a") for letter in BOWL]
+    codes = np.random.default_rng(0).permutation(np.repeat(np.arange(256), counts).astype(np.uint8))
+    table = smooth(codes)
+    assert table is not None and table.row().sum() == FREQUENCY_TOTAL
+    with pytest.raises(ModelFileError, match="frequencies is invalid"):
+        assert Smooth(table.levels, 1).row() is not None
+    coded = kernel_stream.encode([codes])
+    (found,) = kernel_stream.decode(coded.side, coded.stream, [len(codes)])
+    assert (found == codes).all()
+
+
+def test_levels_that_leave_no_table_are_passed_over(monkeypatch):
+    def refused(table):
+        raise ModelFileError("damaged: a table of frequencies is invalid")
+
+    monkeypatch.setattr(frequency_tables.Smooth, "row", refused)
+    codes = np.arange(256, dtype=np.uint8)
+    assert smooth(codes) is None
+    coded = kernel_stream.encode([codes])
+    assert (kernel_stream.decode(coded.side, coded.stream, [256])[0] == codes).all()
