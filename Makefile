@@ -15,7 +15,7 @@ TOOLS := .venv-tools
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-system test-aarch64 docs lint format lock audit dist benchmarks clean
+.PHONY: help setup demo test test-system test-firmware test-aarch64 docs lint format lock audit dist benchmarks clean
 
 help:  ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -65,6 +65,9 @@ test: lint docs  ## lint, documentation, and every test that needs pip packages 
 
 test-system: $(INSTALLED)  ## tests that need system programs, root or other Pythons, and those that take minutes
 	$(BIN)/python -m pytest -m "system or slow"
+
+test-firmware: $(INSTALLED)  ## firmware bundles in an emulated Cortex-M4; TFLM_DIR=checkout of tflite-micro
+	$(BIN)/python -m pytest -m firmware
 
 test-aarch64: $(INSTALLED)  ## the device side in a Debian arm64 userland under qemu (root; about 5 minutes)
 	$(BIN)/python -m pytest -m aarch64

@@ -91,7 +91,7 @@ SIGNATURES = {
     "edge.inspect": "(path: 'str | Path') -> 'dict[str, Any]'",
     "edge.format_inspection": "(found: 'dict[str, Any]') -> 'str'",
     "edge.TfliteView": "(content: 'bytes', subgraph: 'int' = 0) -> 'None'",
-    "edge.TensorView": "(name: 'str', shape: 'tuple[int, ...]', type: 'str', scales: 'np.ndarray', start: 'int', num_bytes: 'int', buffer_table: 'int', stored_as: 'str', scales_start: 'int' = 0) -> None",  # noqa: E501
+    "edge.TensorView": "(name: 'str', shape: 'tuple[int, ...]', type: 'str', scales: 'np.ndarray', start: 'int', num_bytes: 'int', buffer_table: 'int', stored_as: 'str', scales_start: 'int' = 0, zero_point: 'int' = 0) -> None",  # noqa: E501
     "edge.OperatorView": "(name: 'str', inputs: 'tuple[int, ...]', outputs: 'tuple[int, ...]') -> None",
     "edge.KernelView": "(operator: 'str', tensor: 'int', channel_axis: 'int') -> None",
     "edge.pack": "(content: 'bytes') -> 'bytes'",
@@ -109,6 +109,8 @@ SIGNATURES = {
     "edge.Comparison": "(inputs: 'str', equal: 'float', agreement: 'float | None', max_error: 'float', accuracies: 'tuple[float, float] | None' = None, relative_error: 'float' = 0.0, correlation: 'float | None' = None, real: 'bool' = False, undecided: 'str' = '', qualities: 'tuple[Quality, Quality] | None' = None, single_class: 'bool' = False) -> None",  # noqa: E501
     "edge.Quality": "(kind: 'str', metric: 'str', value: 'float | None', root_mean_square: 'float | None' = None, output: 'str' = '', reason: 'str' = '', left_out: 'int' = 0, also: 'tuple[str, ...]' = ()) -> None",  # noqa: E501
     "edge.format_verification": "(found: 'dict[str, Any]') -> 'str'",
+    "edge.firmware_bundle": "(path: 'str | Path', data: 'str | Path | None' = None, *, examples: 'int' = 2, class_names: 'Sequence[str]' = (), seed: 'int' = 0) -> 'Bundle'",  # noqa: E501
+    "edge.Bundle": "(files: 'dict[str, str]', flash_bytes: 'int', arena_scratch_bytes: 'int', arena_persistent_bytes: 'int', operators: 'tuple[str, ...]') -> None",  # noqa: E501
     "edge.find_runtime": "(name: 'str' = 'auto') -> 'Runtime'",
     "edge.Runtime": "(name: 'str', module: 'str', package: 'str', install: 'str', open: 'Callable[[str, bytes, InterpreterOptions], Interpreter]' = <class 'edge.running.interpreters.LinuxInterpreter'>, has_tables: 'bool' = False, automatic: 'bool' = True) -> None",  # noqa: E501
     "edge.TfliteModel": "(path: 'str | Path', runtime: 'Runtime', options: 'InterpreterOptions | None' = None) -> 'None'",  # noqa: E501

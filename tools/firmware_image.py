@@ -30,8 +30,8 @@ FLAGS = (
     "-fno-threadsafe-statics -funsigned-char -std=c++17 -w -DTF_LITE_STATIC_MEMORY -DTF_LITE_MCU_DEBUG_LOG"
 ).split()
 _LEFT_OUT = re.compile(
-    r"_test\.cc|/(examples|benchmarks|testing|tools|python|integration_tests|testdata|cortex_m_\w+|bluepill|chre|"
-    r"cmsis_nn|xtensa|arc_\w+|ceva|ethos_u|hexagon|riscv\w*|compression)/|test_helper|mock_micro|micro_test"
+    r"_test\.cc|flexbuffers_generated|/(examples|benchmarks|testing|tools|python|integration_tests|testdata|cortex_m_\w+|bluepill|chre|"
+    r"cmsis_nn|xtensa|arc_\w+|ceva|ethos_u|hexagon|riscv\w*|compression)/|test_helper|test_data_generation|mock_micro|micro_test"
 )
 _INSTRUCTIONS_PER_TICK = 40
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from edge.formats import kernel_stream
+from edge.formats.costs import costs_of
 from edge.formats.kernel_operators import KERNEL_OPERATORS
 from edge.formats.lookup_table import DECODE_OPERATOR, METADATA_BYTES
 from edge.formats.packing import is_packed, pack, read_bytes, unpack
@@ -124,6 +125,19 @@ def _rows(view: TfliteView) -> Iterator[KernelRow]:
                 yield _row(view, number, operator.name, 0)
 
 
+def _boundaries(view: TfliteView, numbers: tuple[int, ...]) -> list[dict[str, Any]]:
+    """Inputs or outputs."""
+    found = []
+    for number in numbers:
+        tensor = view.tensors[number]
+        name = view.signature_names.get(number) or tensor.name
+        row: dict[str, Any] = {"name": clean(name), "shape": list(tensor.shape), "type": tensor.stored_as}
+        if len(tensor.scales):
+            row |= {"scale": float(tensor.scales[0]), "zero_point": tensor.zero_point}
+        found.append(row)
+    return found
+
+
 def inspect(path: str | Path) -> dict[str, Any]:
     """Looks into a model file.
 
@@ -131,10 +145,12 @@ def inspect(path: str | Path) -> dict[str, Any]:
         path: A .tflite file, packed or not.
 
     Returns:
-        `file`, `file_bytes`, `model_bytes` (unpacked), `packed_bytes`, `kernels` (rows of `KernelRow`'s fields; other
-        constants of at least 1024 bytes and two dimensions are among them), and `total` with the sums of `weights`,
-        `num_bytes`, `table_bytes` and `coded_bytes` where every kernel has them, and the number of kernels that are
-        `not_understood`.
+        `file`, `file_bytes`, `model_bytes` (unpacked), `packed_bytes`; `inputs` and `outputs` (name, shape, type, scale
+        and zero point each); `operators` (number by name), `macs`, `activation_bytes` (most bytes of tensors that are
+        needed at once), `weight_bytes` (of constants: kernels, tables, biases, others); `kernels` (rows of
+        `KernelRow`'s fields; other constants of at least 1024 bytes and two dimensions are among them), and `total`
+        with the sums of `weights`, `num_bytes`, `table_bytes` and `coded_bytes` where every kernel has them, and the
+        number of kernels that are `not_understood`.
 
     Raises:
         ModelFileError: If the file is missing, no TFLite model, or damaged.
@@ -153,6 +169,8 @@ def inspect(path: str | Path) -> dict[str, Any]:
         content = unpack(stored) if is_packed(stored) else stored
         view = TfliteView(content)
         rows = [row for subgraph in view.subgraphs for row in _rows(subgraph)]
+        costs = costs_of(view)
+        boundaries = {"inputs": _boundaries(view, view.inputs), "outputs": _boundaries(view, view.outputs)}
         packed = len(pack(content))
     except ModelFileError as error:
         raise ModelFileError(f"{path}: {error}") from error
@@ -166,6 +184,8 @@ def inspect(path: str | Path) -> dict[str, Any]:
         "file_bytes": len(stored),
         "model_bytes": len(content),
         "packed_bytes": packed,
+        **boundaries,
+        **asdict(costs),
         "kernels": [asdict(row) for row in rows],
         "total": {
             "weights": sum(int(np.prod(row.shape)) for row in rows),
@@ -215,6 +235,19 @@ def format_inspection(found: dict[str, Any]) -> str:
         f"{found['file']}: {found['file_bytes']:,} bytes; as a model {found['model_bytes']:,}, packed "
         f"{found['packed_bytes']:,}"
     )
+    about = [
+        f"{kind}: {row['name']} {'x'.join(map(str, row['shape']))} {row['type']}"
+        + (f", scale {row['scale']:.6g}, zero point {row['zero_point']}" if "scale" in row else "")
+        for kind in ("input", "output")
+        for row in found[f"{kind}s"]
+    ]
+    operators = ", ".join(name if count == 1 else f"{count} {name}" for name, count in found["operators"].items())
+    weights = ", ".join(f"{kind} {size:,}" for kind, size in found["weight_bytes"].items() if size)
+    about += [
+        f"operators: {operators}",
+        f"{found['macs']:,} MACs, activations {found['activation_bytes']:,} bytes at once",
+        f"constants in bytes: {weights}",
+    ]
     if total["not_understood"]:
         summary += f"; {total['not_understood']} kernels are of a type that is not understood"
-    return f"{aligned(titles, lines, left=4)}\n{summary}"
+    return "\n".join([aligned(titles, lines, left=4), summary, *about])

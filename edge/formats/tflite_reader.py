@@ -40,7 +40,7 @@ _SIGNATURE_INPUTS, _SIGNATURE_OUTPUTS, _SIGNATURE_SUBGRAPH = 0, 1, 4
 _NAMED_TENSOR_NAME, _NAMED_TENSOR_NUMBER = 0, 1
 _OPERATOR_CODE, _OPERATOR_INPUTS, _OPERATOR_OUTPUTS = 0, 1, 2
 _CODE_OLD, _CODE_CUSTOM, _CODE_NEW = 0, 1, 3
-_QUANTIZATION_SCALE = 2
+_QUANTIZATION_SCALE, _QUANTIZATION_ZERO_POINT = 2, 3
 _BUFFER_DATA = 0
 
 _Read = TypeVar("_Read")
@@ -61,6 +61,7 @@ class TensorView:
         stored_as: Name of its type in the file: that of `type`, `int4` (two values per byte, the first one in the low
             bits), or `type N` for one that is not understood.
         scales_start: Position of its scales in the file; 0 where there are none.
+        zero_point: The integer that stands for 0, the first channel's; 0 where it is not quantised.
 
     Examples:
         >>> from pathlib import Path
@@ -79,6 +80,7 @@ class TensorView:
     buffer_table: int
     stored_as: str
     scales_start: int = 0
+    zero_point: int = 0
 
 
 @dataclass(frozen=True)
@@ -230,13 +232,15 @@ class TfliteView:
                 raise ModelFileError("damaged: a constant ends beyond the file")
             data.charge(count)
             quantization = data.field(table, _TENSOR_QUANTIZATION)
-            scales, scales_start = np.zeros(0, np.float32), 0
+            scales, scales_start, zero_point = np.zeros(0, np.float32), 0, 0
             if quantization:
                 place = data.follow(quantization)
                 scales, (scales_start, _) = (
                     data.array(place, _QUANTIZATION_SCALE, "f4"),
                     data.vector(place, _QUANTIZATION_SCALE),
                 )
+                zero_points = data.array(place, _QUANTIZATION_ZERO_POINT, "i8")
+                zero_point = int(zero_points[0]) if len(zero_points) else 0
             shape = tuple(int(size) for size in data.array(table, _TENSOR_SHAPE, "i4"))
             if len(shape) > _MOST_DIMENSIONS or any(size < 0 for size in shape):
                 raise ModelFileError("damaged: a tensor of an impossible shape")
@@ -244,7 +248,9 @@ class TfliteView:
             code = data.scalar(table, _TENSOR_TYPE, "b")
             type_ = TENSOR_TYPES.get(code, "uint8")
             stored_as = "int4" if code == _INT4 else TENSOR_TYPES.get(code, f"type {code}")
-            views.append(TensorView(name, shape, type_, scales, start, count, buffer, stored_as, scales_start))
+            views.append(
+                TensorView(name, shape, type_, scales, start, count, buffer, stored_as, scales_start, zero_point)
+            )
         return tuple(views)
 
     @cached_property

@@ -54,7 +54,9 @@ def test_the_command_prints_a_table_and_json(exported, capsys):
     assert main(["inspect", str(path)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split()[:4] == ["kernel", "operator", "shape", "type"]
-    assert len(lines) == 3 + 3 and lines[4].startswith("all kernels") and str(path) in lines[5]
+    assert lines[4].startswith("all kernels") and str(path) in lines[5]
+    assert [line.partition(":")[0] for line in lines[6:9]] == ["input", "output", "operators"]
+    assert " MACs, activations " in lines[9] and lines[10].startswith("constants in bytes: kernels ")
     assert main(["inspect", str(path), "--json", "-"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["kernels"][0]["distinct"] <= CLUSTERS and found["file"] == str(path)
