@@ -67,7 +67,7 @@ test-system: $(INSTALLED)  ## tests that need system programs, root or other Pyt
 	$(BIN)/python -m pytest -m "system or slow"
 
 test-firmware: $(INSTALLED)  ## firmware bundles in an emulated Cortex-M4; TFLM_DIR=checkout of tflite-micro
-	$(BIN)/python -m pytest -m firmware
+	TFLM_DIR=$(TFLM_DIR) $(BIN)/python -m pytest -m firmware
 
 test-aarch64: $(INSTALLED)  ## the device side in a Debian arm64 userland under qemu (root; about 5 minutes)
 	$(BIN)/python -m pytest -m aarch64

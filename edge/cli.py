@@ -43,7 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
         "edge inspect out/model-int8.tflite\n"
         "edge bench out/*.tflite --data runs/demo/data/test.npz --json bench.json",
         exit_codes="0 done, 1 refused with one line on standard error, 2 invalid arguments (of 'verify' also: the\n"
-        "files differ), 130 interrupted by Ctrl-C",
+        "files differ; of 'bench': a limit is not kept), 130 interrupted by Ctrl-C",
     )
     for command in (export, inspect, verify, firmware, doctor, pack, unpack, patch, bench, compare):
         command.add_to(commands)

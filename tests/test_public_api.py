@@ -98,7 +98,7 @@ SIGNATURES = {
     "edge.unpack": "(packed: 'bytes') -> 'bytes'",
     "edge.make_patch": "(old: 'bytes', new: 'bytes') -> 'bytes'",
     "edge.apply_patch": "(old: 'bytes', patch: 'bytes') -> 'bytes'",
-    "edge.bench_files": "(files: 'Sequence[str | Path]', *, baseline: 'str | Path | None' = None, data: 'str | Path | None' = None, runtime: 'str' = 'auto', settings: 'BenchSettings | None' = None, progress: 'Progress' = <lambda>) -> 'dict[str, Any]'",  # noqa: E501
+    "edge.bench_files": "(files: 'Sequence[str | Path]', *, baseline: 'str | Path | None' = None, data: 'str | Path | None' = None, runtime: 'str' = 'auto', settings: 'BenchSettings | None' = None, energy_command: 'str | None' = None, progress: 'Progress' = <lambda>) -> 'dict[str, Any]'",  # noqa: E501
     "edge.read_bench": "(path: 'str | Path') -> 'dict[str, Any]'",
     "edge.BenchSettings": "(threads: 'int' = 1, kernels: 'str' = 'xnnpack', batch: 'int' = 1, warm_up_runs: 'int' = 10, min_runs: 'int' = 100, min_seconds: 'float' = 1.0, slices: 'int' = 20, keep_state: 'bool' = False) -> None",  # noqa: E501
     "edge.Progress": "type: collections.abc.Callable[[str, float], None]",

@@ -19,6 +19,8 @@ if TYPE_CHECKING:  # a report is not always wanted
     from edge.measuring.bench_report import Profiles
 
 _BAR = 30
+OVER_BUDGET = 2
+"""Exit code where a file does not keep a limit."""
 
 
 def _show_progress(what: str, share: float) -> None:
@@ -41,6 +43,7 @@ def _here(options: argparse.Namespace) -> dict[str, Any]:
         data=options.data,
         runtime=options.runtime,
         settings=_settings(options),
+        energy_command=options.energy_command,
         **({"progress": _show_progress} if show else {}),
     )
 
@@ -112,10 +115,15 @@ def _write(result: dict[str, Any], options: argparse.Namespace, host: str, profi
 
 def _run(options: argparse.Namespace) -> int:
     from edge.measuring.bench_table import format_bench, format_comparison
+    from edge.measuring.budget import Budget
     from edge.measuring.operator_profile import format_profile, profile
 
     if options.host and options.benchmark_model:
         raise EdgeError("--benchmark-model runs on this machine: not together with --host")
+    if options.host and options.energy_command:
+        raise EdgeError("--energy-command runs on this machine: not together with --host")
+    budget = Budget(options.max_median_ms, options.min_accuracy, options.max_bytes)
+    budget.check(has_data=options.data is not None)
     _check_outputs(options)
     profiles: Profiles = []
     if options.benchmark_model:
@@ -134,7 +142,14 @@ def _run(options: argparse.Namespace) -> int:
             print(f"\n{name}, per operator\n{format_profile(operators)}")
         if len(results) > 1:
             print("\n" + format_comparison(results))
-    return 0 if all(result["complete"] for result in results) else INTERRUPTED
+    if not all(result["complete"] for result in results):
+        return INTERRUPTED
+    only_baseline = options.baseline if options.baseline not in options.files else None
+    spared = None if only_baseline is None else str(only_baseline)
+    broken = [line for result in results for line in budget.broken(result, spared=spared)] if budget != Budget() else []
+    for line in broken:
+        print(f"over budget: {line}", file=sys.stderr)
+    return OVER_BUDGET if broken else 0
 
 
 def add_to(commands: Commands) -> None:
@@ -149,7 +164,8 @@ def add_to(commands: Commands) -> None:
         "edge bench model-int8.tflite --baseline model-f32.tflite --data test.npz --json bench.json --html bench.html\n"
         "edge bench out/*.tflite --all-runtimes\n"
         "edge bench model-int8.tflite model-lut.tflite --runtime tflm\n"
-        "edge bench out/*.tflite --data test.npz --host pi@raspberrypi --json pi.json",
+        "edge bench out/*.tflite --data test.npz --host pi@raspberrypi --json pi.json\n"
+        "edge bench model-int8.tflite --data test.npz --min-accuracy 0.9 --max-bytes 90000",
     )
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help=".tflite files, packed or not")
     parser.add_argument(
@@ -159,6 +175,7 @@ def add_to(commands: Commands) -> None:
         "--data", type=Path, metavar="NPZ", help="x and y, or x_test and y_test; adds accuracy or numeric error"
     )
     _add_conditions(parser)
+    _add_budget(parser)
     _add_results(parser)
     add_loudness(parser, "log a line per step")
     _add_other_machine(parser)
@@ -190,11 +207,23 @@ def _add_conditions(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--min-seconds", type=float, default=1.0, metavar="S", help="seconds of each file (default: 1)")
     group.add_argument(
+        "--energy-command",
+        metavar="COMMAND",
+        help="a meter's command, which prints the joules used so far: adds millijoules per inference",
+    )
+    group.add_argument(
         "--keep-state", action="store_true", help="examples are parts of a stream: don't reset the model between them"
     )
     group.add_argument(
         "--benchmark-model", type=Path, metavar="TOOL", help="TensorFlow's C++ benchmark tool: adds times per operator"
     )
+
+
+def _add_budget(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("limits for a build: exit code 2 where a file does not keep one")
+    group.add_argument("--max-median-ms", type=float, metavar="MS", help="largest median latency, in milliseconds")
+    group.add_argument("--min-accuracy", type=float, metavar="SHARE", help="lowest accuracy, from 0 to 1")
+    group.add_argument("--max-bytes", type=int, metavar="N", help="largest file, in bytes")
 
 
 def _add_results(parser: argparse.ArgumentParser) -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from edge.measuring.bench_result import Answered, MeasuredFile, file_results
-from edge.measuring.interleaving import BenchSettings, Progress, interleaved_latencies
+from edge.measuring.energy import millijoules_per_run, read_joules
+from edge.measuring.interleaving import BenchSettings, Progress, interleaved_latencies, latency_summary
 from edge.measuring.measured_process import MeasuredProcess
 from edge.running.runtime import Runtime, find_runtimes
 from tfc.base.errors import EdgeError, ModelFileError, RuntimeMissingError
@@ -76,7 +77,7 @@ def _answers(entries: Sequence[_Entry], data: Path | None, progress: Progress) -
 
 
 def _measured(
-    entries: Sequence[_Entry], data: Path | None, settings: BenchSettings, progress: Progress
+    entries: Sequence[_Entry], data: Path | None, settings: BenchSettings, energy: str | None, progress: Progress
 ) -> tuple[list[MeasuredFile], bool]:
     """What every file shows, and whether all slices were finished."""
     processes = [entry.process for entry in entries]
@@ -85,10 +86,16 @@ def _measured(
     memory = [process.call("peak_memory_mb") for process in processes]  # before any data set is in it
     answers = _answers(entries, data, progress)
     slices, complete = interleaved_latencies(processes, settings, progress)
+    used: list[float | None] = [None] * len(entries)
+    for number, (process, values) in enumerate(zip(processes, slices, strict=True)):
+        if energy is not None:
+            progress("energy", number / len(entries))
+            median = latency_summary(values)["median"]
+            used[number] = millijoules_per_run(process, energy, median, max(settings.min_seconds, 1.0))
     files = [
-        MeasuredFile(path, runtime, process.load_ms, first_ms, peak, process.arena_bytes, answered, values)
-        for (path, runtime, process, first_ms), peak, answered, values in zip(
-            entries, memory, answers, slices, strict=True
+        MeasuredFile(path, runtime, process.load_ms, first_ms, peak, process.arena_bytes, answered, values, joules)
+        for (path, runtime, process, first_ms), peak, answered, values, joules in zip(
+            entries, memory, answers, slices, used, strict=True
         )
     ]
     return files, complete
@@ -101,6 +108,7 @@ def bench_files(
     data: str | Path | None = None,
     runtime: str = "auto",
     settings: BenchSettings | None = None,
+    energy_command: str | None = None,
     progress: Progress = lambda what, share: None,
 ) -> dict[str, Any]:
     """Measures model files side by side, each in a process of its own.
@@ -113,6 +121,7 @@ def bench_files(
         runtime: A key of `RUNTIMES`, `auto` for the first one installed, or `all` for every one that is; speed-up then
             refers to the baseline in the first one.
         settings: How long, and how.
+        energy_command: Command of a meter (`edge.measuring.energy`); None for none.
         progress: Told what is being done.
 
     Returns:
@@ -122,7 +131,8 @@ def bench_files(
         numeric errors), quality {kind, metric, value and, where they apply, root_mean_square, output, reason},
         agreement (of classes), difference (of outputs that are numbers, by name; relative) and agreement_with (see
         `edge.measuring.bench_result.float_reference`), load_ms, first_ms, peak_memory_mb, arena_bytes, latency_ms
-        {median, p10, p90, p99, runs, raw}, speedup, speedup_interval.
+        {median, p10, p90, p99, runs, raw}, speedup, speedup_interval, macs (of an inference) and, with a meter,
+        energy_mj (millijoules of an inference).
 
     Raises:
         EdgeError: If a file, the data or the runtime do not allow it.
@@ -143,12 +153,14 @@ def bench_files(
     baseline = Path(baseline or files[0])
     paths = list(dict.fromkeys([baseline, *map(Path, files)]))
     chosen = find_runtimes(runtime)
+    if energy_command is not None:
+        read_joules(energy_command)  # a meter that does not work is known at once
     before = machine_state()
     with contextlib.ExitStack() as stack:
         entries, refused = _opened(stack, paths, chosen, settings)
         _check_input_shapes(entries)
         source = None if data is None else Path(data)
-        measured, complete = _measured(entries, source, settings, progress)
+        measured, complete = _measured(entries, source, settings, energy_command, progress)
     after = machine_state()
     return {
         "date": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),

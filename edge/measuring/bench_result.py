@@ -11,7 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from edge.formats.costs import costs_of
 from edge.formats.judgement import agreement, relative_difference
+from edge.formats.packing import is_packed, unpack
+from edge.formats.tflite_reader import TfliteView
 from edge.measuring.interleaving import latency_summary, paired_speedup, speedup_interval
 from edge.running.runtime import Runtime
 from tfc.base.errors import DataFileError
@@ -48,6 +51,7 @@ class MeasuredFile:
         arena_bytes: What a microcontroller reserves; None for other interpreters.
         answered: What it answers to the data.
         slices: Milliseconds per run, one list per slice.
+        energy_mj: Millijoules per run; None without a meter.
     """
 
     path: Path
@@ -58,6 +62,7 @@ class MeasuredFile:
     arena_bytes: int | None
     answered: Answered
     slices: Sequence[Sequence[float]]
+    energy_mj: float | None = None
 
 
 def float_reference(path: Path, measured: Sequence[Path]) -> int:
@@ -135,6 +140,8 @@ def file_results(files: Sequence[MeasuredFile]) -> list[dict[str, Any]]:
                 "arena_bytes": file.arena_bytes,
                 "latency_ms": latency_summary(file.slices),
                 **_speedup(files[0], file),
+                "macs": costs_of(TfliteView(unpack(content) if is_packed(content) else content)).macs,
+                **({} if file.energy_mj is None else {"energy_mj": round(file.energy_mj, 6)}),
             }
         )
     return results
@@ -201,7 +208,7 @@ _FILE = record(
         "speedup": _SPEEDUP,
         "speedup_interval": listed(_SPEEDUP, 2, 2),
     },
-    {"quality": _QUALITY, "difference": record({}, rest=number(0))},
+    {"quality": _QUALITY, "difference": record({}, rest=number(0)), "macs": whole(), "energy_mj": number(0)},
 )
 _BENCH: Check = record(
     {

@@ -152,6 +152,7 @@ def bench_notes(result: dict[str, Any]) -> list[str]:
     arenas = [f"{item['name']} {item['arena_bytes']:,}" for item in files if item["arena_bytes"] is not None]
     if arenas:
         notes.append(f"Arena bytes that a microcontroller must reserve: {', '.join(arenas)}.")
+    notes += [note for note in (_rates(files), _energies(files), _decoding(files)) if note]
     if any(item["runtime"] == _MICROCONTROLLERS for item in files):
         notes.append(
             f"{_MICROCONTROLLERS} computes with its reference kernels on this machine (a host figure): its times "
@@ -165,6 +166,32 @@ def bench_notes(result: dict[str, Any]) -> list[str]:
     if not result["complete"]:
         notes.append("incomplete: interrupted; figures are for the finished slices only.")
     return notes
+
+
+def _rates(files: Sequence[dict[str, Any]]) -> str:
+    """MACs, and MACs per second at the median."""
+    told = [
+        f"{item['name']} {item['macs'] / 1e6:,.3f} M, {item['macs'] / item['latency_ms']['median'] / 1e6:,.3f} G/s"
+        for item in files
+        if item.get("macs")
+    ]
+    return f"MACs of an inference, and per second at the median: {'; '.join(told)}." if told else ""
+
+
+def _energies(files: Sequence[dict[str, Any]]) -> str:
+    told = [f"{item['name']} {item['energy_mj']:,.4g}" for item in files if "energy_mj" in item]
+    return f"Millijoules of an inference, by --energy-command: {', '.join(told)}." if told else ""
+
+
+def _decoding(files: Sequence[dict[str, Any]]) -> str:
+    """What look-up tables cost at run time: the difference to the same model's int8 file on a microcontroller."""
+    by_name = {(item["name"], item["runtime"]): item["latency_ms"]["median"] for item in files}
+    told = []
+    for (name, runtime), median in by_name.items():
+        plain = by_name.get((name.replace("-lut.tflite", "-int8.tflite"), runtime))
+        if name.endswith("-lut.tflite") and runtime == _MICROCONTROLLERS and plain is not None:
+            told.append(f"{name} {milliseconds(max(0.0, median - plain))} ms of {milliseconds(median)}")
+    return f"Decoding of look-up tables, against int8: {', '.join(told)}." if told else ""
 
 
 def quality_notes(result: dict[str, Any]) -> list[str]:

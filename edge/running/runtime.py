@@ -76,8 +76,8 @@ class Runtime:
 
 
 RUNTIMES: dict[str, Runtime] = {
-    "litert": Runtime("litert", "ai_edge_litert.interpreter", "ai-edge-litert", "'fedcompress[litert]'"),
-    "tflite": Runtime("tflite", "tflite_runtime.interpreter", "tflite-runtime", "'fedcompress[tflite]'"),
+    "litert": Runtime("litert", "ai_edge_litert.interpreter", "ai-edge-litert", "ai-edge-litert"),
+    "tflite": Runtime("tflite", "tflite_runtime.interpreter", "tflite-runtime", "tflite-runtime 'numpy<2'"),
     "tflm": Runtime(
         "tflm",
         "tflite_micro",
@@ -117,7 +117,7 @@ def find_runtime(name: str = "auto") -> Runtime:
     if found.name == "tflite" and int(np.__version__.split(".")[0]) >= 2:
         raise RuntimeMissingError(
             f"tflite-runtime {found.version} crashes with NumPy {np.__version__}: pip install 'numpy<2', or use "
-            "ai-edge-litert (pip install 'fedcompress[litert]')"
+            "ai-edge-litert (pip install ai-edge-litert)"
         )
     return found
 

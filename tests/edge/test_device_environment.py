@@ -92,7 +92,7 @@ def test_without_an_interpreter_the_rest_works(exported, wheel, tmp_path):
     assert subprocess.run(words, capture_output=True).returncode == 0
     done = subprocess.run([programs / "edge", "bench", words[2]], capture_output=True, text=True)
     assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
-    assert "no TFLite interpreter is installed: pip install 'fedcompress[litert]'" in done.stderr
+    assert "no TFLite interpreter is installed: pip install ai-edge-litert" in done.stderr
 
 
 @pytest.fixture(scope="module")

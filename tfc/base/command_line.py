@@ -33,7 +33,7 @@ class _PrintCompletion(argparse.Action):
         try:
             import shtab
         except ModuleNotFoundError:
-            parser.exit(REFUSED, "error: shtab not installed: pip install 'fedcompress[completion]'\n")
+            parser.exit(REFUSED, "error: shtab not installed: pip install shtab\n")
         for each in _with_subparsers(parser):
             for action in each._actions:
                 if action.type is Path:
