@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from edge.conversion.sharing_builder import SharingBuilder
+from edge.conversion.flatbuffer_writing import written
 from edge.formats.kernel_operators import KERNEL_OPERATORS
 from edge.formats.tflite_reader import IDENTIFIER
 from tfc.base.errors import ModelFileError
@@ -404,35 +404,7 @@ class FlatbufferModel:
 
     def to_bytes(self) -> bytes:
         """Returns the content of a .tflite file; buffers and operator codes that nothing uses are left out."""
-        packed = copy.copy(self._model)
-        kept: dict[int, int] = {0: 0}  # buffer 0 is the empty one, by TFLite's convention
-        packed.subgraphs = []
-        used = sorted({operator.opcodeIndex for *_, operator in self.operators()})
-        packed.operatorCodes = [self._model.operatorCodes[number] for number in used]
-        for original in self._model.subgraphs:
-            graph = copy.copy(original)
-            graph.tensors, graph.operators = [], []
-            for operator in original.operators:
-                renumbered = copy.copy(operator)
-                renumbered.opcodeIndex = used.index(operator.opcodeIndex)
-                graph.operators.append(renumbered)
-            for tensor in original.tensors:
-                moved = copy.copy(tensor)
-                moved.buffer = kept.setdefault(tensor.buffer, len(kept))
-                graph.tensors.append(moved)
-            packed.subgraphs.append(graph)
-        metadata = []
-        for entry in packed.metadata or []:
-            moved = copy.copy(entry)
-            moved.buffer = kept.setdefault(entry.buffer, len(kept))
-            metadata.append(moved)
-        packed.metadata = metadata or None
-        packed.metadataBuffer = None
-        packed.signatureDefs = packed.signatureDefs or None
-        packed.buffers = [self._model.buffers[number] for number in kept]
-        builder = SharingBuilder(1024)
-        builder.Finish(packed.Pack(builder), IDENTIFIER)
-        return bytes(builder.Output())
+        return written(self._model)
 
     def _add_buffer(self, values: np.ndarray) -> int:
         buffer = schema.BufferT()

@@ -39,9 +39,14 @@ VARIANTS: dict[str, Callable[[Conversion], bytes | None]] = {
     "f32": lambda conversion: conversion.floats,
     "wo8": lambda conversion: conversion.weight_only.to_bytes(),
     "int8": lambda conversion: conversion.integer.to_bytes(),
-    "lut": lambda conversion: None if conversion.tables is None else conversion.tables.to_bytes(),
+    "lut": lambda conversion: _tables(conversion),
 }
 """Variants by name: functions that make the content of a .tflite file; None where there is nothing to gain."""
+
+
+def _tables(conversion: Conversion) -> bytes | None:
+    model = conversion.tables
+    return None if model is None else model.to_bytes()
 
 
 @dataclass(frozen=True)
@@ -231,7 +236,7 @@ def export(
         calibration: NPZ with x, the representative data set for int8 and lut, of the model's own type;
             `calibration.npz` beside the model where None and there is one (runs leave it there). An array per input, by
             its name, for a model with several inputs.
-        name: NAME; the source's name without suffix where None.
+        name: NAME; the source's name without its suffixes where None.
         prepare: Applied to a Keras model first, such as clustering it.
         palettes: Palettes to give to the converted model's kernels without training; None for those that it has.
         allow_disagreement: Whether to write variants whose outputs differ much from the float model's.
@@ -266,20 +271,22 @@ def export(
         raise EdgeError(f"{source}: nothing to write as {', '.join(left_out)}: {NO_TABLES}")
     found = _agreements(conversion, contents, source, allow_disagreement=allow_disagreement)
     files = {}
+    stem = name or Path(source.name.removesuffix(PACKED_SUFFIX)).stem
     for variant, content in contents.items():
-        path = out / f"{name or source.stem}-{variant}.tflite"
+        path = out / f"{stem}-{variant}.tflite"
         if set(variants) != {PACKED}:
             files[variant] = path, content
         if PACKED in variants:
             files[f"{variant}.{PACKED}"] = path.with_name(path.name + PACKED_SUFFIX), pack(content)
     made = conversion.palettes
-    stem = name or source.stem
     if made is not None:
         files["palettes"] = out / f"{stem}-palettes.json", _palettes_json(made, conversion.left_kernels)
     points = sweep_of(conversion, integers=bool(set(plain) & set(INTEGERS))) if sweep else ()
     if points:
         files["sweep"] = out / f"{stem}-sweep.html", sweep_page(stem, points).encode()
         files["sweep.json"] = out / f"{stem}-sweep.json", json.dumps(sweep_json(points), indent=1).encode()
+    if any(path.resolve() == source.resolve() for path, _ in files.values()):
+        raise EdgeError(f"{source}: would be replaced by its own variant; choose another --out or --name")
     _write(files)
     return Exported(
         {variant: path for variant, (path, _) in files.items()},

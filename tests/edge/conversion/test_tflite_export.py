@@ -312,6 +312,19 @@ def test_calibration_that_does_not_fit(folder, tmp_path, arrays, message):
     assert message in str(caught.value) and not (tmp_path / "out").exists()
 
 
+def test_the_file_itself_is_not_replaced(folder, tmp_path):
+    path = tmp_path / "model-int8.tflite"
+    path.write_bytes((folder / "given.tflite").read_bytes())
+    with pytest.raises(EdgeError, match="would be replaced by its own variant"):
+        export(path, tmp_path, ("int8",), name="model", palettes=PaletteSettings(clusters=4))
+    assert path.read_bytes() == (folder / "given.tflite").read_bytes()
+
+
+def test_a_packed_file_gives_its_name_without_suffixes(tmp_path):
+    done = export(RECORDED, tmp_path, ("wo8",))
+    assert done.paths["wo8"].name == "pytorch-wo8.tflite"
+
+
 def test_the_command(folder, tmp_path, capsys):
     words = [
         "export",
