@@ -21,6 +21,7 @@ from edge.conversion.flatbuffer_writing import written
 from edge.formats.kernel_operators import KERNEL_OPERATORS
 from edge.formats.tflite_reader import IDENTIFIER
 from tfc.base.errors import ModelFileError
+from tfc.keras_files.loading import first_line
 
 TENSOR_TYPES: dict[int, type[np.generic]] = {
     schema.TensorType.FLOAT32: np.float32,
@@ -72,6 +73,12 @@ class FlatbufferModel:
         """
         if content[4:8] != IDENTIFIER:
             raise ModelFileError("not a TFLite model (bytes 4 to 7 are not TFL3)")
+        try:
+            self._read(content)
+        except Exception as error:  # the schema's generated code checks nothing
+            raise ModelFileError(f"damaged: {first_line(error)}") from error
+
+    def _read(self, content: bytes) -> None:
         self._model = schema.ModelT.InitFromPackedBuf(bytearray(content), 0)
         self._graph = self._model.subgraphs[0]
         self._places: dict[str, tuple[int, int]] = {}

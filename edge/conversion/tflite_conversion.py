@@ -48,7 +48,14 @@ class TfliteFile:
         Raises:
             ModelFileError: If it can't be loaded, or has no fixed input shapes for one example.
         """
-        self.content = with_plain_weights(expand_tables(content))
+        for subgraph in TfliteView(content).subgraphs:  # checks every position, which the schema's classes do not
+            assert subgraph.operators is not None and subgraph.inputs is not None and subgraph.outputs is not None
+        try:
+            self.content = with_plain_weights(expand_tables(content))
+        except ModelFileError:
+            raise
+        except Exception as error:  # whatever a damaged file makes of NumPy and of the schema's classes
+            raise ModelFileError(f"damaged: {first_line(error)}") from error
         try:
             boundaries = inputs_of(self.content)
         except (RuntimeError, ValueError) as error:

@@ -344,3 +344,18 @@ def test_the_command(folder, tmp_path, capsys):
     assert names == {"vendor-lut.tflite", "vendor-lut.tflite.packed", "vendor-palettes.json"}
     assert main([*words, "--bits", "3", "--train", "x.npz"]) == 1
     assert "--bits works without training" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(12))
+def test_damaged_files_get_one_line_and_leave_nothing(folder, tmp_path, capsys, seed):
+    rng = np.random.default_rng(seed)
+    content = bytearray((folder / "given.tflite").read_bytes())
+    for place in rng.integers(0, len(content), rng.choice([1, 4, 30])):
+        content[place] = rng.integers(256)
+    (tmp_path / "hit.tflite").write_bytes(content[: rng.integers(len(content))] if seed % 5 == 4 else content)
+    words = ["export", str(tmp_path / "hit.tflite"), "--out", str(tmp_path / "out"), "--variants", "int8,lut,packed"]
+    code = main([*words, "--clusters", "8", "--calibration", str(folder / "calibration.npz"), "--quiet"])
+    told = capsys.readouterr().err
+    assert code in (0, 1) and "Traceback" not in told
+    assert code == 0 or (told.count("error: ") == 1 and not (tmp_path / "out").exists())
