@@ -131,7 +131,7 @@ def _read_everything(path):
     inspect(path)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.data())
 def test_damaged_files_get_the_one_error(exported, data):
     content = bytearray((exported / "model-lut.tflite").read_bytes())
