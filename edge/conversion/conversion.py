@@ -26,8 +26,11 @@ from edge.formats.judgement import agreement, decided
 from edge.formats.packing import pack
 from tfc.base.errors import EdgeError, ModelFileError
 
-FLOATS, INTEGERS = ("f32", "wo8"), ("int8", "lut")
-"""Variants that compute in floating point, and in integers."""
+FLOATS = ("f32", "wo8")
+"""Variants that compute in floating point."""
+
+INTEGERS = ("int8", "lut")
+"""Variants that compute in integers, and need a representative data set."""
 
 PACKED = "packed"
 """Not a variant of its own: entropy-coded copies of the others."""
@@ -219,8 +222,7 @@ class Conversion(ABC):
         layouts = {use: kernel.layout for kernel in found.kernels for use in kernel.uses}
         content = model.to_bytes()
         takes = tuple(boundary.quantised(values) for boundary, values in zip(inputs_of(content), shown, strict=True))
-        with quiet_converter():
-            moments = moments_of(model, layouts, takes, progress=lambda n: self._progress("inputs of kernels", n))
+        moments = moments_of(model, layouts, takes, progress=lambda n: self._progress("inputs of kernels", n))
         return with_moments(found.kernels, moments)
 
     def palettized(self, request: PaletteRequest, *, integers: bool) -> Palettized:
@@ -247,8 +249,7 @@ class Conversion(ABC):
             return sum(error / spread for error, spread in zip(errors, spreads, strict=True))
 
         def loss(changed: FlatbufferModel) -> float:
-            with quiet_converter():
-                found = self._agreement(exact, outputs_of(changed.to_bytes(), measured))
+            found = self.agreement(changed.to_bytes())
             if found.difference > LARGEST_DIFFERENCE:  # would not be written, whatever the classes
                 return float("inf")
             return found.difference if found.same_class is None else 1.0 - found.same_class

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from edge.conversion.calibration import Inputs, input_specs, read_representative
 from edge.conversion.checks import LARGEST_DIFFERENCE
-from edge.conversion.conversion import INTEGERS, NO_DATA, PACKED, Agreement, Conversion, PaletteRequest
+from edge.conversion.conversion import FLOATS, INTEGERS, NO_DATA, PACKED, Agreement, Conversion, PaletteRequest
 from edge.conversion.keras_conversion import KerasConversion
 from edge.conversion.keras_file import load_keras_model
 from edge.conversion.kernel_fates import KernelFate
@@ -262,6 +262,8 @@ def export(
         palettes.check()
         if palettes.target_bytes is not None and not {PACKED, "lut"} & set(variants):
             raise EdgeError("--target-bytes is about a packed file or look-up tables: add packed or lut to --variants")
+        if palettes.target_bytes is not None and PACKED not in variants and set(plain) & set(FLOATS):
+            raise EdgeError("--target-bytes without packed is about lut: leave out f32 and wo8, or add packed")
         request = PaletteRequest(palettes, variants if set(variants) != {PACKED} else ("int8", PACKED))
     shown = progress_bar if progress else no_progress
     conversion = _conversion(source, calibration, prepare, request, plain, shown, trust=trust)

@@ -302,9 +302,7 @@ def test_an_old_interpreter_with_numpy_2_is_refused_before_it_crashes(monkeypatc
 
 def test_no_interpreter_at_all(monkeypatch):
     monkeypatch.setattr("edge.running.runtime.Runtime.is_installed", lambda self: False)
-    with pytest.raises(
-        RuntimeMissingError, match=r"no TFLite interpreter is installed: pip install 'fedcompress\[litert\]'"
-    ):
+    with pytest.raises(RuntimeMissingError, match=r"no TFLite interpreter is installed: pip install ai-edge-litert"):
         find_runtime()
     with pytest.raises(RuntimeMissingError, match="tflite-runtime is not installed"):
         find_runtime("tflite")

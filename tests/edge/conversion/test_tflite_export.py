@@ -12,6 +12,7 @@ from ai_edge_litert import schema_py_generated as schema
 from pytorch_model import spots
 
 from edge.cli import main
+from edge.conversion import palette_sweep
 from edge.conversion.converter import quiet_converter, to_float32
 from edge.conversion.flatbuffer import FlatbufferModel
 from edge.conversion.palette_budget import PaletteSettings
@@ -213,7 +214,7 @@ def test_loops_keep_their_subgraphs(tmp_path):
     assert done.differences["wo8"] < 0.5
 
 
-@pytest.mark.parametrize("bits", [1.5, 3.0])
+@pytest.mark.parametrize("bits", [pytest.param(1.5, marks=pytest.mark.slow), 3.0])
 def test_bits_are_met_and_shared_out(folder, test_set, tmp_path, bits):
     done = export(
         folder / "given.tflite",
@@ -230,7 +231,14 @@ def test_bits_are_met_and_shared_out(folder, test_set, tmp_path, bits):
         assert accuracy(done.paths["int8"], test_set) >= 0.98
 
 
-@pytest.mark.parametrize("variants,target", [(("int8", "packed"), 5000), (("lut",), 9500), (("wo8", "packed"), 5000)])
+@pytest.mark.parametrize(
+    "variants,target",
+    [
+        (("lut",), 9500),
+        pytest.param(("int8", "packed"), 5000, marks=pytest.mark.slow),
+        pytest.param(("wo8", "packed"), 5000, marks=pytest.mark.slow),
+    ],
+)
 def test_a_file_has_no_more_bytes_than_asked_for(folder, tmp_path, variants, target):
     source = folder / ("vendor.tflite" if "wo8" in variants else "given.tflite")
     done = export(source, tmp_path, variants, folder / "calibration.npz", palettes=PaletteSettings(target_bytes=target))
@@ -244,7 +252,8 @@ def test_a_loss_is_not_exceeded_and_bits_are_saved(folder, test_set, tmp_path):
     assert sum(row.bits * row.weights for row in done.palettes) < 3 * sum(row.weights for row in done.palettes)
 
 
-def test_a_sweep_is_a_table_and_a_figure(folder, tmp_path):
+def test_a_sweep_is_a_table_and_a_figure(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(palette_sweep, "SIZES", (2, 4, 8, 32))
     done = export(folder / "given.tflite", tmp_path, ("int8",), sweep=True)
     sizes = [point.packed_bytes for point in done.sweep]
     assert sizes == sorted(sizes) and done.sweep[-1].difference < 0.2 * done.sweep[0].difference
@@ -276,7 +285,10 @@ def test_a_saved_model_is_loaded_where_it_is_trusted(tmp_path):
         ("given.tflite", ("f32",), None, "computes in integers already"),
         ("given.tflite", ("wo8",), {"clusters": 4}, "computes in integers already"),
         ("given.tflite", ("int8",), {"target_bytes": 4000}, "--target-bytes is about a packed file"),
-        ("given.tflite", ("int8", "packed"), {"target_bytes": 100}, "can't be met: "),
+        ("vendor.tflite", ("f32", "lut"), {"target_bytes": 9000}, "without packed is about lut"),
+        pytest.param(
+            "given.tflite", ("int8", "packed"), {"target_bytes": 100}, "can't be met: ", marks=pytest.mark.slow
+        ),
         ("given.tflite", ("int8",), {"bits": 3.0, "max_loss": 0.1}, "exclude each other"),
         ("given.tflite", ("int8",), {"bits": 9.0}, "--bits must be between 0.25 and 7"),
         ("given.tflite", ("int8",), {"max_loss": 2.0}, "--max-loss must be between 0 and 1"),

@@ -21,7 +21,7 @@ from edge.running.runtime import RUNTIMES
 from edge.running.verification import VerifySettings, verify
 from tfc.base.errors import ModelFileError
 
-FAST = ("bytes_in", "conv2d", "dictionary_out", "embedding", "gru", "pruned", "two_inputs")
+FAST = ("bytes_in", "conv2d", "dictionary_out", "gru", "two_inputs")
 """Those of `make test`; the others are in `make test-system`."""
 
 WITH_STATE = ("bidirectional", "lstm")

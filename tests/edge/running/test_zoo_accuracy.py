@@ -20,7 +20,7 @@ STATEFUL = ("lstm", "stream")
 VARIANTS = {"gru": ("f32",)}
 """Where it is not both; TensorFlow's converter crashes on an int8 GRU."""
 
-FAST = ("binary_logit", "regression", "one_hot", "segmentation", "two_outputs", "tokens", "uint8_input", "stream")
+FAST = ("binary_logit", "regression", "segmentation", "two_outputs", "tokens", "stream")
 """Those of `make test`; the others are in `make test-system`."""
 
 EVERY = [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in zoo.BUILDERS]
