@@ -228,6 +228,6 @@ def test_a_variant_that_the_converter_gets_wrong_is_not_written(tmp_path):
     model = build("bidirectional")
     model.save(tmp_path / "model.keras")
     np.savez(tmp_path / "calibration.npz", **data_for(model))
-    with pytest.raises(ModelFileError, match="int8 does not agree with the float model"):
+    with pytest.raises(ModelFileError, match="int8 does not agree with the given model"):
         export(tmp_path / "model.keras", tmp_path / "out", ALL)
     assert not (tmp_path / "out").exists()
