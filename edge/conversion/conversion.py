@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
@@ -154,10 +155,7 @@ class Conversion(ABC):
     @cached_property
     def weight_only(self) -> FlatbufferModel:
         """The float model with int8 kernels."""
-        found = self._palettized_floats
-        if found is None:
-            return to_weight_only(self.reference, self.coded.codes)
-        return to_weight_only(found.model, self.coded.codes | found.codes)
+        return self.with_codes(self._palettized_floats or Palettized(self.reference, {}, ()))
 
     @cached_property
     def _palettized_integers(self) -> Palettized | None:
@@ -172,9 +170,22 @@ class Conversion(ABC):
     @property
     def tables(self) -> FlatbufferModel | None:
         """The full-integer model with look-up tables; None where they save nothing."""
-        return self._with_tables(self.integer)
+        return self.with_tables(self.integer)
 
-    def _with_tables(self, integer: FlatbufferModel) -> FlatbufferModel | None:
+    def with_codes(self, found: Palettized) -> FlatbufferModel:
+        """Returns a float model with int8 kernels.
+
+        Args:
+            found: The float model, and the codes of the kernels that got palettes; the others have their own.
+        """
+        return to_weight_only(found.model, {**self.coded.codes, **found.codes})
+
+    def with_tables(self, integer: FlatbufferModel) -> FlatbufferModel | None:
+        """Returns a full-integer model with look-up tables; None where they save nothing.
+
+        Args:
+            integer: The model.
+        """
         return to_look_up_tables(integer, everything=not self.keeps_descriptions)
 
     def _target_file(self, found: Palettized, variants: tuple[str, ...], *, integers: bool) -> bytes:
@@ -182,10 +193,10 @@ class Conversion(ABC):
         if not integers:
             if "wo8" not in variants:
                 return found.model.to_bytes()
-            return to_weight_only(found.model, {**self.coded.codes, **found.codes}).to_bytes()
+            return self.with_codes(found).to_bytes()
         if "int8" in variants and PACKED in variants:
             return found.model.to_bytes()
-        return (self._with_tables(found.model) or found.model).to_bytes()
+        return (self.with_tables(found.model) or found.model).to_bytes()
 
     @property
     def palettes(self) -> Palettized | None:
@@ -238,15 +249,17 @@ class Conversion(ABC):
         model = self.integer_parts.model if integers else self.reference
         kernels = self._integer_kernels if integers else self._float_kernels
         measured = self._split[1]
-        with quiet_converter():
-            exact = outputs_of(model.to_bytes(), measured)
-        spreads = spread_of(exact)
+
+        @functools.cache
+        def exact() -> list[np.ndarray]:
+            with quiet_converter():
+                return outputs_of(model.to_bytes(), measured)
 
         def output_error(changed: FlatbufferModel) -> float:
             with quiet_converter():
                 outputs = outputs_of(changed.to_bytes(), measured)
-            errors = [float(((a - b) ** 2).mean()) for a, b in zip(outputs, exact, strict=True)]
-            return sum(error / spread for error, spread in zip(errors, spreads, strict=True))
+            errors = [float(((a - b) ** 2).mean()) for a, b in zip(outputs, exact(), strict=True)]
+            return sum(error / spread for error, spread in zip(errors, spread_of(exact()), strict=True))
 
         def loss(changed: FlatbufferModel) -> float:
             found = self.agreement(changed.to_bytes())

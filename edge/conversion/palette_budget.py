@@ -271,7 +271,7 @@ def chosen(
     settings.check()
     if settings.bits is None and settings.target_bytes is None and settings.max_loss is None:
         return _Search(model, kernels, settings, progress, whole_bits=whole_bits).tried(0.0).found
-    as_it_is = Palettized(model.copy(), {}, ())
+    as_it_is = Palettized(model, {}, ())
     if settings.target_bytes is not None and measures.file_bytes(as_it_is) <= settings.target_bytes:
         return as_it_is
     kernels = sensitive(model, kernels, measures.output_error, settings.method, progress)

@@ -12,10 +12,8 @@ from html import escape
 from typing import Any
 
 from edge.conversion.conversion import PACKED, Conversion, PaletteRequest
-from edge.conversion.lookup_table import to_look_up_tables
 from edge.conversion.palette_budget import PaletteSettings, mean_bits
 from edge.conversion.palettization import Palettized
-from edge.conversion.weight_only import to_weight_only
 from edge.formats.packing import pack
 from tfc.base.charts.line import Axis, Curve, line_chart
 from tfc.base.charts.page import figure, page, table
@@ -54,10 +52,8 @@ class SweepPoint:
 
 
 def _point(conversion: Conversion, found: Palettized, clusters: int, *, integers: bool) -> SweepPoint:
-    content = found.model.to_bytes()
-    if not integers:
-        content = to_weight_only(found.model, {**conversion.coded.codes, **found.codes}).to_bytes()
-    tables = to_look_up_tables(found.model, everything=not conversion.keeps_descriptions) if integers else None
+    content = (found.model if integers else conversion.with_codes(found)).to_bytes()
+    tables = conversion.with_tables(found.model) if integers else None
     as_tables = None if tables is None else tables.to_bytes()
     packed = min(len(pack(each)) for each in (content, as_tables) if each is not None)
     agreement = conversion.agreement(content)

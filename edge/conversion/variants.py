@@ -183,7 +183,7 @@ def _conversion(
     trust: bool,
 ) -> Conversion:
     """Opens the source, whatever it is by its content."""
-    float_needs = bool(set(plain) & set(INTEGERS))
+    needs_data = bool(set(plain) & set(INTEGERS))
     if is_saved_model(source):
         file = TfliteFile(saved_model_to_tflite(source, trust=trust))
     elif is_model_file(source):
@@ -191,7 +191,7 @@ def _conversion(
     else:
         model = load_keras_model(source)
         data = _representative(
-            source, calibration, lambda path: read_representative(path, input_specs(model)), needed=float_needs
+            source, calibration, lambda path: read_representative(path, input_specs(model)), needed=needs_data
         )
         try:
             model = prepare(model)
@@ -200,7 +200,7 @@ def _conversion(
         except Exception as error:  # Keras' and tfmot's errors have no common base
             raise ModelFileError(f"{source}: cannot be prepared: {first_line(error)}") from error
         return KerasConversion(model, data, palettes, progress)
-    needed = float_needs and not TfliteConversion(file).is_integer
+    needed = needs_data and not TfliteConversion(file).is_integer
     data = _representative(source, calibration, file.read_calibration, needed=needed)
     return TfliteConversion(file, data, palettes, progress)
 

@@ -25,11 +25,6 @@ class Arena(NamedTuple):
     scratch: int
     persistent: int
 
-    @property
-    def total(self) -> int:
-        """Both."""
-        return self.scratch + self.persistent
-
 
 class Golden(NamedTuple):
     """A model as the microcontroller interpreter runs it.
