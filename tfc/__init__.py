@@ -39,6 +39,7 @@ _PUBLIC = {
     "ClusteringConfig": "tfc.config.keys",
     "CommunicationConfig": "tfc.config.keys",
     "ServerConfig": "tfc.config.keys",
+    "ServerOptimizerConfig": "tfc.config.keys",
     "NetworkConfig": "tfc.config.keys",
     "FaultsConfig": "tfc.config.keys",
     "load_dataset": "tfc.simulation.experiment",
@@ -99,6 +100,7 @@ if TYPE_CHECKING:  # what a type checker and an editor see
     from tfc.config.keys import ModelConfig as ModelConfig
     from tfc.config.keys import NetworkConfig as NetworkConfig
     from tfc.config.keys import ServerConfig as ServerConfig
+    from tfc.config.keys import ServerOptimizerConfig as ServerOptimizerConfig
     from tfc.config.keys import TrainingConfig as TrainingConfig
     from tfc.config.loading import load as load
     from tfc.data.dataset import Dataset as Dataset

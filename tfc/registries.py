@@ -142,6 +142,15 @@ UPLINK_MODES = LazyRegistry(
 )
 """`communication.uplink`: what clients palettize."""
 
+SERVER_OPTIMIZERS = LazyRegistry(
+    {
+        "average": "tfc.federated.server_optimizer:AVERAGE",
+        "momentum": "tfc.federated.server_optimizer:MOMENTUM",
+        "adam": "tfc.federated.server_optimizer:ADAM",
+    }
+)
+"""`server_optimizer.name`: how the mean of the clients' changes moves the model, `OptimizerKind`."""
+
 SIDE_PARAMETER_FORMS = LazyRegistry(
     {
         "float32": "tfc.update_codecs.side_parameters:Float32SideParameters",

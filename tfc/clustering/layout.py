@@ -9,7 +9,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfc.keras_files.nested_layers import nested_layers
-from tfc.models.moving_weights import moving_weights
+from tfc.models.moving_weights import kept_shares, moving_weights
 from tfc.registries import LAYER_CHOICES
 
 DEPTHWISE, CONVOLUTION, DENSE = "depthwise", "conv", "dense"
@@ -47,12 +47,15 @@ class WeightLayout:
         non_trainable_shapes: Shapes of the non-trainable variables that training moves (BatchNorm statistics).
         moving: Positions of these among the model's non-trainable variables; the others are frozen, and no message
             tells them.
+        kept_shares: Share of its old value that each of these keeps in a training step; 0 for what is no moving
+            average.
     """
 
     kernels: tuple[ClusteredKernel, ...]
     trainable_shapes: tuple[tuple[int, ...], ...]
     non_trainable_shapes: tuple[tuple[int, ...], ...]
     moving: tuple[int, ...] = ()
+    kept_shares: tuple[float, ...] = ()
 
     @property
     def kernel_shapes(self) -> tuple[tuple[int, ...], ...]:
@@ -121,6 +124,7 @@ def layout_of(model: tf.keras.Model, layers: str, max_clusters: int) -> WeightLa
         tuple(tuple(variable.shape) for variable in model.trainable_variables),
         tuple(tuple(model.non_trainable_variables[position].shape) for position in moving),
         moving,
+        kept_shares(model, moving),
     )
 
 

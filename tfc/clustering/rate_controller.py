@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tfc.codec.message_spec import float32_message_bytes
 from tfc.config import CommunicationConfig
+from tfc.schedule import at_round
 
 LOWEST_RATE_WEIGHT, HIGHEST_RATE_WEIGHT = 0.01, 1.2
 """At 2 ln 2 = 1.39, the slope of a Gaussian's distortion at rate zero, nothing would be worth its bits any more."""
@@ -62,9 +63,7 @@ def scheduled(config: CommunicationConfig, rounds: int, round_number: tf.Tensor)
     """
     if not config.final_rate_weight or not config.rate_weight:
         return tf.constant(config.rate_weight)
-    passed = tf.cast(round_number - rounds, tf.float32) + config.final_rounds
-    share = tf.clip_by_value(passed / config.final_rounds, 0.0, 1.0)
-    return config.rate_weight * tf.pow(config.final_rate_weight / config.rate_weight, share)
+    return at_round(config.rate_weight, config.final_rate_weight, rounds, config.final_rounds, round_number)
 
 
 def round_budget(num_parameters: int, num_scalars: int, target_ratio: float) -> float:

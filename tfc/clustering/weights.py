@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 
 from tfc.clustering.centroids import nearest_centroid
 from tfc.clustering.layout import WeightLayout
+from tfc.clustering.priced_assignment import priced_assignment
 from tfc.codec.palette import Palette
 from tfc.keras_files.nested_layers import nested_layers
 
@@ -95,12 +97,23 @@ class ClusteredKernels:
         with substituted_kernels(self._model, self._layout, self.kernels()):
             yield
 
-    def snap(self) -> tuple[Palette, ...]:
-        """Returns each kernel's palette and sets the latent weights to their centroids."""
+    def snap(
+        self, held: Sequence[Palette] = (), num_clusters: Any = None, rate_weight: float = 0.0
+    ) -> tuple[Palette, ...]:
+        """Returns each kernel's palette and sets the latent weights to their centroids.
+
+        Args:
+            held: Palettes that receivers hold, for a price on indices that change; without a price none.
+            num_clusters: int32 scalar, slots in use; with a price.
+            rate_weight: Price of a bit, see `priced_assignment`; 0 for the nearest centroids.
+        """
         palettes = []
-        for latent, centroids in zip(self._latent, self.centroids, strict=True):
+        for number, (latent, centroids) in enumerate(zip(self._latent, self.centroids, strict=True)):
             codebook = tf.identity(centroids)
-            slots = nearest_centroid(latent, codebook)
+            if rate_weight:
+                slots = priced_assignment(latent, codebook, held[number].indices, num_clusters, rate_weight)
+            else:
+                slots = nearest_centroid(latent, codebook)
             latent.assign(tf.gather(codebook, slots))
             palettes.append(Palette(codebook, tf.cast(slots, tf.uint8)))
         return tuple(palettes)

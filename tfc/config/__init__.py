@@ -9,6 +9,7 @@ from tfc.config.keys import ModelConfig as ModelConfig
 from tfc.config.keys import NetworkConfig as NetworkConfig
 from tfc.config.keys import Range as Range
 from tfc.config.keys import ServerConfig as ServerConfig
+from tfc.config.keys import ServerOptimizerConfig as ServerOptimizerConfig
 from tfc.config.keys import TrainingConfig as TrainingConfig
 from tfc.config.loading import PRESETS as PRESETS
 from tfc.config.loading import describe as describe

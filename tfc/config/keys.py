@@ -18,6 +18,7 @@ from tfc.registries import (
     MODELS,
     OOD_SOURCES,
     PARTITIONS,
+    SERVER_OPTIMIZERS,
     SIDE_PARAMETER_FORMS,
     UPLINK_MODES,
     WORD_CHOICES,
@@ -148,6 +149,10 @@ class TrainingConfig:
     clustered_epochs: int = key(0, "epochs through a palette (E_c); 0: it is fitted after training", _COUNT_OR_ZERO)
     learning_rate: float = key(1e-3, "Adam's learning rate in plain epochs", _RATE)
     clustered_learning_rate: float = key(5e-4, "Adam's learning rate in clustered epochs", _RATE)
+    final_learning_rate_share: float = key(
+        1.0, "share of the learning rates that is left in the last round; 1: they stay", Range(0, 1, open_low=True)
+    )
+    final_rounds: int = key(5, "number of last rounds in which learning rates fall by equal factors", _COUNT)
     augmentation: str = key("none", "random changes of images in every step: flip, crop, cutout", AUGMENTATIONS)
 
 
@@ -219,6 +224,11 @@ class ServerConfig:
         "palettized broadcasts; false: float32 means, the paper's arm without server-side compression",
     )
     master: bool = key(True, "the server keeps float weights, in which updates smaller than a cluster's width add up")
+    rate_weight: float = key(
+        0.0,
+        "cost of one bit of a broadcast's indices, in mean squared distances of weights to their nearest centroids",
+        Range(0, 4),
+    )
     epochs: int = key(2, "epochs of distillation per round; 0 for clustering without distillation", _COUNT_OR_ZERO)
     batch_size: int = key(64, "examples per step of distillation", _COUNT)
     learning_rate: float = key(1e-4, "Adam's learning rate of distillation", _RATE)
@@ -234,6 +244,30 @@ class ServerConfig:
         0.3, "aggregation dp: standard deviation of the noise in units of server.update_norm_bound", Range(0)
     )
     ood_dir: str = key("", "folder of images, or of WAV and FLAC files, for distillation; empty: procedural data")
+
+
+@dataclass(frozen=True)
+class ServerOptimizerConfig:
+    """How the mean of the clients' changes moves the global model, in every method.
+
+    Examples:
+        >>> import tfc
+        >>> tfc.ServerOptimizerConfig().name
+        'average'
+    """
+
+    name: str = key(
+        "average", "the clients' mean is the new model; or FedAvgM's momentum, or FedAdam", SERVER_OPTIMIZERS
+    )
+    learning_rate: float = key(1.0, "momentum, adam: learning rate; the mean change is the gradient", _RATE)
+    momentum: float = key(
+        0.5,
+        "momentum, adam: share of the last rounds' changes that is kept",
+        Range(0, 1, open_low=True, open_high=True),
+    )
+    fade_rounds: int = key(5, "momentum: number of last rounds in which it falls evenly to 0", _COUNT)
+    second_momentum: float = key(0.99, "adam: share of the old second moment", Range(0, 1, open_high=True))
+    epsilon: float = key(1e-3, "adam: added to the root of the second moment", _RATE)
 
 
 @dataclass(frozen=True)
@@ -306,5 +340,6 @@ class ExperimentConfig:
     clustering: ClusteringConfig = field(default_factory=ClusteringConfig)
     communication: CommunicationConfig = field(default_factory=CommunicationConfig)
     server: ServerConfig = field(default_factory=ServerConfig)
+    server_optimizer: ServerOptimizerConfig = field(default_factory=ServerOptimizerConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
     faults: FaultsConfig = field(default_factory=FaultsConfig)

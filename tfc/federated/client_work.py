@@ -22,7 +22,7 @@ from tfc.registries import UPLINK_MODES
 
 
 def build_client_update(
-    spec: ModelSpec, data_type: tff.Type, training: TrainingConfig, centroid_start: str, seed: int
+    spec: ModelSpec, data_type: tff.Type, training: TrainingConfig, centroid_start: str, seed: int, rounds: int = 1
 ) -> tff.Computation:
     """Builds what one client computes in one round.
 
@@ -39,11 +39,12 @@ def build_client_update(
         training: Epochs, batch size, learning rates.
         centroid_start: Where weights are clustered, a key of `CENTROID_STARTS`.
         seed: Seed of the run.
+        rounds: Number of rounds of the run, for learning rates that fall.
     """
 
     @tff.tensorflow.computation(PAYLOAD_TYPE, spec.reference_type, data_type)
     def client_update(payload, base, data):
-        local_training = LocalTraining.of(spec, training, seed)
+        local_training = LocalTraining.of(spec, training, seed, rounds)
         clustering = UPLINK_MODES[spec.uplink_mode](local_training.model, spec, centroid_start, seed)
 
         @tf.function
@@ -57,7 +58,7 @@ def build_client_update(
                 _train_clustered(local_training, clustering, local)
                 palettes = clustering.snap()
 
-            test = local_training.evaluate(local, data, clustering.centroids)
+            test = local_training.finish(local, data, clustering.centroids)
             _, others = read_weights(local_training.model, spec.layout)
             slots = spec.update_levels if spec.palettizes_update else broadcast.num_clusters
             message = Message(tf.convert_to_tensor(slots), palettes, others, test.scalars)
@@ -90,14 +91,14 @@ def _train_clustered(local_training: LocalTraining, clustering: ClusteredTrainin
         local.examples.y,
         clustering.variables,
         lambda x, y, step: clustering.gradients_of(gradients(x, y, step)),
-        local_training.training.clustered_learning_rate,
+        local_training.learning_rate(local_training.training.clustered_learning_rate, local.context),
         local.augment,
         local.plain_steps,
     )
 
 
 def build_client_work(
-    spec: ModelSpec, data_type: tff.Type, training: TrainingConfig, centroid_start: str, seed: int
+    spec: ModelSpec, data_type: tff.Type, training: TrainingConfig, centroid_start: str, seed: int, rounds: int = 1
 ) -> tff.learning.templates.ClientWorkProcess:
     """Builds the process that lets every sampled client train.
 
@@ -112,6 +113,7 @@ def build_client_work(
         training: Epochs, batch size, learning rates.
         centroid_start: A key of `CENTROID_STARTS`.
         seed: Seed of the run.
+        rounds: Number of rounds of the run, for learning rates that fall.
     """
-    client_update = build_client_update(spec, data_type, training, centroid_start, seed)
+    client_update = build_client_update(spec, data_type, training, centroid_start, seed, rounds)
     return stateless_client_work(client_update, spec.reference_type, data_type)

@@ -136,6 +136,12 @@ class ModelSpec:
         )
 
     @property
+    def trained_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Shapes of the trained weights: clustered kernels, then those of the other weights that are trained."""
+        layout = self.layout
+        return (*layout.kernel_shapes, *layout.split(layout.trainable_shapes, ())[1])
+
+    @property
     def palettizes_update(self) -> bool:
         """Whether clients palettize their update; else their weights."""
         return bool(self.layout.kernels) and bool(UPLINK_MODES[self.uplink_mode].codes_update)

@@ -50,14 +50,12 @@ def shuffled_order(num_examples: tf.Tensor, epochs: int, batch_size: int, seed: 
     return tf.concat(orders, axis=0)
 
 
-def adam(
-    variables: Sequence[tf.Variable], learning_rate: float
-) -> tuple[Any, Callable[[Any, Sequence[tf.Tensor]], Any]]:
+def adam(variables: Sequence[tf.Variable], learning_rate: Any) -> tuple[Any, Callable[[Any, Sequence[tf.Tensor]], Any]]:
     """Starts TFF's Adam on variables.
 
     Args:
         variables: What is trained.
-        learning_rate: Adam's.
+        learning_rate: Adam's, a number or a float32 scalar.
 
     Returns:
         The first state, and a function (state, gradients) -> next state that moves the variables.
@@ -81,7 +79,7 @@ def run_steps(
     y: tf.Tensor,
     variables: Sequence[tf.Variable],
     gradients: Gradients,
-    learning_rate: float,
+    learning_rate: Any,
     augment: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None,
     first_step: Any = 0,
 ) -> None:
@@ -93,7 +91,7 @@ def run_steps(
         y: Classes, int32 (examples,).
         variables: What is trained.
         gradients: (inputs, classes, number of the step) -> one gradient per variable.
-        learning_rate: Adam's.
+        learning_rate: Adam's, a number or a float32 scalar.
         augment: (inputs of a step, its number) -> inputs, a random change; None for none.
         first_step: Number of the first step, int32 scalar.
     """

@@ -93,8 +93,8 @@ def build_update_coding_process(
     return join(
         spec.model,
         initial_model,
-        build_update_coding_client_work(spec, data_type, config.training, config.seed),
+        build_update_coding_client_work(spec, data_type, config.training, config.seed, config.rounds),
         build_aggregator(),
-        build_update_coding_finalizer(spec, initial, config.seed, config.server.update_norm_bound),
+        build_update_coding_finalizer(spec, initial, config),
         restart,
     )

@@ -20,7 +20,7 @@ from tfc.seeds import Purpose, hashed
 
 
 def build_update_coding_client_update(
-    spec: UpdateCodingSpec, data_type: tff.Type, training: TrainingConfig, seed: int
+    spec: UpdateCodingSpec, data_type: tff.Type, training: TrainingConfig, seed: int, rounds: int = 1
 ) -> tff.Computation:
     """Builds what one client computes in one round.
 
@@ -38,17 +38,18 @@ def build_update_coding_client_update(
         data_type: Type of one client's data.
         training: Epochs, batch size, learning rate; clustered epochs are plain ones here.
         seed: Seed of the run.
+        rounds: Number of rounds of the run, for learning rates that fall.
     """
 
     @tff.tensorflow.computation(PAYLOAD_TYPE, spec.model.reference_type, spec.memory_type, data_type)
     def client_update(payload, base, memory, data):
-        local_training = LocalTraining.of(spec.model, training, seed)
+        local_training = LocalTraining.of(spec.model, training, seed, rounds)
 
         @tf.function
         def work(payload: tf.Tensor, base: Any, memory: tf.Tensor, data: Any) -> Any:
             sent, _, understood = spec.downlink.decode(payload, base)
             local = local_training.run((), sent, data)
-            test = local_training.evaluate(local, data)
+            test = local_training.finish(local, data)
             context = local.context
 
             _, values = read_weights(local_training.model, spec.model.layout)
@@ -74,7 +75,7 @@ def build_update_coding_client_update(
 
 
 def build_update_coding_client_work(
-    spec: UpdateCodingSpec, data_type: tff.Type, training: TrainingConfig, seed: int
+    spec: UpdateCodingSpec, data_type: tff.Type, training: TrainingConfig, seed: int, rounds: int = 1
 ) -> tff.learning.templates.ClientWorkProcess:
     """Builds the process that lets every sampled client train.
 
@@ -91,8 +92,9 @@ def build_update_coding_client_work(
         data_type: Type of one client's data.
         training: Epochs, batch size, learning rate.
         seed: Seed of the run.
+        rounds: Number of rounds of the run, for learning rates that fall.
     """
-    client_update = build_update_coding_client_update(spec, data_type, training, seed)
+    client_update = build_update_coding_client_update(spec, data_type, training, seed, rounds)
     width = spec.memory_shape[1]
     rows_type = tff.to_type((tff.TensorType(np.int32, (None,)), tff.TensorType(np.float32, (None, width))))
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
 from tfc.codec.message_spec import ReferenceModel
+from tfc.config import ExperimentConfig
 from tfc.federated.aggregator import PAYLOADS_TYPE, ClientPayloads, mean_of_answers
 from tfc.federated.finalizer import chosen, measurements_of, usable
 from tfc.federated.model_spec import reference_model
+from tfc.federated.server_optimizer import ServerOptimizer
 from tfc.federated.templates import finalizer_process
 from tfc.federated.update_coding_spec import UpdateCodingSpec
 from tfc.seeds import Purpose, hashed
@@ -27,14 +28,16 @@ class UpdateCodingState(NamedTuple):
         round: int32 scalar, rounds finished.
         master: float32 vector, the weights that the codec takes as the server has them; empty where broadcasts lose
             nothing. What it is ahead of the broadcast is what coding lost so far.
+        optimizer: State of the server's optimiser.
     """
 
     round: Any
     master: Any
+    optimizer: Any
 
 
 def build_update_coding_finalizer(
-    spec: UpdateCodingSpec, initial_values: tff.Computation, seed: int, norm_bound: float = 0.0
+    spec: UpdateCodingSpec, initial_values: tff.Computation, config: ExperimentConfig
 ) -> tff.learning.templates.FinalizerProcess:
     """Builds the finalizer of methods whose updates a codec writes.
 
@@ -43,24 +46,22 @@ def build_update_coding_finalizer(
     measurements=<num_clusters=int32,clients_ok=int32,validation_accuracy=float32,quality_score=float32,
     distillation_loss=float32,rate_weight=float32>@SERVER>)`.
 
-    The mean of the clients' changes, weighted by examples, is added to the server's float weights; the broadcast's
-    change is the codec's version of what they are ahead of the model that the clients hold. So what one broadcast
-    loses, later ones make up for. A round without a client that counts changes no model.
+    The server's optimiser moves its float weights by the mean of the clients' changes, weighted by examples; the
+    broadcast's change is the codec's version of what they are ahead of the model that the clients hold. So what one
+    broadcast loses, later ones make up for. A round without a client that counts changes no model.
 
     Args:
         spec: The model and its messages.
         initial_values: No-argument TFF computation that returns the first weights.
-        seed: Seed of the run.
-        norm_bound: Largest L2 norm of a client's decoded change; 0 for no bound.
+        config: `server_optimizer`, `server.update_norm_bound`, `rounds`, seed.
     """
-    master_type = tff.TensorType(np.float32, (spec.master_size,))
-    state_type = tff.to_type(UpdateCodingState(tff.TensorType(np.int32), master_type))
+    optimizer = ServerOptimizer(config.server_optimizer, config.rounds, spec.model.layout.trainable_shapes)
 
     @tff.tensorflow.computation(initial_values.type_signature.result)
     def first_state(values):
-        return UpdateCodingState(tf.constant(0), master_of(spec, tuple(values)))
+        return UpdateCodingState(tf.constant(0), master_of(spec, tuple(values)), optimizer.initial_state())
 
-    @tff.tensorflow.computation(state_type, spec.model.broadcast_type, PAYLOADS_TYPE)
+    @tff.tensorflow.computation(first_state.type_signature.result, spec.model.broadcast_type, PAYLOADS_TYPE)
     def finish(state, broadcast, collected):
         @tf.function
         def next_round(state: UpdateCodingState, model: ReferenceModel, collected: ClientPayloads) -> Any:
@@ -69,21 +70,27 @@ def build_update_coding_finalizer(
                 lambda payload: spec.uplink.decode(payload, model),
                 collected,
                 model.others,
-                norm_bound,
+                config.server.update_norm_bound,
             )
             counts = usable(mean)
-            values = chosen(counts, mean.others, model.others)
             round_number, master = state.round + 1, state.master
             if spec.downlink.codec is None:
+                remembered, values = optimizer.step(state.optimizer, model.others, mean.others, counts)
                 new = spec.whole(values)._replace(base=model)
             else:
-                sent, _ = spec.downlink.divide(model.others)
-                reached, rest = spec.downlink.divide(values)
-                master = state.master + (reached - sent)
+                sent, small = spec.downlink.divide(model.others)
+                reached, rest = spec.downlink.divide(chosen(counts, mean.others, model.others))
+                # What the server has: its float weights where the codec loses something, else what it sent.
+                before = spec.downlink.join(master, small)
+                after = spec.downlink.join(master + (reached - sent), rest)
+                remembered, values = optimizer.step(state.optimizer, before, after, counts)
+                master, rest = spec.downlink.divide(values)
                 changes = tf.where(counts, master - sent, 0.0)
-                new = spec.change(changes, rest, model, hashed(seed, Purpose.ROTATION, round_number, SERVER))
+                key = hashed(config.seed, Purpose.ROTATION, round_number, SERVER)
+                new = spec.change(changes, rest, model, key)
             zero = tf.constant(0.0)
-            return UpdateCodingState(round_number, master), new, measurements_of(mean, tf.constant(0), zero, zero)
+            measurements = measurements_of(mean, tf.constant(0), zero, zero)
+            return UpdateCodingState(round_number, master, remembered), new, measurements
 
         return next_round(UpdateCodingState(*state), reference_model(broadcast.model), ClientPayloads(*collected))
 

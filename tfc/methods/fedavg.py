@@ -20,13 +20,14 @@ from tfc.config import ExperimentConfig
 from tfc.data.ood import OodFn
 from tfc.federated.aggregator import PAYLOADS_TYPE, ClientPayloads, build_aggregator, mean_of_payloads
 from tfc.federated.client_work import build_client_work
-from tfc.federated.finalizer import chosen, measurements_of, usable
+from tfc.federated.finalizer import measurements_of, usable
 from tfc.federated.initial_weights import initial_values
 from tfc.federated.key_frame import key_frame, restart_with_key_frame
 from tfc.federated.learning_process import join
 from tfc.federated.method import Method
 from tfc.federated.model_spec import ModelFn, ModelSpec, plain_spec
-from tfc.federated.templates import finalizer_process, no_state
+from tfc.federated.server_optimizer import ServerOptimizer
+from tfc.federated.templates import finalizer_process
 from tfc.methods.tff_aggregators import build_through_aggregator
 
 
@@ -88,44 +89,54 @@ def build_fedavg(
     return join(
         spec,
         initial_model,
-        build_client_work(spec, data_type, config.training, config.clustering.start, config.seed),
+        build_client_work(spec, data_type, config.training, config.clustering.start, config.seed, config.rounds),
         build_aggregator(record_payloads=record_payloads),
-        build_averaging_finalizer(spec, norm_bound=config.server.update_norm_bound, record_payloads=record_payloads),
+        build_averaging_finalizer(spec, config, record_payloads=record_payloads),
         restart_with_key_frame(spec, config.seed),
     )
 
 
 def build_averaging_finalizer(
-    spec: ModelSpec, *, norm_bound: float = 0.0, record_payloads: bool = False
+    spec: ModelSpec, config: ExperimentConfig, *, record_payloads: bool = False
 ) -> tff.learning.templates.FinalizerProcess:
-    """Builds FedAvg's finalizer: the mean of the clients' models is the new model; without clients, the old one stays.
+    """Builds FedAvg's finalizer: the server's optimiser follows the mean of the clients' models.
 
-    Type signature of `next`: `(<state=<>@SERVER, broadcast=Broadcast@SERVER, update=ClientPayloads@SERVER> ->
-    <state=<>@SERVER, result=Broadcast@SERVER, measurements=<num_clusters=int32,clients_ok=int32,
-    validation_accuracy=float32,quality_score=float32,distillation_loss=float32,rate_weight=float32>@SERVER>)`.
+    Type signature of `next`: `(<state=S@SERVER, broadcast=Broadcast@SERVER, update=ClientPayloads@SERVER> ->
+    <state=S@SERVER, result=Broadcast@SERVER, measurements=<num_clusters=int32,clients_ok=int32,
+    validation_accuracy=float32,quality_score=float32,distillation_loss=float32,rate_weight=float32>@SERVER>)`, where S
+    is the optimiser's state, `<>` where the mean itself is the new model. Without clients, the old model stays.
 
     Args:
         spec: The model; it has no clustered kernels.
-        norm_bound: Largest L2 norm of a client's change; 0 for no bound.
+        config: `server_optimizer`, `server.update_norm_bound`, `rounds`.
         record_payloads: Whether the measurements also hold `average=<kernels,others>`, what the payloads amount to.
     """
+    optimizer = ServerOptimizer(config.server_optimizer, config.rounds, spec.layout.trainable_shapes)
 
-    @tff.tensorflow.computation((), spec.broadcast_type, PAYLOADS_TYPE)
+    @tff.tensorflow.computation()
+    def initial_state():
+        return optimizer.initial_state()
+
+    @tff.tensorflow.computation(initial_state.type_signature.result, spec.broadcast_type, PAYLOADS_TYPE)
     def average(state, broadcast, collected):
         @tf.function
-        def next_round(old: tuple[tf.Tensor, ...], collected: ClientPayloads) -> Any:
+        def next_round(state: Any, old: tuple[tf.Tensor, ...], collected: ClientPayloads) -> Any:
             nothing = ReferenceModel(tf.constant(0), (), (), ())
-            aggregate = mean_of_payloads(spec, nothing, collected, old, norm_bound)
-            others = chosen(usable(aggregate), aggregate.others, old)
+            aggregate = mean_of_payloads(spec, nothing, collected, old, config.server.update_norm_bound)
+            state, others = optimizer.step(state, old, aggregate.others, usable(aggregate))
             new = spec.broadcast(tf.constant(0), (), others, tf.zeros([0]), None)
             measurements = measurements_of(aggregate, tf.constant(0), tf.constant(0.0), tf.constant(0.0))
             if record_payloads:
                 measurements["average"] = (aggregate.kernels, aggregate.others)
-            return new, measurements
+            return state, new, measurements
 
-        return state, *next_round(tuple(broadcast.model.others), ClientPayloads(*collected))
+        return next_round(state, tuple(broadcast.model.others), ClientPayloads(*collected))
 
-    return finalizer_process(no_state, average)
+    @tff.federated_computation()
+    def initialize():
+        return tff.federated_eval(initial_state, tff.SERVER)
+
+    return finalizer_process(initialize, average)
 
 
 def _unseeded(config: ExperimentConfig) -> str:

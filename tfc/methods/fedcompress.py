@@ -103,13 +103,11 @@ def build_fedcompress(
     if config.server.compression:
         finalizer = build_compressing_finalizer(spec, initial_kernels, ood_fn, config, record_payloads=record_payloads)
     else:
-        finalizer = build_clustered_averaging_finalizer(
-            spec, config.clustering, norm_bound=config.server.update_norm_bound, record_payloads=record_payloads
-        )
+        finalizer = build_clustered_averaging_finalizer(spec, config, record_payloads=record_payloads)
     return join(
         spec,
         initial_model,
-        build_client_work(spec, data_type, config.training, config.clustering.start, config.seed),
+        build_client_work(spec, data_type, config.training, config.clustering.start, config.seed, config.rounds),
         build_aggregator(record_payloads=record_payloads),
         finalizer,
         restart_with_key_frame(spec, config.seed),

@@ -5,7 +5,7 @@ Source: FedCompress (doi 10.1109/ICASSP48485.2024.10447174), server-side self-co
 1. the clients' payloads are decoded and averaged (`tfc.federated.aggregator`);
 2. the number of clusters may grow (`tfc.clustering.controller`), and the rate weight of the clients' updates follows
    its schedule or the asked ratio (`tfc.clustering.rate_controller`);
-3. the mean of the clients' changes joins the master, which becomes the teacher;
+3. the server's optimiser moves the master by the mean of the clients' changes; the master becomes the teacher;
 4. the student, a copy whose kernels are clustered, learns from the teacher on out-of-distribution inputs
    (`tfc.methods.distillation`) and is snapped to its centroids: it is the next broadcast.
 """
@@ -32,6 +32,7 @@ from tfc.federated.finalizer import all_finite, measurements_of, usable
 from tfc.federated.key_frame import LLOYD_STEPS
 from tfc.federated.model_spec import CLIENT_SCALARS, Broadcast, ModelSpec, reference_model
 from tfc.federated.model_weights import assign, dequantized_kernels, read_weights
+from tfc.federated.server_optimizer import ServerOptimizer
 from tfc.federated.templates import finalizer_process
 from tfc.methods.distillation import distill
 from tfc.seeds import Purpose, stateless
@@ -45,12 +46,14 @@ class CompressorState(NamedTuple):
         controller: State of the number of clusters.
         rate: State of the rate weight.
         master: float32 kernels that updates add up in; empty where `server.master` is false.
+        optimizer: State of the server's optimiser.
     """
 
     round: Any
     controller: ControllerState
     rate: RateState
     master: tuple[Any, ...]
+    optimizer: Any
 
 
 class NextModel(NamedTuple):
@@ -103,10 +106,15 @@ class ServerCompression:
         uplink = tf.cast(tf.reduce_sum(collected.lengths) / answers, tf.float32)
         return rate_controller.next_state(rate, uplink, tf.cast(tf.size(broadcast.payload), tf.float32), budget)
 
-    def teacher_kernels(
-        self, state: CompressorState, model: ReferenceModel, mean: tuple[tf.Tensor, ...]
-    ) -> tuple[tf.Tensor, ...]:
-        """Returns the kernels that teach and that the student starts from, float32 tensors.
+    @property
+    def optimizer(self) -> ServerOptimizer:
+        """The server's optimiser, for kernels and the other trained weights."""
+        return ServerOptimizer(self.config.server_optimizer, self.config.rounds, self.spec.trained_shapes)
+
+    def teacher_weights(
+        self, state: CompressorState, model: ReferenceModel, aggregate: Aggregate
+    ) -> tuple[Any, tuple[tf.Tensor, ...], tuple[tf.Tensor, ...]]:
+        """Returns the optimiser's state, and the weights that teach and that the student starts from.
 
         Where there is a master it is the better teacher than the mean: changes of earlier rounds that snapping lost
         are in it, too.
@@ -114,14 +122,19 @@ class ServerCompression:
         Args:
             state: The finalizer's.
             model: The broadcast that the clients answered.
-            mean: Mean of the clients' kernels.
+            aggregate: What they said.
+
+        Returns:
+            The state; kernels, float32 tensors; all other weights, likewise.
         """
-        if not self.config.server.master:
-            return tuple(mean)
         sent = dequantized_kernels(model.palettes)
-        return tuple(
-            master + (kernel - before) for master, kernel, before in zip(state.master, mean, sent, strict=True)
-        )
+        before, after = sent, tuple(aggregate.kernels)
+        if self.config.server.master:
+            before = tuple(state.master)
+            after = tuple(held + (mean - was) for held, mean, was in zip(before, aggregate.kernels, sent, strict=True))
+        old, new = (*before, *model.others), (*after, *aggregate.others)
+        remembered, values = self.optimizer.step(state.optimizer, old, new, usable(aggregate))
+        return remembered, values[: len(sent)], values[len(sent) :]
 
     def first_codebooks(
         self, model: ReferenceModel, kernels: tuple[tf.Tensor, ...], num_clusters: tf.Tensor, round_number: tf.Tensor
@@ -159,15 +172,15 @@ class ServerCompression:
         """
         clusters = ControllerState(*state.controller)
         clusters = controller.next_state(clusters, aggregate.accuracy, aggregate.score, self.config.clustering)
-        kernels = self.teacher_kernels(state, model, aggregate.kernels)
+        remembered, kernels, rest = self.teacher_weights(state, model, aggregate)
         for each in (models.teacher, models.student):
-            assign(each, self.spec.layout, kernels, aggregate.others, self.spec.frozen)
+            assign(each, self.spec.layout, kernels, rest, self.spec.frozen)
         models.clustered.start(self.first_codebooks(model, kernels, clusters.num_clusters, state.round + 1))
         loss = distill(models.teacher, models.student, models.clustered, self.ood_fn, self.config.server)
-        palettes = models.clustered.snap()
+        palettes = models.clustered.snap(model.palettes, clusters.num_clusters, self.config.server.rate_weight)
         _, others = read_weights(models.student, self.spec.layout)
         master = kernels if self.config.server.master else ()
-        new = CompressorState(state.round + 1, clusters, rate, master)
+        new = CompressorState(state.round + 1, clusters, rate, master, remembered)
         return NextModel(new, clusters.num_clusters, palettes, tuple(others), loss)
 
     def next_model(
@@ -245,11 +258,12 @@ def build_compressing_finalizer(
     @tff.tensorflow.computation()
     def initial_controllers():
         rate = rate_controller.initial_state(config.communication)
-        return tf.constant(0), controller.initial_state(config.clustering), rate
+        return tf.constant(0), controller.initial_state(config.clustering), rate, compression.optimizer.initial_state()
 
     @tff.tensorflow.computation(initial_controllers.type_signature.result, initial_kernels.type_signature.result)
     def initial_state(start, kernels):
-        return CompressorState(start[0], start[1], start[2], tuple(kernels) if config.server.master else ())
+        master = tuple(kernels) if config.server.master else ()
+        return CompressorState(start[0], start[1], start[2], master, start[3])
 
     @tff.tensorflow.computation(initial_state.type_signature.result, spec.broadcast_type, PAYLOADS_TYPE)
     def finish(state, broadcast, collected):

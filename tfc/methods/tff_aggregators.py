@@ -14,18 +14,19 @@ import tensorflow_federated as tff
 
 from tfc import graph_codec
 from tfc.codec.message_spec import ReferenceModel, float32_message_bytes
-from tfc.config import ExperimentConfig, TrainingConfig
+from tfc.config import ExperimentConfig
 from tfc.data.ood import OodFn
 from tfc.federated.aggregator import Aggregate
 from tfc.federated.client_faults import arrival
-from tfc.federated.finalizer import all_finite, chosen, measurements_of
+from tfc.federated.finalizer import all_finite, measurements_of
 from tfc.federated.initial_weights import initial_values
 from tfc.federated.learning_process import join
 from tfc.federated.local_training import LocalTraining
 from tfc.federated.method import Method
 from tfc.federated.model_spec import CLIENT_SCALARS, PAYLOAD_TYPE, ModelFn, ModelSpec, plain_spec, reference_model
 from tfc.federated.model_weights import read_weights
-from tfc.federated.templates import finalizer_process, no_state, stateless_client_work
+from tfc.federated.server_optimizer import ServerOptimizer
+from tfc.federated.templates import finalizer_process, stateless_client_work
 from tfc.registries import AGGREGATORS
 
 QUANTIZED_ABOVE = 20_000
@@ -53,7 +54,7 @@ def _update_type(spec: ModelSpec) -> tff.Type:
 
 
 def _client_work(
-    spec: ModelSpec, data_type: tff.Type, training: TrainingConfig, seed: int, client_bytes: int
+    spec: ModelSpec, data_type: tff.Type, config: ExperimentConfig, client_bytes: int
 ) -> tff.learning.templates.ClientWorkProcess:
     """Clients' plain training; `result={<update=<float32[...],...>,update_weight=float32>}@CLIENTS`.
 
@@ -62,14 +63,14 @@ def _client_work(
 
     @tff.tensorflow.computation(PAYLOAD_TYPE, spec.reference_type, data_type)
     def client_update(payload, base, data):
-        local_training = LocalTraining.of(spec, training, seed)
+        local_training = LocalTraining.of(spec, config.training, config.seed, config.rounds)
 
         @tf.function
         def work(payload: tf.Tensor, base: ReferenceModel, data: Any) -> Any:
             decoded, understood = graph_codec.decode(payload, spec.downlink, base)
             sent = decoded.message.others
             local = local_training.run((), sent, data)
-            test = local_training.evaluate(local, data)
+            test = local_training.finish(local, data)
             found = arrival(local.context, local.examples.count, understood, test.finite, client_bytes)
             # Tensors don't get damaged: an answer that would be is refused at once.
             sound = found.accepted
@@ -116,11 +117,16 @@ def _counting(
     return tff.templates.AggregationProcess(inner.initialize, next_)
 
 
-def _finalizer(spec: ModelSpec) -> tff.learning.templates.FinalizerProcess:
-    """The aggregated update joins the model; where nobody answered or a number is not finite, the model stays."""
+def _finalizer(spec: ModelSpec, config: ExperimentConfig) -> tff.learning.templates.FinalizerProcess:
+    """The aggregated update moves the model; where nobody answered or a number is not finite, the model stays."""
     aggregated_type = tff.to_type((_update_type(spec), np.int32))
+    optimizer = ServerOptimizer(config.server_optimizer, config.rounds, spec.layout.trainable_shapes)
 
-    @tff.tensorflow.computation((), spec.broadcast_type, aggregated_type)
+    @tff.tensorflow.computation()
+    def initial_state():
+        return optimizer.initial_state()
+
+    @tff.tensorflow.computation(initial_state.type_signature.result, spec.broadcast_type, aggregated_type)
     def add(state, broadcast, aggregated):
         update, clients = tuple(aggregated[0]), aggregated[1]
         old = tuple(broadcast.model.others)
@@ -129,13 +135,17 @@ def _finalizer(spec: ModelSpec) -> tff.learning.templates.FinalizerProcess:
             tf.maximum(before + change, 0.0) if variance else before + change
             for before, change, variance in zip(old, update, spec.relative_others, strict=True)
         )
-        values = chosen((clients > 0) & all_finite(update), changed, old)
+        state, values = optimizer.step(state, old, changed, (clients > 0) & all_finite(update))
         zero = tf.constant(0.0)
         mean = Aggregate((), values, zero, zero, tf.cast(clients, tf.float32), clients)
         new = spec.broadcast(tf.constant(0), (), values, tf.zeros([0]), None)
         return state, new, measurements_of(mean, tf.constant(0), zero, zero)
 
-    return finalizer_process(no_state, add)
+    @tff.federated_computation()
+    def initialize():
+        return tff.federated_eval(initial_state, tff.SERVER)
+
+    return finalizer_process(initialize, add)
 
 
 def build_aggregated(
@@ -193,9 +203,9 @@ def build_aggregated(
     return join(
         spec,
         initial_model,
-        _client_work(spec, data_type, config.training, config.seed, client_bytes),
+        _client_work(spec, data_type, config, client_bytes),
         _counting(factory, _update_type(spec), client_bytes),
-        _finalizer(spec),
+        _finalizer(spec, config),
         restart,
     )
 

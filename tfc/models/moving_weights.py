@@ -1,6 +1,7 @@
-"""Which non-trainable weights training moves: statistics of batches, as against frozen weights and constants.
+"""Which non-trainable weights training moves, and which of them are moving averages of batches' statistics.
 
-Judged by values: a weight that a step of training leaves as it is, bit for bit, is frozen, whoever made its layer.
+Judged by values: a weight that a step of training leaves as it is, bit for bit, is frozen, whoever made its layer; and
+one that keeps the same share of its old value in every element is a moving average with that momentum.
 """
 
 from __future__ import annotations
@@ -46,3 +47,43 @@ def moving_weights(model: tf.keras.Model) -> tuple[int, ...]:
     for variable, old in zip(variables, before, strict=True):
         variable.assign(old)
     return moved
+
+
+_PROBE_SHIFT = 1024.0
+"""Large against statistics of inputs between 0 and 1, so that what random layers draw does not disturb the share."""
+_SHARE_TOLERANCE = 1e-3
+
+
+def kept_shares(model: tf.keras.Model, moving: tuple[int, ...]) -> tuple[float, ...]:
+    """Returns the share of its old value that each moving weight keeps in a training step; the model stays as it is.
+
+    That is the momentum of BatchNorm's moving averages, found by two steps that start at different values.
+
+    Args:
+        model: A built model, outside of graphs.
+        moving: Positions of the moving weights among the non-trainable variables.
+
+    Returns:
+        One share per moving weight, 0 up to but without 1; 0 where a weight is no moving average.
+    """
+    variables = model.non_trainable_variables
+    before = [variable.numpy() for variable in variables]
+    inputs = probe_inputs(model)
+    after = []
+    for shift in (0.0, _PROBE_SHIFT):
+        for position in moving:
+            if variables[position].dtype.is_floating:
+                variables[position].assign(before[position] + np.asarray(shift, before[position].dtype))
+        model(inputs, training=True)
+        after.append([variables[position].numpy().astype(np.float64) for position in moving])
+        for variable, old in zip(variables, before, strict=True):
+            variable.assign(old)
+    return tuple(_share(first, second) for first, second in zip(*after, strict=True))
+
+
+def _share(first: np.ndarray, second: np.ndarray) -> float:
+    shares = (second - first) / _PROBE_SHIFT
+    if not shares.size or not np.isfinite(shares).all() or np.ptp(shares) > _SHARE_TOLERANCE:
+        return 0.0
+    share = float(np.median(shares))
+    return round(share, 6) if _SHARE_TOLERANCE < share < 1 - 1e-6 else 0.0

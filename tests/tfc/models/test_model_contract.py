@@ -7,7 +7,7 @@ import tensorflow as tf
 from tfc.base.errors import ConfigError
 from tfc.models.embedding import find_embedding, with_embedding
 from tfc.models.model_contract import ExpectedData, built, check_model, rebuilder
-from tfc.models.moving_weights import moving_weights
+from tfc.models.moving_weights import kept_shares, moving_weights
 
 layers = tf.keras.layers
 SHAPE, CLASSES = (8, 8, 1), 4
@@ -200,3 +200,30 @@ def test_frozen_weights_are_those_that_a_step_leaves_alone():
     for value, old in zip(model.get_weights(), before, strict=True):
         np.testing.assert_array_equal(value, old)
     assert moving_weights(normalised()) == ()
+
+
+def test_moving_averages_are_told_from_other_weights_by_what_a_step_keeps_of_them():
+    class Counter(tf.keras.layers.Layer):
+        def build(self, shape):
+            self.count = self.add_weight("count", (), initializer="zeros", trainable=False)
+
+        def call(self, inputs, training=None):
+            if training:
+                self.count.assign_add(1.0)
+            return inputs
+
+    x = inputs = tf.keras.Input(SHAPE)
+    for layer in (
+        layers.BatchNormalization(momentum=0.9),
+        Counter(),
+        layers.Dropout(0.5),
+        layers.BatchNormalization(momentum=0.99),
+        layers.Flatten(),
+    ):
+        x = layer(x)
+    model = tf.keras.Model(inputs, layers.Dense(CLASSES)(x))
+    before = model.get_weights()
+    shares = kept_shares(model, moving_weights(model))
+    np.testing.assert_allclose(shares, [0.9, 0.9, 0.0, 0.99, 0.99], atol=2e-4)
+    for value, old in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(value, old)
