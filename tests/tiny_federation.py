@@ -7,8 +7,9 @@ import tensorflow as tf
 
 from tfc import config
 from tfc.codec import message as numpy_codec
+from tfc.codec.frequency_bands import change_of, scaled
 from tfc.codec.message_spec import Message, ReferenceModel
-from tfc.codec.palette import Palette
+from tfc.codec.palette import Palette, dequantize
 from tfc.data.ood import procedural_images
 from tfc.data.partition import ClientExamples
 from tfc.federated.client_data import ClientFlags, client_data, client_data_type
@@ -99,6 +100,14 @@ def answer_of(spec, held, scalars, seed=1, examples_change=0.05):
     message = Message(np.int32(count), tuple(palettes), others, np.array(scalars, np.float32))
     payload = numpy_codec.encode(message, spec.uplink, held, update=spec.palettizes_update)
     return numpy_codec.decode(payload, spec.uplink, held).message, np.frombuffer(payload, np.uint8)
+
+
+def told_kernels(message):
+    """What a message says of the kernels: weights, or of an update their changes."""
+    kernels = [dequantize(palette) for palette in message.palettes]
+    if not message.band_scales:
+        return kernels
+    return [change_of(scaled(values, scales)) for values, scales in zip(kernels, message.band_scales, strict=True)]
 
 
 def typed(held):

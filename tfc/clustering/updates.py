@@ -1,4 +1,4 @@
-"""Clustering of a client's update: tfmot's `ClusteringAlgorithm` on kernel minus broadcast.
+"""Clustering of a client's update: tfmot's `ClusteringAlgorithm` on the coefficients of kernel minus broadcast.
 
 While it is applied, a kernel is what was broadcast plus the clustered update: the client trains through its quantiser.
 Gradients are tfmot's: straight through to the latent update, summed for each centroid; zero stays zero.
@@ -13,9 +13,11 @@ import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 
 from tfc.clustering.layout import WeightLayout
-from tfc.clustering.rate_distortion import PricedCentroids, cheapest_centroid, fit, is_not_zero, stretched
+from tfc.clustering.rate_distortion import PricedCentroids, cheapest_centroid, fit, is_not_zero, unbiased_scales
 from tfc.clustering.weights import substituted_kernels
+from tfc.codec.frequency_bands import num_bands
 from tfc.codec.palette import Palette
+from tfc.graph_codec.frequency_bands import change_of, coefficients, factors_of
 
 
 class ClusteredUpdates:
@@ -25,7 +27,7 @@ class ClusteredUpdates:
 
     Attributes:
         centroids: One float32 variable (levels,) per clustered kernel; the middle one stays zero.
-        prices: One float32 variable (levels,) per clustered kernel: what a weight at each centroid costs.
+        prices: One float32 variable (bands, levels) per clustered kernel: what a coefficient at each centroid costs.
     """
 
     def __init__(self, model: tf.keras.Model, layout: WeightLayout, levels: int) -> None:
@@ -39,7 +41,9 @@ class ClusteredUpdates:
         self._model, self._layout, self._levels = model, layout, levels
         self._kernels = [model.trainable_variables[kernel.position] for kernel in layout.kernels]
         self._sent = [tf.Variable(tf.zeros(kernel.shape), trainable=False) for kernel in layout.kernels]
-        self.prices = [tf.Variable(tf.zeros([levels]), trainable=False) for _ in layout.kernels]
+        self.prices = [
+            tf.Variable(tf.zeros([num_bands(kernel.shape), levels]), trainable=False) for kernel in layout.kernels
+        ]
         self.centroids = [tf.Variable(tf.zeros([levels]), name=f"levels_{kernel.layer}") for kernel in layout.kernels]
         self._algorithms = [tfmot.clustering.keras.ClusteringAlgorithm(centroids) for centroids in self.centroids]
 
@@ -50,8 +54,8 @@ class ClusteredUpdates:
 
     @property
     def latent(self) -> list[tf.Tensor]:
-        """Each kernel's change since the broadcast, float32."""
-        return [kernel - sent for kernel, sent in zip(self._kernels, self._sent, strict=True)]
+        """The coefficients of each kernel's change since the broadcast, float32."""
+        return [coefficients(kernel - sent) for kernel, sent in zip(self._kernels, self._sent, strict=True)]
 
     def start(self, sent: Sequence[tf.Tensor], rate_weight: tf.Tensor) -> None:
         """Takes the model's present change as the latent update and fits palettes to it.
@@ -81,7 +85,7 @@ class ClusteredUpdates:
     def applied(self) -> Iterator[None]:
         """Lets the model compute with broadcast plus clustered update while the context lasts."""
         updates = self._clustered(self._slots())
-        kernels = [sent + update for sent, update in zip(self._sent, updates, strict=True)]
+        kernels = [sent + change_of(update) for sent, update in zip(self._sent, updates, strict=True)]
         with substituted_kernels(self._model, self._layout, kernels):
             yield
 
@@ -95,15 +99,15 @@ class ClusteredUpdates:
         keep = is_not_zero(self._levels)
         return [*gradients[:-count], *(gradient * keep for gradient in gradients[-count:])]
 
-    def snap(self) -> tuple[Palette, ...]:
-        """Returns each update's palette and sets the kernels to broadcast plus palettized update."""
-        slots = self._slots()
-        for centroids, latent, slot in zip(self.centroids, self.latent, slots, strict=True):
-            centroids.assign(stretched(latent, slot, centroids.read_value()))
-        updates = self._clustered(slots)
-        for kernel, sent, update in zip(self._kernels, self._sent, updates, strict=True):
-            kernel.assign(sent + update)
-        return tuple(
-            Palette(centroids.read_value(), tf.cast(slot, tf.uint8))
-            for centroids, slot in zip(self.centroids, slots, strict=True)
-        )
+    def snap(self) -> tuple[tuple[Palette, ...], tuple[tf.Tensor, ...]]:
+        """Returns each update's palette and its bands' scales; sets the kernels to broadcast plus palettized update."""
+        palettes, scales = [], []
+        parts = zip(self._kernels, self._sent, self.centroids, self.latent, self._slots(), strict=True)
+        for kernel, sent, centroids, latent, slots in parts:
+            codebook = centroids.read_value()
+            quantized = tf.gather(codebook, slots)
+            scale = unbiased_scales(latent, quantized)
+            kernel.assign(sent + change_of(quantized * factors_of(scale, kernel.shape)))
+            palettes.append(Palette(codebook, tf.cast(slots, tf.uint8)))
+            scales.append(scale)
+        return tuple(palettes), tuple(scales)

@@ -4,9 +4,10 @@ A weight's symbol is the step from the rank at which its centroid was expected t
 depends on the kind of message: in a difference the rank, in the new codebook, of the centroid that the receiver holds
 at the same place; in an update zero; in a key frame the middle.
 
-How likely a step is depends on where the weight was (its rank in the held codebook: dense centroids are left more
-often) and on its last move (a weight that has just moved is near a boundary). For each kernel the encoder says whether
-one table serves all its weights, or one per move, per rank, or per both: whichever is smallest.
+How likely a step is depends, in a difference, on where the weight was (its rank in the held codebook: dense centroids
+are left more often) and on its last move (a weight that has just moved is near a boundary); in an update on the band of
+its frequency, which takes the rank's place. For each kernel the encoder says whether one table serves all its weights,
+or one per move, per rank, or per both: whichever is smallest.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import enum
 
 import numpy as np
 
+from tfc.codec.frequency_bands import band_numbers
 from tfc.codec.message_spec import MOVES, Kind, MessageSpec, ReferenceModel
 from tfc.codec.palette import Palette
 from tfc.codec.tables import COST_UNIT, TABLE_BYTES, StepCounts, choose_tables
@@ -75,21 +77,24 @@ def expected_ranks(
     return len(ranks) // 2
 
 
-def context_numbers(spec: MessageSpec, held: ReferenceModel | None) -> np.ndarray:
-    """Returns each weight's context: (kernel x held ranks + held rank) x moves + move.
+def context_numbers(spec: MessageSpec, kind: Kind, held: ReferenceModel | None) -> np.ndarray:
+    """Returns each weight's context: (kernel x contexts + held rank or band) x moves + move.
 
     Args:
         spec: Shapes of the model.
+        kind: Kind of the message.
         held: What the message is coded given; None for a key frame.
 
     Returns:
         int64 (num_indices,).
     """
     numbers = [np.zeros(0, np.int64)]
-    for number, size in enumerate(spec.kernel_sizes):
+    for number, (size, shape) in enumerate(zip(spec.kernel_sizes, spec.kernel_shapes, strict=True)):
         place = np.full(size, number * spec.ranks)
         move = np.zeros(size, np.int64)
-        if held is not None:
+        if kind == Kind.UPDATE:
+            place += band_numbers(shape)
+        elif kind == Kind.DELTA and held is not None:
             clusters = int(held.num_clusters)
             ranks = ranks_of(np.asarray(held.palettes[number].codebook)[:clusters])
             place += ranks[np.minimum(held_slots(held, number), clusters - 1)]

@@ -75,10 +75,13 @@ def step_exponent(values: np.ndarray, held: np.ndarray, bits: int, *, relative: 
         relative: Whether precision follows each value's own magnitude.
     """
     scale = scales(held, relative=relative)
-    finest = largest_exponent(values / scale) - FINEST_BITS
+    largest = largest_exponent(values / scale)
     change = largest_exponent((values - held) / scale)
-    # One variance that jumps must not coarsen all others: its number of steps is escaped instead.
-    chosen = max((min(change, 0) if relative else change) + 1 - bits, finest)
+    if relative:
+        # One variance that jumps must not coarsen all others: its number of steps is escaped instead. And where all of
+        # them shrink, as those do that stood at their start, precision follows what they become.
+        change = min(change, 0, 2 * largest)
+    chosen = max(change + 1 - bits, largest - FINEST_BITS)
     return min(max(chosen, SMALLEST_EXPONENT), LARGEST_EXPONENT)
 
 
@@ -93,14 +96,17 @@ def to_steps(values: np.ndarray, held: np.ndarray, step: np.ndarray) -> np.ndarr
     return np.clip(np.rint((values - held) / step), -32767, 32767).astype(np.int64)
 
 
-def at_least(held: np.ndarray, *, relative: bool) -> np.ndarray:
-    """Returns the least value that a receiver takes: a variance keeps an eighth of its power of two.
+def at_least(held: np.ndarray, step: np.ndarray, *, relative: bool) -> np.ndarray:
+    """Returns the least value that a receiver takes: a variance keeps two steps, or an eighth of its power of two.
 
     Args:
         held: float32 values that the receiver holds.
+        step: float32, what a step is worth at each place.
         relative: Whether they are variances.
     """
-    return scales(held, relative=True) / 8 if relative else np.full(np.shape(held), -np.inf, np.float32)
+    if not relative:
+        return np.full(np.shape(held), -np.inf, np.float32)
+    return np.minimum(scales(held, relative=True) / 8, 2 * step)
 
 
 def from_steps(steps: np.ndarray, held: np.ndarray, step: np.ndarray) -> np.ndarray:

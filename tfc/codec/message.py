@@ -1,4 +1,4 @@
-"""One model as bytes, format 2: what both ends hold is not sent again. NumPy alone.
+"""One model as bytes, format 3: what both ends hold is not sent again. NumPy alone.
 
 A clustered kernel travels as a codebook and entropy-coded cluster indices, coded given what the receiver holds
 (`contexts`); codebooks and all other parameters as steps from what it holds (`differences`); an initial model as a seed
@@ -16,6 +16,7 @@ import numpy as np
 
 from tfc.base.errors import CodecError
 from tfc.codec import contexts, differences, rans, seed_model, tables
+from tfc.codec.frequency_bands import SCALE_UNIT
 from tfc.codec.message_checks import check_message, check_seed, kind_of
 from tfc.codec.message_spec import (
     FORMAT_VERSION,
@@ -57,14 +58,13 @@ def _stream_contexts(spec: MessageSpec, kind: Kind, held: ReferenceModel | None,
     slots = np.tile(np.arange(spec.max_clusters), len(spec.kernel_sizes))
     in_codebook = np.where((slots < num_clusters) & (kind == Kind.DELTA), rows, rows + 2)
     others = np.full(sum(spec.other_sizes), rows + 2 if kind == Kind.KEY_FRAME else rows + 1)
-    given = None if kind == Kind.KEY_FRAME else held
-    return np.concatenate([contexts.context_numbers(spec, given), in_codebook, others])
+    return np.concatenate([contexts.context_numbers(spec, kind, held), in_codebook, others])
 
 
 def _frequencies(
-    spec: MessageSpec, groupings: np.ndarray, chosen: np.ndarray, reference_clusters: int, of_steps: np.ndarray
+    spec: MessageSpec, groupings: np.ndarray, chosen: np.ndarray, in_use: int, of_steps: np.ndarray
 ) -> np.ndarray:
-    places = contexts.table_places(groupings, spec.ranks, reference_clusters).reshape(-1)
+    places = contexts.table_places(groupings, spec.ranks, in_use).reshape(-1)
     sent = np.concatenate([chosen, of_steps])
     rows = tables.frequencies_of(sent, spec.largest_step)[np.concatenate([places, [len(chosen), len(chosen) + 1]])]
     certain = np.zeros((1, rows.shape[1]), np.int64)
@@ -72,7 +72,10 @@ def _frequencies(
     return np.concatenate([rows, certain])
 
 
-def _reference_clusters(kind: Kind, held: ReferenceModel | None) -> int:
+def _contexts_in_use(spec: MessageSpec, kind: Kind, held: ReferenceModel | None) -> int:
+    """How many of a kernel's contexts there may be tables for: bands in an update, else ranks in what is held."""
+    if kind == Kind.UPDATE:
+        return spec.most_bands
     return 1 if held is None or kind == Kind.KEY_FRAME else int(held.num_clusters)
 
 
@@ -169,6 +172,9 @@ def encode(message: Message, spec: MessageSpec, held: ReferenceModel | None = No
     other_exponents, other_symbols = _encode_others(message, spec, kind, held)
     if kind == Kind.KEY_FRAME:
         raw += b"".join(np.asarray(other, "<f4").tobytes() for other in message.others)
+    elif kind == Kind.UPDATE:
+        band_scales = message.band_scales or [np.full(count, SCALE_UNIT) for count in spec.bands]
+        raw += b"".join(np.asarray(scales, np.uint8).tobytes() for scales in band_scales)
 
     index_symbols = [np.zeros(0, np.int64)]
     for number, (palette, codebook) in enumerate(zip(message.palettes, codebooks, strict=True)):
@@ -179,16 +185,16 @@ def encode(message: Message, spec: MessageSpec, held: ReferenceModel | None = No
     escape = 2 * spec.largest_step + 1
     symbols = np.minimum(values, escape)
     rows = _stream_contexts(spec, kind, held, num_clusters)
-    reference_clusters = _reference_clusters(kind, held)
+    in_use = _contexts_in_use(spec, kind, held)
     num_rows = len(spec.kernel_sizes) * spec.ranks * MOVES
     counts = np.bincount(rows * (escape + 1) + symbols, minlength=(num_rows + 3) * (escape + 1))
     counts = counts.reshape(num_rows + 3, escape + 1)
     of_kernels = counts[:num_rows].reshape(len(spec.kernel_sizes), spec.ranks, MOVES, escape + 1)
     groupings, chosen = contexts.choose_groupings(
-        tables.step_counts(of_kernels), reference_clusters, spec.largest_step, only_all=kind == Kind.KEY_FRAME
+        tables.step_counts(of_kernels), in_use, spec.largest_step, only_all=kind == Kind.KEY_FRAME
     )
     of_steps, _ = tables.choose_tables(tables.step_counts(counts[num_rows : num_rows + 2]), spec.largest_step)
-    frequencies = _frequencies(spec, groupings, chosen, reference_clusters, of_steps)
+    frequencies = _frequencies(spec, groupings, chosen, in_use, of_steps)
     # A table has no room for magnitudes beyond its shape's largest.
     symbols = np.where(frequencies[rows, symbols] > 0, symbols, escape)
     states, words = rans.encode(symbols, rows, frequencies, spec.lanes)
@@ -305,8 +311,8 @@ def decode(payload: bytes, spec: MessageSpec, held: ReferenceModel | None = None
         start = seed_model.expand(seed, num_clusters, spec)
         return Decoded(Message(start.num_clusters, start.palettes, start.others, scalars), start.moves)
     if spec.kernel_shapes:
-        palettes, moves, others = _read_model(reader, spec, kind, held, num_clusters)
-        return Decoded(Message(np.int32(num_clusters), palettes, others, scalars), moves)
+        palettes, moves, others, band_scales = _read_model(reader, spec, kind, held, num_clusters)
+        return Decoded(Message(np.int32(num_clusters), palettes, others, scalars, band_scales), moves)
     others = read_floats(reader, spec.other_shapes)
     check_end(reader)
     return Decoded(Message(np.int32(0), (), others, scalars), ())
@@ -314,12 +320,13 @@ def decode(payload: bytes, spec: MessageSpec, held: ReferenceModel | None = None
 
 def _read_model(
     reader: PayloadReader, spec: MessageSpec, kind: Kind, held: ReferenceModel | None, num_clusters: int
-) -> tuple[tuple[Palette, ...], tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
+) -> tuple[tuple[Palette, ...], tuple[np.ndarray, ...], tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
     num_kernels = len(spec.kernel_shapes)
     exponents = reader.exponents(num_kernels, "exponents of codebooks")
     other_exponents = reader.exponents(len(spec.other_shapes), "exponents of parameters")
     codebooks: list[np.ndarray] = []
     others: tuple[np.ndarray, ...] = ()
+    band_scales: tuple[np.ndarray, ...] = ()
     if kind == Kind.KEY_FRAME:
         if exponents.any() or other_exponents.any():
             raise CodecError(f"byte {reader.position}: exponents of steps in front of a key frame, which has none")
@@ -331,14 +338,15 @@ def _read_model(
         codebooks = [reader.array("i1", num_clusters, "codebooks").astype(np.float32) * step for step in steps]
         if any(codebook[spec.max_clusters // 2] for codebook in codebooks):
             raise CodecError(f"from byte {start}: an update whose middle centroid is not zero")
-    reference_clusters = _reference_clusters(kind, held)
+        band_scales = tuple(reader.array("u1", count, "scales of bands") for count in spec.bands)
+    in_use = _contexts_in_use(spec, kind, held)
     start = reader.position
     groupings = reader.array("u1", num_kernels, "groupings").astype(np.int64)
     if groupings.max() > (0 if kind == Kind.KEY_FRAME else max(contexts.Grouping)):
         raise CodecError(f"from byte {start}: grouping {groupings.max()} of tables is not possible here")
-    num_tables = int(contexts.tables_per_kernel(reference_clusters)[groupings].sum())
+    num_tables = int(contexts.tables_per_kernel(in_use)[groupings].sum())
     chosen = reader.array("<u2", num_tables + 2, "tables").astype(np.int64)
-    frequencies = _frequencies(spec, groupings, chosen[:-2], reference_clusters, chosen[-2:])
+    frequencies = _frequencies(spec, groupings, chosen[:-2], in_use, chosen[-2:])
     states = reader.array("<u4", spec.lanes, "states of the entropy coder")
     start = reader.position
     if (len(reader.payload) - start) % 2:
@@ -378,7 +386,7 @@ def _read_model(
         stayed = np.zeros(spec.kernel_shapes[number], np.uint8)
         remembered = kind == Kind.DELTA and spec.remembers_moves
         moves.append(contexts.moves_of(palette, ranks, expected) if remembered else stayed)
-    return tuple(palettes), tuple(moves), others
+    return tuple(palettes), tuple(moves), others, band_scales
 
 
 def _add_others(
@@ -390,7 +398,7 @@ def _add_others(
         before = np.asarray(before, np.float32)
         step = differences.power_of_two(exponent) * differences.scales(before, relative=relative)
         value = differences.from_steps(piece.reshape(before.shape), before, step)
-        others.append(np.maximum(value, differences.at_least(before, relative=relative)))
+        others.append(np.maximum(value, differences.at_least(before, step, relative=relative)))
     if not all(np.isfinite(other).all() for other in others):
         raise CodecError(f"from byte {HEADER_BYTES}: changes of parameters to values that are not finite")
     return tuple(others)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tfc.base.errors import CodecError
+from tfc.codec.frequency_bands import LARGEST_SCALE
 from tfc.codec.message_spec import Kind, Message, MessageSpec, ReferenceModel
 from tfc.codec.palette import MAX_CLUSTERS, Palette
 
@@ -68,13 +69,16 @@ def check_message(message: Message, spec: MessageSpec, held: ReferenceModel | No
     if kind == Kind.UPDATE and num_clusters != spec.max_clusters:
         raise CodecError(f"an update uses all {spec.max_clusters} slots of its codebook, found {num_clusters}")
     _check_palettes(message.palettes, num_clusters)
+    _check_band_scales(message, spec, kind)
     if held is None:
         return
     _check_parts("the held model", held.palettes, held.others, spec)
     if tuple(np.shape(move) for move in held.moves) != spec.kernel_shapes:
         raise CodecError("the held model's moves differ in shape from the specification's kernels")
-    if not 1 <= int(held.num_clusters) <= spec.ranks:
-        raise CodecError(f"the held model must have 1 to {spec.ranks} clusters, found {int(held.num_clusters)}")
+    if not 1 <= int(held.num_clusters) <= spec.reference_slots:
+        raise CodecError(
+            f"the held model must have 1 to {spec.reference_slots} clusters, found {int(held.num_clusters)}"
+        )
 
 
 def check_seed(seed: int, num_clusters: int, scalars: np.ndarray, spec: MessageSpec) -> None:
@@ -133,6 +137,19 @@ def _check_palettes(palettes: Sequence[Palette], num_clusters: int) -> None:
         if len(palette.codebook) < num_clusters:
             raise CodecError(f"a codebook has {len(palette.codebook)} slots for {num_clusters} clusters")
         _check_finite("centroids", [palette.codebook[:num_clusters]])
+
+
+def _check_band_scales(message: Message, spec: MessageSpec, kind: Kind) -> None:
+    if not message.band_scales:
+        return
+    if kind != Kind.UPDATE:
+        raise CodecError(f"band_scales are for updates; the message is a {kind.name}")
+    shapes = tuple(np.shape(scales) for scales in message.band_scales)
+    if shapes != tuple((count,) for count in spec.bands):
+        raise CodecError(f"band_scales must have the kernels' numbers of bands {spec.bands}, found shapes {shapes}")
+    for scales in message.band_scales:
+        if np.min(scales) < 0 or np.max(scales) > LARGEST_SCALE:
+            raise CodecError(f"band_scales must be between 0 and {LARGEST_SCALE}, found {scales}")
 
 
 def _check_finite(what: str, values: Sequence[np.ndarray]) -> None:

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from tfc.codec import rans
+from tfc.codec.frequency_bands import num_bands
 from tfc.codec.palette import Palette
 
 MAGIC = b"FC"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 HEADER_BYTES = 12
 TRAILER_BYTES = 4
 MOVES = 3
@@ -39,7 +40,7 @@ class Kind(enum.IntEnum):
     DELTA = 1
     """Palettes given those that the receiver holds."""
     UPDATE = 2
-    """A palettized change of the kernels that the receiver holds."""
+    """A change of the kernels that the receiver holds: palettized coefficients of their frequencies."""
     SEED = 3
     """A number from which both ends compute the same initial model."""
 
@@ -118,9 +119,25 @@ class MessageSpec:
         return sum(self.kernel_sizes)
 
     @property
-    def ranks(self) -> int:
+    def reference_slots(self) -> int:
         """Number of centroids that a weight may have in what the receiver holds."""
         return self.reference_clusters or self.max_clusters
+
+    @property
+    def bands(self) -> tuple[int, ...]:
+        """Number of frequency bands of each clustered kernel in an update."""
+        return tuple(num_bands(shape) for shape in self.kernel_shapes)
+
+    @property
+    def most_bands(self) -> int:
+        """Largest number of frequency bands of a kernel."""
+        return max(self.bands, default=1)
+
+    @property
+    def ranks(self) -> int:
+        """Number of contexts of a kernel's indices: ranks in what the receiver holds; in an update frequency bands."""
+        of_updates = self.most_bands if Kind.UPDATE in self.kinds else 1
+        return max(of_updates, self.reference_slots) if set(self.kinds) - {Kind.UPDATE} else of_updates
 
     @property
     def num_symbols(self) -> int:
@@ -137,7 +154,7 @@ class MessageSpec:
         """No sound message is longer: every symbol takes at most one word of the coder and one escaped number."""
         kernels, others = len(self.kernel_shapes), sum(self.other_sizes)
         header = HEADER_BYTES + 4 * self.num_scalars + TRAILER_BYTES
-        raw = 4 * (kernels * self.max_clusters + others)
+        raw = 4 * (kernels * self.max_clusters + others) + sum(self.bands)
         tables = 2 * kernels + len(self.other_shapes) + 2 * (kernels * self.ranks * MOVES + 2)
         return header + raw + tables + 4 * self.lanes + 4 * self.num_symbols
 
@@ -188,10 +205,12 @@ class Message(NamedTuple):
 
     Attributes:
         num_clusters: int32 scalar, clusters in use; 0 where no kernel is clustered.
-        palettes: One `Palette` per clustered kernel; in an update those of the change, slot max_clusters // 2 holding
-            an exact zero.
+        palettes: One `Palette` per clustered kernel; in an update those of the change's coefficients
+            (`tfc.codec.frequency_bands`), slot max_clusters // 2 holding an exact zero.
         others: float32 arrays, all other parameters.
         scalars: float32, shape (num_scalars,).
+        band_scales: In an update, uint8 (bands,) per clustered kernel: what each band's coefficients are multiplied by,
+            in 64ths; empty for 1 throughout, and in messages of other kinds.
 
     Examples:
         >>> import numpy as np
@@ -204,6 +223,7 @@ class Message(NamedTuple):
     palettes: tuple[Palette, ...]
     others: tuple[Any, ...]
     scalars: Any
+    band_scales: tuple[Any, ...] = ()
 
 
 class Decoded(NamedTuple):

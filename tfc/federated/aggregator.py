@@ -14,6 +14,7 @@ from tfc import graph_codec
 from tfc.codec.message_spec import ReferenceModel
 from tfc.federated.model_spec import PAYLOAD_TYPE, ModelSpec
 from tfc.federated.model_weights import dequantized_kernels
+from tfc.graph_codec.frequency_bands import change_of, factors_of
 
 
 class ClientPayloads(NamedTuple):
@@ -231,7 +232,10 @@ def mean_of_payloads(
         message = decoded.message
         kernels = dequantized_kernels(message.palettes)
         if spec.palettizes_update:
-            kernels = tuple(before + change for before, change in zip(sent, kernels, strict=True))
+            parts = zip(sent, kernels, message.band_scales, strict=True)
+            kernels = tuple(
+                before + change_of(values * factors_of(scales, tuple(before.shape))) for before, values, scales in parts
+            )
         return (*kernels, *message.others), message.scalars, sound
 
     mean = mean_of_answers((*spec.layout.kernel_shapes, *spec.layout.other_shapes), decode, collected, base, norm_bound)

@@ -53,15 +53,16 @@ def build_client_update(
             local = local_training.run(*spec.weights_of(decoded.held), data)
             broadcast = _with_num_clusters(decoded.message, spec)
             palettes: tuple[Palette, ...] = ()
+            scales: tuple[tf.Tensor, ...] = ()
             if spec.layout.kernels:
                 clustering.start(broadcast, local.context)
                 _train_clustered(local_training, clustering, local)
-                palettes = clustering.snap()
+                palettes, scales = clustering.snap()
 
             test = local_training.finish(local, data, clustering.centroids)
             _, others = read_weights(local_training.model, spec.layout)
             slots = spec.update_levels if spec.palettizes_update else broadcast.num_clusters
-            message = Message(tf.convert_to_tensor(slots), palettes, others, test.scalars)
+            message = Message(tf.convert_to_tensor(slots), palettes, others, test.scalars, scales)
             given = decoded.held if spec.layout.kernels and spec.palettized_broadcast else None
             answer = graph_codec.encode(message, spec.uplink, given, update=spec.palettizes_update)
             found = arrival(local.context, local.examples.count, understood, test.finite, tf.size(answer))

@@ -68,8 +68,8 @@ class ClusteredTraining(Protocol):
     def gradients_of(self, gradients: Sequence[tf.Tensor]) -> list[tf.Tensor]:
         """Turns the gradients of `variables` into those that are applied."""
 
-    def snap(self) -> tuple[Palette, ...]:
-        """Returns the palettes to send and sets the model's kernels to what they stand for."""
+    def snap(self) -> tuple[tuple[Palette, ...], tuple[tf.Tensor, ...]]:
+        """Returns palettes and, of updates, bands' scales to send; sets the model's kernels to what they stand for."""
 
 
 class WeightClustering:
@@ -84,7 +84,10 @@ class WeightClustering:
         self._kernels = ClusteredKernels(model, spec.layout, spec.max_clusters)
         self.centroids = self._kernels.centroids
         self.applied = self._kernels.applied
-        self.snap = self._kernels.snap
+
+    def snap(self) -> tuple[tuple[Palette, ...], tuple[tf.Tensor, ...]]:
+        """Returns the palettes; weights have no bands."""
+        return self._kernels.snap(), ()
 
     def start(self, broadcast: Message, context: ClientContext) -> None:
         """Sets the centroids."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from tfc.codec.contexts import Grouping
-from tfc.codec.message_spec import MOVES, MessageSpec
+from tfc.codec.frequency_bands import band_numbers
+from tfc.codec.message_spec import MOVES, Kind, MessageSpec
 from tfc.codec.tables import COST_UNIT, TABLE_BYTES, StepCounts
 from tfc.graph_codec.tables import choose_tables
 
@@ -60,20 +62,23 @@ def at_slots(table: tf.Tensor, spec: MessageSpec, slots: tf.Tensor) -> tf.Tensor
     return tf.gather(tf.reshape(table, [-1]), kernel_numbers(spec) * tf.shape(table)[1] + slots)
 
 
-def context_numbers(spec: MessageSpec, held: HeldKernels | None, given: tf.Tensor) -> tf.Tensor:
+def context_numbers(spec: MessageSpec, held: HeldKernels | None, is_delta: tf.Tensor) -> tf.Tensor:
     """Returns each weight's context, int32 (num_indices,); see `tfc.codec.contexts.context_numbers`.
 
     Args:
         spec: Shapes of the model.
         held: What the receiver holds.
-        given: bool scalar, whether the message is coded given it.
+        is_delta: bool scalar, whether the message is a difference.
     """
     place = kernel_numbers(spec) * spec.ranks
+    if Kind.UPDATE in spec.kinds:  # an update shares its specification with nothing else
+        bands = np.concatenate([band_numbers(shape) for shape in spec.kernel_shapes])
+        return (place + tf.constant(bands, tf.int32)) * MOVES
     if held is None:
         return place * MOVES
     ranks, _ = ranks_of(held.codebooks, held.num_clusters)
     rank = at_slots(ranks, spec, tf.minimum(held.slots, held.num_clusters - 1))
-    return (place + tf.where(given, rank, 0)) * MOVES + tf.where(given, held.moves, 0)
+    return (place + tf.where(is_delta, rank, 0)) * MOVES + tf.where(is_delta, held.moves, 0)
 
 
 def tables_per_kernel(reference_clusters: tf.Tensor) -> tf.Tensor:

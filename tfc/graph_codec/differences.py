@@ -60,9 +60,9 @@ def step_exponents(
     def largest(amounts: tf.Tensor) -> tf.Tensor:
         return exponents_of(tf.maximum(tf.math.unsorted_segment_max(tf.abs(amounts), owner, bits.shape[0]), 0.0))
 
-    change = largest((values - held) / scale)
-    change = tf.where(relative, tf.minimum(change, 0), change)
-    chosen = tf.maximum(change + 1 - bits, largest(values / scale) - FINEST_BITS)
+    change, new = largest((values - held) / scale), largest(values / scale)
+    change = tf.where(relative, tf.minimum(change, tf.minimum(0, 2 * new)), change)
+    chosen = tf.maximum(change + 1 - bits, new - FINEST_BITS)
     return tf.clip_by_value(chosen, SMALLEST_EXPONENT, LARGEST_EXPONENT)
 
 
@@ -95,13 +95,21 @@ class HeldParameters(NamedTuple):
         values: float32 (values,).
         scale: float32 (values,), what a step of exponent 0 is worth.
         owner: int32 (values,), number of the parameter.
-        least: float32 (values,), what decoded values must not fall below.
+        relative: bool (values,), whether they are variances.
     """
 
     values: tf.Tensor
     scale: tf.Tensor
     owner: tf.Tensor
-    least: tf.Tensor
+    relative: tf.Tensor
+
+    def at_least(self, step: tf.Tensor) -> tf.Tensor:
+        """Returns the least values that a receiver takes, float32 (values,).
+
+        Args:
+            step: float32 (values,), what a step is worth.
+        """
+        return tf.where(self.relative, tf.minimum(self.scale / 8.0, 2.0 * step), float("-inf"))
 
     @classmethod
     def of(cls, spec: MessageSpec, held: ReferenceModel) -> HeldParameters:
@@ -114,5 +122,4 @@ class HeldParameters(NamedTuple):
         values = flat(held.others, tf.float32)
         relative = tf.repeat(tf.constant(spec.is_relative, tf.bool), spec.other_sizes)
         owner = tf.repeat(tf.range(len(spec.other_sizes)), spec.other_sizes)
-        scale = scales(values, relative)
-        return cls(values, scale, owner, tf.where(relative, scale / 8.0, float("-inf")))
+        return cls(values, scales(values, relative), owner, relative)

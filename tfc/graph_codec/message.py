@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from tfc.codec.differences import COARSEST_BITS, CODEBOOK_BITS, LARGEST_EXPONENT, SMALLEST_EXPONENT, UPDATE_BITS
+from tfc.codec.frequency_bands import SCALE_UNIT
 from tfc.codec.message_spec import (
     FORMAT_VERSION,
     MAGIC,
@@ -50,7 +51,7 @@ def _held_kernels(spec: MessageSpec, held: ReferenceModel | None) -> HeldKernels
     slots = tf.cast(flat([palette.indices for palette in held.palettes], tf.uint8), tf.int32)
     codebooks = tf.stack([palette.codebook for palette in held.palettes])
     moves = tf.cast(flat(held.moves, tf.uint8), tf.int32)
-    num_clusters = tf.clip_by_value(tf.cast(held.num_clusters, tf.int32), 1, spec.ranks)
+    num_clusters = tf.clip_by_value(tf.cast(held.num_clusters, tf.int32), 1, spec.reference_slots)
     return HeldKernels(num_clusters, codebooks, slots, tf.minimum(moves, MOVES - 1))
 
 
@@ -78,18 +79,25 @@ def _rows(spec: MessageSpec, is_key: tf.Tensor, is_delta: tf.Tensor, num_cluster
     slots = tf.tile(tf.range(spec.max_clusters), [len(spec.kernel_sizes)])
     in_codebook = tf.where((slots < num_clusters) & is_delta, rows, rows + 2)
     others = tf.fill([sum(spec.other_sizes)], tf.where(is_key, rows + 2, rows + 1))
-    return tf.concat([contexts.context_numbers(spec, held, ~is_key), in_codebook, others], axis=0)
+    return tf.concat([contexts.context_numbers(spec, held, is_delta), in_codebook, others], axis=0)
 
 
 def _tables(
-    spec: MessageSpec, groupings: tf.Tensor, chosen: tf.Tensor, of_steps: tf.Tensor, reference_clusters: tf.Tensor
+    spec: MessageSpec, groupings: tf.Tensor, chosen: tf.Tensor, of_steps: tf.Tensor, in_use: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns frequencies, int64 (tables, alphabet), the last of them of a certain zero, and each row's table."""
-    places = tf.reshape(contexts.table_places(groupings, spec.ranks, reference_clusters), [-1])
+    places = tf.reshape(contexts.table_places(groupings, spec.ranks, in_use), [-1])
     sent = tables.frequencies_of(tf.concat([of_steps, chosen], axis=0), spec.largest_step)
     certain = FREQUENCY_TOTAL * tf.one_hot([0], sent.shape[1], dtype=tf.int64)
     last = tf.shape(sent, out_type=tf.int64)[:1]
     return tf.concat([sent, certain], axis=0), tf.concat([places + 2, tf.constant([0, 1], tf.int64), last], axis=0)
+
+
+def _contexts_in_use(spec: MessageSpec, held: HeldKernels | None, is_key: tf.Tensor) -> tf.Tensor:
+    """How many of a kernel's contexts there may be tables for, int32 scalar."""
+    if Kind.UPDATE in spec.kinds:
+        return tf.constant(spec.most_bands)
+    return tf.constant(1) if held is None else tf.where(is_key, 1, held.num_clusters)
 
 
 def _with_checksum(parts: list[tf.Tensor]) -> tf.Tensor:
@@ -148,11 +156,14 @@ def encode(
     kind = Kind.KEY_FRAME if held is None else Kind.UPDATE if update else Kind.DELTA
     kernels = _held_kernels(spec, held)
     num_clusters = tf.cast(message.num_clusters, tf.int32)
-    reference_clusters = tf.constant(1) if kernels is None else kernels.num_clusters
+    in_use = _contexts_in_use(spec, kernels, tf.constant(kind == Kind.KEY_FRAME))
     raw, exponents, codebooks, slot_steps = _encode_codebooks(message, spec, kind, kernels, num_clusters)
     other_exponents, other_steps = _encode_others(message, spec, held)
     if held is None:
         raw = tf.concat([raw, bytes_of(flat(message.others, tf.float32))], axis=0)
+    elif kind == Kind.UPDATE:
+        scales = message.band_scales or [tf.fill([count], tf.constant(SCALE_UNIT, tf.uint8)) for count in spec.bands]
+        raw = tf.concat([raw, *scales], axis=0)
 
     is_key, is_delta = tf.constant(kind == Kind.KEY_FRAME), tf.constant(kind == Kind.DELTA)
     ranks, _ = contexts.ranks_of(codebooks, num_clusters)
@@ -167,11 +178,9 @@ def encode(
     counts = tf.math.bincount(rows * (escape + 1) + symbols, minlength=(num_rows + 3) * (escape + 1))
     counts = tf.cast(tf.reshape(counts, [num_rows + 3, escape + 1]), tf.int64)
     of_kernels = tf.reshape(counts[:num_rows], [len(spec.kernel_sizes), spec.ranks, MOVES, escape + 1])
-    groupings, chosen = contexts.choose_groupings(
-        tables.step_counts(of_kernels), reference_clusters, spec.largest_step, is_key
-    )
+    groupings, chosen = contexts.choose_groupings(tables.step_counts(of_kernels), in_use, spec.largest_step, is_key)
     of_steps, _ = tables.choose_tables(tables.step_counts(counts[num_rows : num_rows + 2]), spec.largest_step)
-    frequencies, table_of_row = _tables(spec, groupings, chosen, of_steps, reference_clusters)
+    frequencies, table_of_row = _tables(spec, groupings, chosen, of_steps, in_use)
     rows = tf.gather(table_of_row, rows)
     # A table has no room for magnitudes beyond its shape's largest.
     room = tf.gather_nd(frequencies, tf.stack([rows, tf.cast(symbols, tf.int64)], axis=-1))
@@ -341,22 +350,24 @@ def _read_model(
     key_codebooks = tf.gather(window, places)
     checks.append(~is_key | tf.reduce_all(tf.math.is_finite(key_codebooks)))
     key_others = floats(reader.take(4 * sum(spec.other_sizes), tf.where(is_key, 4 * sum(spec.other_sizes), 0)))
+    band_scales: tuple[tf.Tensor, ...] = ()
     is_update = Kind.UPDATE in spec.kinds  # an update shares its specification with nothing else
     step = differences.power_of_two(exponents)[:, None]
     if is_update:
         codebooks = tf.cast(tf.reshape(signed(reader.take(length)), [kernels, -1]), tf.float32) * step
         checks.append(tf.reduce_all(tf.equal(codebooks[:, spec.max_clusters // 2], 0.0)))
-    reference_clusters = tf.constant(1) if before is None else tf.where(is_key, 1, before.num_clusters)
+        band_scales = tuple(reader.take(count) for count in spec.bands)
+    in_use = _contexts_in_use(spec, before, is_key)
     groupings = tf.cast(reader.take(kernels), tf.int64)
     highest = tf.where(is_key, tf.constant(0, tf.int64), tf.constant(3, tf.int64))
     checks.append(tf.reduce_all(groupings <= highest))
     groupings = tf.minimum(groupings, highest)
-    num_tables = tf.reduce_sum(tf.gather(contexts.tables_per_kernel(reference_clusters), groupings))
+    num_tables = tf.reduce_sum(tf.gather(contexts.tables_per_kernel(in_use), groupings))
     num_tables = tf.cast(num_tables, tf.int32)
     room = kernels * spec.ranks * MOVES + 2
     sent = integers(reader.take(TABLE_BYTES * room, TABLE_BYTES * (num_tables + 2)), TABLE_BYTES)
     of_steps = tf.ensure_shape(sent[num_tables : num_tables + 2], [2])
-    frequencies, table_of_row = _tables(spec, groupings, sent[:num_tables], of_steps, reference_clusters)
+    frequencies, table_of_row = _tables(spec, groupings, sent[:num_tables], of_steps, in_use)
     states = integers(reader.take(4 * spec.lanes), 4)
     rest = reader.body_end - reader.position
     checks.append((rest >= 0) & tf.equal(rest % 2, 0))
@@ -383,7 +394,7 @@ def _read_model(
         others = differences.HeldParameters.of(spec, held)
         other_step = differences.power_of_two(tf.gather(other_exponents, others.owner)) * others.scale
         changed = differences.from_steps(of_others, others.values, other_step)
-        values = tf.where(is_key, key_others, tf.maximum(changed, others.least))
+        values = tf.where(is_key, key_others, tf.maximum(changed, others.at_least(other_step)))
     checks.append(tf.reduce_all(tf.math.is_finite(values)) & tf.reduce_all(tf.math.is_finite(scalars)))
 
     ranks, slot_of = contexts.ranks_of(codebooks, num_clusters)
@@ -398,5 +409,5 @@ def _read_model(
     for row, ((flat_indices, flat_moves), shape) in enumerate(zip(pieces, spec.kernel_shapes, strict=True)):
         palettes.append(Palette(codebooks[row], tf.reshape(flat_indices, shape)))
         moves.append(tf.reshape(flat_moves, shape))
-    message = Message(num_clusters, tuple(palettes), _split(values, spec), scalars)
+    message = Message(num_clusters, tuple(palettes), _split(values, spec), scalars, band_scales)
     return Decoded(message, tuple(moves)), tf.reduce_all(tf.stack(checks))

@@ -13,6 +13,7 @@ from tfc.base.errors import RunError
 from tfc.base.regular_file import read_regular, reading
 from tfc.base.run_files import PAYLOADS
 from tfc.codec import message
+from tfc.codec.frequency_bands import change_of, scaled
 from tfc.codec.message_spec import Decoded, Kind, MessageSpec, ReferenceModel, float32_message_bytes
 from tfc.codec.palette import dequantize
 from tfc.codec.spec_file import from_json
@@ -49,7 +50,8 @@ def _weights(model: ReferenceModel) -> list[np.ndarray]:
 def _answer_weights(answer: Decoded, reference: ReferenceModel, spec: MessageSpec) -> list[np.ndarray]:
     kernels = [dequantize(palette) for palette in answer.message.palettes]
     if Kind.UPDATE in spec.kinds:
-        kernels = [dequantize(before) + change for before, change in zip(reference.palettes, kernels, strict=True)]
+        parts = zip(reference.palettes, kernels, answer.message.band_scales, strict=True)
+        kernels = [dequantize(before) + change_of(scaled(values, scales)) for before, values, scales in parts]
     return [*kernels, *answer.message.others]
 
 

@@ -1,4 +1,4 @@
-"""Palettes of updates: prices, stretch, training through them; first weights from a seed."""
+"""Palettes of updates: prices, scales of bands, training through them; first weights from a seed."""
 
 import numpy as np
 import pytest
@@ -10,8 +10,9 @@ from scipy import stats
 from tfc.clustering import rate_distortion
 from tfc.clustering.initial import glorot_limit, initial_kernels, initial_others, relative_others, unseedable
 from tfc.clustering.layout import layout_of
-from tfc.clustering.rate_distortion import PricedCentroids, cheapest_centroid, stretched
+from tfc.clustering.rate_distortion import PricedCentroids, cheapest_centroid, unbiased_scales
 from tfc.clustering.updates import ClusteredUpdates
+from tfc.codec.frequency_bands import band_numbers, change_of, coefficients, scaled
 
 
 def quantized(update, levels, price):
@@ -21,11 +22,11 @@ def quantized(update, levels, price):
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.integers(0, 99), st.sampled_from([3, 9]), st.floats(0, 1.1))
-def test_every_weight_gets_the_centroid_with_the_least_cost(seed, levels, price):
-    update = np.random.default_rng(seed).normal(size=(3, 50)).astype(np.float32)
+@given(st.integers(0, 99), st.sampled_from([3, 9]), st.floats(0, 1.1), st.sampled_from([(3, 50), (3, 3, 4, 5)]))
+def test_every_coefficient_gets_the_centroid_with_the_least_cost(seed, levels, price, shape):
+    update = np.random.default_rng(seed).normal(size=shape).astype(np.float32)
     slots, centroids, prices = quantized(update, levels, price)
-    cost = (update[..., None] - centroids) ** 2 + prices
+    cost = (update[..., None] - centroids) ** 2 + prices[band_numbers(shape)].reshape(*shape, levels)
     np.testing.assert_allclose(np.take_along_axis(cost, slots[..., None], -1)[..., 0], cost.min(axis=-1), rtol=1e-5)
     assert centroids[levels // 2] == 0 and (np.diff(centroids) > 0).all()
 
@@ -44,19 +45,32 @@ def test_a_higher_price_gives_fewer_bits_at_more_distortion_near_the_gaussian_bo
     assert quantized(np.zeros(9, np.float32), 5, 0.5)[1] == pytest.approx(np.zeros(5))
 
 
-def test_stretched_centroids_make_the_mean_over_clients_unbiased():
+def test_a_rare_bands_bits_are_priced_by_that_bands_own_code():
+    update = np.random.default_rng(0).normal(size=(3, 3, 40, 40)).astype(np.float32)
+    update[1:, 1:] *= 0.1  # high frequencies are small, and seldom anything but zero
+    _, _, prices = quantized(update, 9, 0.5)
+    first_steps = prices[:, 5]
+    assert first_steps[[0, 1, 2, 3, 6]].max() < 0.5 * first_steps[[4, 5, 7, 8]].min()
+
+
+def test_scaled_bands_make_the_mean_over_clients_unbiased_in_every_band():
     rng = np.random.default_rng(1)
-    common = rng.normal(size=20_000).astype(np.float32)
+    shape = (3, 3, 50, 50)
+    bands = band_numbers(shape).reshape(shape)
+    common = (rng.normal(size=shape) * (1 + 0.2 * (bands % 3))).astype(np.float32)
     total, plain = np.zeros_like(common), np.zeros_like(common)
     for _ in range(60):
-        update = common + rng.normal(size=common.shape).astype(np.float32)
-        slots, centroids, _ = quantized(update, 9, 0.7)
-        wide = stretched(tf.constant(update), tf.constant(slots), tf.constant(centroids)).numpy()
-        assert (wide[slots] * update).sum() == pytest.approx((update**2).sum(), rel=1e-4)
-        total += wide[slots] / 60
-        plain += centroids[slots] / 60
-    slope, shrunk = ((mean * common).sum() / (common**2).sum() for mean in (total, plain))
-    assert slope == pytest.approx(1, abs=0.03) and shrunk < 0.8
+        update = (common + rng.normal(size=shape) * (1 + 0.2 * (bands % 3))).astype(np.float32)
+        slots, centroids, _ = quantized(update, 9, 0.4)
+        found = centroids[slots]
+        scales = unbiased_scales(tf.constant(update), tf.constant(found)).numpy()
+        total += scaled(found, scales) / 60
+        plain += found / 60
+    for band in range(9):
+        here = bands == band
+        slope, shrunk = ((mean[here] * common[here]).sum() / (common[here] ** 2).sum() for mean in (total, plain))
+        assert slope == pytest.approx(1, abs=0.06) and shrunk < 0.97
+    assert unbiased_scales(tf.zeros([3, 3, 2, 2]), tf.zeros([3, 3, 2, 2])).numpy().tolist() == [0] * 9
 
 
 def small_model():
@@ -90,27 +104,28 @@ def test_training_goes_through_broadcast_plus_clustered_update():
     change = (rng.normal(size=sent.shape) * 0.05).astype(np.float32)
     start(tf.constant(change))
     latent, centroids = updates.latent[0].numpy(), updates.centroids[0].numpy()
-    np.testing.assert_allclose(latent, change, atol=1e-6)
+    np.testing.assert_allclose(latent, coefficients(change), atol=1e-6)
     loss, gradients = step()
     # The same loss and gradients with the clustered kernel put into the model by hand.
     priced = PricedCentroids(updates.centroids[0], updates.prices[0])
     slots = cheapest_centroid(updates.latent[0], priced).numpy()
-    kernel.assign(sent + centroids[slots])
+    kernel.assign(sent + change_of(centroids[slots]))
     with tf.GradientTape() as tape:
         expected = tf.reduce_sum(tf.square(model(x, training=False)))
     by_kernel = tape.gradient(expected, kernel).numpy()
     assert float(loss) == pytest.approx(float(expected), rel=1e-5)
     np.testing.assert_allclose(gradients[0], by_kernel, rtol=1e-3, atol=1e-5)  # straight through
-    sums = np.array([by_kernel[slots == slot].sum() * (slot != 2) for slot in range(5)])
+    by_coefficient = coefficients(by_kernel)
+    sums = np.array([by_coefficient[slots == slot].sum() * (slot != 2) for slot in range(5)])
     np.testing.assert_allclose(gradients[-1], sums, rtol=1e-3, atol=1e-4)  # summed, zero stays zero
 
     @tf.function
     def snap():
         return updates.snap()
 
-    (palette,) = snap()
+    (palette,), (scales,) = snap()
     np.testing.assert_array_equal(palette.indices, slots)
-    np.testing.assert_allclose(kernel, sent + palette.codebook.numpy()[slots], atol=1e-6)
+    np.testing.assert_allclose(kernel, sent + change_of(scaled(palette.codebook.numpy()[slots], scales)), atol=1e-6)
     assert palette.codebook[2] == 0
 
 

@@ -44,7 +44,7 @@ EXPONENTS, GROUPINGS = 16, 18
         (lambda p: p[:3], "ends at byte 3, inside its header"),
         (lambda p: p[:13], "inside its checksum"),
         (lambda p: b"XX" + p[2:], "byte 0: 5858 is not the magic"),
-        (lambda p: changed(p, 2, 9), "byte 2: format version 9, this program reads version 2"),
+        (lambda p: changed(p, 2, 9), "byte 2: format version 9, this program reads version 3"),
         (lambda p: p[:20] + bytes([p[20] ^ 1]) + p[21:], "the checksum does not match"),
         (lambda p: changed(p, 3, 7), "byte 3: kind 7 is not expected"),
         (lambda p: changed(p, 3, 2), "byte 3: kind 2 is not expected"),

@@ -8,10 +8,21 @@ import pytest
 import tensorflow as tf
 import tensorflow_federated as tff
 from scipy import stats
-from tiny_federation import DATA_TYPE, SHAPE, answer_of, assert_equal, broadcast_of, examples, model_fn, settings
+from tiny_federation import (
+    DATA_TYPE,
+    SHAPE,
+    answer_of,
+    assert_equal,
+    broadcast_of,
+    examples,
+    model_fn,
+    settings,
+    told_kernels,
+)
 
 from tfc.clustering.quality import quality_score
 from tfc.codec import message as numpy_codec
+from tfc.codec.frequency_bands import LARGEST_SCALE, band_numbers, coefficients
 from tfc.codec.palette import dequantize
 from tfc.data.partition import ClientExamples
 from tfc.federated.aggregator import ClientPayloads, build_aggregator, mean_of_payloads
@@ -143,14 +154,19 @@ def test_a_client_that_clusters_its_update_answers_with_its_unbiased_palette(wor
     outcome = update(payload, held, client_data(client, 0, 1))
     answer = numpy_codec.decode(bytes(outcome["update"]), spec.uplink, held).message
     latent = latent_update(client, held, spec, shuffled_order(tf.constant(24), 1, 8, 5, 1, 0).numpy())
-    for palette, change in zip(answer.palettes, latent, strict=True):
-        quantized = dequantize(palette)
-        assert palette.codebook[3] == 0 and 1 < len(np.unique(quantized)) <= 7
-        projection = (quantized * change).sum() / (change * change).sum()
+    parts = zip(answer.palettes, told_kernels(answer), answer.band_scales, latent, strict=True)
+    for palette, quantized, scales, change in parts:
+        assert palette.codebook[3] == 0 and 1 < len(np.unique(palette.indices)) <= 7
         if clustered_epochs:  # the latent update has moved on, through the palette
-            assert projection > 0.5
-        else:
-            assert projection == pytest.approx(1, abs=0.05)
+            assert (quantized * change).sum() / (change * change).sum() > 0.5
+            continue
+        told, wanted, bands = coefficients(quantized), coefficients(change), band_numbers(change.shape)
+        for band, scale in enumerate(scales):
+            mine = bands == band
+            products, squares = ((each * wanted).ravel()[mine].sum() for each in (told, wanted))
+            if 0 < scale < LARGEST_SCALE:  # a band nothing of which is worth its bits is not told
+                assert products / squares == pytest.approx(1, abs=0.05)
+        assert 0 < scales[0] < LARGEST_SCALE, "the lowest frequencies are"
 
 
 def test_the_price_of_a_bit_comes_with_the_broadcast(worker):
@@ -283,7 +299,7 @@ def mean(spec, broadcast, payloads, weights):
 
 def kernel_of(spec, held, message, number):
     before = dequantize(held.palettes[number]) if spec.palettizes_update else 0
-    return before + dequantize(message.palettes[number])
+    return before + told_kernels(message)[number]
 
 
 def test_the_server_means_by_examples_what_the_payloads_say(clustered, answers):

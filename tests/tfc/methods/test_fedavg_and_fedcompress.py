@@ -16,6 +16,7 @@ from tiny_federation import (
     examples,
     model_fn,
     settings,
+    told_kernels,
     typed,
 )
 
@@ -223,7 +224,7 @@ def one_round_by_hand(spec, state):
         numpy_codec.decode(bytes(update(broadcast.payload, broadcast.base, data)["update"]), spec.uplink, held).message
         for data in data_of(CLIENTS, 1)
     )
-    mean = [0.6 * dequantize(a) + 0.4 * dequantize(b) for a, b in zip(first.palettes, second.palettes, strict=True)]
+    mean = [0.6 * a + 0.4 * b for a, b in zip(told_kernels(first), told_kernels(second), strict=True)]
     sent = [dequantize(palette) for palette in held.palettes]
     if spec.uplink_mode == "update":
         mean = [before + change for before, change in zip(sent, mean, strict=True)]
