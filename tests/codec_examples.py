@@ -88,7 +88,9 @@ def random_update(seed, spec, held):
         palettes.append(Palette(codebook, indices))
     changed = [(before + rng.normal(size=before.shape) * 0.1).astype(np.float32) for before in held.others]
     others = _with_variances(changed, spec)
-    return Message(np.int32(levels), tuple(palettes), others, rng.normal(size=spec.num_scalars).astype(np.float32))
+    scalars = rng.normal(size=spec.num_scalars).astype(np.float32)
+    scales = tuple(rng.integers(0, 256, count).astype(np.uint8) for count in spec.bands)
+    return Message(np.int32(levels), tuple(palettes), others, scalars, scales)
 
 
 def tensors(structure):

@@ -99,6 +99,12 @@ def test_updates_keep_zero_and_their_indices(seed, kernels, others, clusters, le
         assert palette.codebook[levels // 2] == 0
         tolerance = np.abs(sent.codebook).max() * 2.0**-6
         np.testing.assert_allclose(palette.codebook, sent.codebook, rtol=0, atol=tolerance)
+    assert_equal(found.band_scales, message.band_scales)
+    # Without scales every band has a scale of 1.
+    plain = encode(message._replace(band_scales=()), spec, held, update=True)
+    assert plain == encode(
+        message._replace(band_scales=tuple(64 + 0 * s for s in message.band_scales)), spec, held, update=True
+    )
 
 
 @settings(max_examples=25, deadline=None)
@@ -156,20 +162,20 @@ def test_golden_bytes_of_every_kind():
     assert delta.hex() == GOLDEN["difference"]
     name = b"\0\1\2\2\1\0" + bytes(6) + held.palettes[0].codebook.tobytes() + held.others[0].tobytes()
     assert delta[4:8] == zlib.adler32(name).to_bytes(4, "little")
-    update = Message(
-        np.int32(3), (Palette(np.array([-0.5, 0, 0.25], np.float32), indices),), changed.others, message.scalars
-    )
+    palette = Palette(np.array([-0.5, 0, 0.25], np.float32), indices)
+    scales = (np.array([80], np.uint8),)
+    update = Message(np.int32(3), (palette,), changed.others, message.scalars, scales)
     assert encode(update, update_spec(spec, 3), held, update=True).hex() == GOLDEN["update"]
 
 
 GOLDEN = {
-    "seed": ("4643020300000000030002000000803e0500000057015e0f"),
+    "seed": ("4643030300000000030002000000803e050000005801700f"),
     "key frame": (
-        "4643020000000000030002000000803e0000000080bf0000003f000000400000803f000000c000f05800fe00feaf4c0800a7"
-        "6408003047030030470300da0a5710"
+        "4643030000000000030002000000803e0000000080bf0000003f000000400000803f000000c000f05800fe00feaf4c0800a7"
+        "6408003047030030470300db0a9210"
     ),
-    "difference": ("4643020193048535030002000000803ef9fc00e08300feed65f14407000e700100ba1c130082690200da0b26f5"),
-    "update": ("4643020293048535030002000000803ef9fcc0002000104700feed65e50b060012d0450141ca03004fe401007e0ced06"),
+    "difference": ("4643030193048535030002000000803ef9fc00e08300feed65f14407000e700100ba1c130082690200db0b4df5"),
+    "update": ("4643030293048535030002000000803ef9fcc000205000104700feed65e50b060012d0450141ca03004fe40100cf0c0f14"),
 }
 
 
@@ -270,3 +276,34 @@ def test_relative_precision_keeps_small_variances():
     found = decode(encode(message, flat, held), flat, held).message.others[0]
     assert abs(found[0] - wanted[0]) > 0.04 * wanted[0]
     assert encode(message, spec, held)[3] == Kind.DELTA
+
+
+def test_a_windows_frequencies_have_tables_of_their_own():
+    """High frequencies are zero, low ones vary: telling them apart must pay."""
+    spec = update_spec(spec_of([(3, 3, 40, 40)], [], 16), 9)
+    held = random_held(0, spec_of([(3, 3, 40, 40)], [], 16), 16)
+    rng = np.random.default_rng(0)
+    indices = np.full((3, 3, 40, 40), 4, np.uint8)
+    indices[0] += rng.integers(0, 3, indices[0].shape).astype(np.uint8)
+    codebook = np.linspace(-1, 1, 9).astype(np.float32)
+    message = Message(np.int32(9), (Palette(codebook, indices),), (), np.zeros(0, np.float32))
+    apart = len(encode(message, spec, held, update=True))
+    mixed = rng.permutation(indices.ravel()).reshape(indices.shape)
+    together = len(encode(message._replace(palettes=(Palette(codebook, mixed),)), spec, held, update=True))
+    lowest = 4800 * np.log2(3) / 8
+    assert lowest < apart < lowest * 1.2 + 120 < together
+
+
+def test_what_is_no_scale_of_a_band_is_refused():
+    spec = update_spec(spec_of([(3, 3, 2, 2)], [], 16), 9)
+    held = random_held(0, spec_of([(3, 3, 2, 2)], [], 16), 16)
+    message = random_update(0, spec, held)
+    for scales, what in (
+        ((np.zeros(8, np.uint8),), r"numbers of bands \(9,\), found shapes \(\(8,\),\)"),
+        ((np.full(9, 256),), "between 0 and 255"),
+    ):
+        with pytest.raises(ValueError, match=what):
+            encode(message._replace(band_scales=scales), spec, held, update=True)
+    with pytest.raises(ValueError, match="band_scales are for updates"):
+        key = spec_of([(3, 3, 2, 2)], [], 16)
+        encode(random_message(0, key, 4)._replace(band_scales=message.band_scales), key)
