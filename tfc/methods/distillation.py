@@ -54,8 +54,20 @@ def distill(
     variables = [*student.trainable_variables, *kernels.centroids]
     state, update = adam(variables, config.learning_rate)
     last_loss = tf.constant(0.0)
-    for x in ood_fn().repeat(config.epochs):
-        target = teacher(x, training=False)
+    if not config.epochs:
+        return last_loss
+    inputs = ood_fn()
+    # The teacher answers once; the pipelines cache their inputs, so drawing them costs nothing more.
+    answers = tf.TensorArray(
+        tf.float32, 1, dynamic_size=True, infer_shape=False, element_shape=[None, teacher.output.shape[-1]],
+        clear_after_read=False,
+    )  # fmt: skip
+    count = tf.constant(0)
+    for x in inputs:
+        answers = answers.write(count, teacher(x, training=False))
+        count += 1
+    for number, x in inputs.repeat(config.epochs).enumerate():
+        target = answers.read(tf.cast(number, tf.int32) % count)
         with tf.GradientTape() as tape, kernels.applied():
             last_loss = distillation_loss(target, student(x, training=False), config.temperature)
         state = update(state, tape.gradient(last_loss, variables))
