@@ -10,8 +10,9 @@ from tfc.codec.message_spec import float32_message_bytes
 from tfc.config import CommunicationConfig
 from tfc.schedule import at_round
 
-LOWEST_RATE_WEIGHT, HIGHEST_RATE_WEIGHT = 0.01, 1.2
-"""At 2 ln 2 = 1.39, the slope of a Gaussian's distortion at rate zero, nothing would be worth its bits any more."""
+LOWEST_RATE_WEIGHT, HIGHEST_RATE_WEIGHT = 0.01, 2.0
+"""A Gaussian of the mean variance is worth no bit from 2 ln 2 = 1.39 on, the slope of its distortion at rate zero; the
+lowest frequencies, with three to six times that variance, still are."""
 HORIZON = 4.0
 """Rounds over which what was sent too much or too little is made up for."""
 SENSITIVITY = 0.5

@@ -189,8 +189,8 @@ class CommunicationConfig:
 
     uplink: str = key("update", "what clients palettize: their weights (the paper), or their update", UPLINK_MODES)
     levels: int = key(9, "slots of an update's codebook, one of them zero; an odd number", Range(3, 33))
-    rate_weight: float = key(0.8, "cost of one bit of an update, in mean squares of the update", Range(0, 1.2))
-    final_rate_weight: float = key(0.0, "rate weight in the last round; 0 for rate_weight", Range(0, 1.2))
+    rate_weight: float = key(0.8, "cost of one bit of an update, in mean squares of the update", Range(0, 4))
+    final_rate_weight: float = key(0.0, "rate weight in the last round; 0 for rate_weight", Range(0, 4))
     final_rounds: int = key(5, "number of last rounds in which the rate weight falls by equal factors", _COUNT)
     target_ratio: float = key(
         0.0, "communication ratio to reach by adapting the rate weight; 0: no target", Range(0, 10_000)

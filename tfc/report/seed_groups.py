@@ -15,6 +15,7 @@ from tfc import config as configuration
 from tfc.base.errors import ConfigError
 from tfc.base.run_files import CONFIG
 from tfc.config import ExperimentConfig
+from tfc.report.paired import PairedDifference, paired_difference
 from tfc.simulation.folder import FinishedRun
 from tfc.simulation.progress import POINTS_BELOW, Progress
 
@@ -46,6 +47,14 @@ class SeedGroup(Progress):
         """
         values = [run.summary[key] for run in self.runs]
         return statistics.stdev(values) if len(values) > 1 else None
+
+    def by_seed(self, key: str) -> dict[int, float]:
+        """Returns a figure of `summary.json` by seed.
+
+        Args:
+            key: Its name.
+        """
+        return {int(run.summary["seed"]): float(run.summary[key]) for run in self.runs}
 
     @property
     def method(self) -> str:
@@ -137,6 +146,22 @@ def baseline(groups: Sequence[SeedGroup]) -> SeedGroup | None:
     """
     found = [group for group in groups if group.is_baseline]
     return found[0] if len(found) == 1 else None
+
+
+def points_above_baseline(group: SeedGroup, groups: Sequence[SeedGroup]) -> PairedDifference | None:
+    """Returns a row's accuracy minus FedAvg's, paired by seed; None for FedAvg's, or where they can't be compared.
+
+    Args:
+        group: One row of a comparison.
+        groups: All of them.
+
+    Returns:
+        In shares of right answers, mean of the last three rounds.
+    """
+    reference = baseline(groups)
+    if reference is None or group is reference or differences_from_baseline(group, groups):
+        return None
+    return paired_difference(group.by_seed("last3_accuracy"), reference.by_seed("last3_accuracy"))
 
 
 def target_accuracy(groups: Sequence[SeedGroup]) -> float | None:

@@ -66,12 +66,12 @@ def test_distributor_sends_the_payload_and_counts_every_copy(clustered):
     assert measurements["payload_bytes"] == len(payload) and measurements["key_frame_bytes"] == 7
 
 
-def eager_plain_training(client, epochs, order, held=None, spec=None):
+def eager_plain_training(client, epochs, order, held=None, spec=None, learning_rate=0.01):
     """Epochs of Keras's own Adam, as an independent reference of the client's training."""
     model = model_fn()
     if held is not None:
         assign(model, spec.layout, [dequantize(palette) for palette in held.palettes], held.others)
-    optimizer = tf.keras.optimizers.Adam(0.01)
+    optimizer = tf.keras.optimizers.Adam(learning_rate)
     for batch in order:
         with tf.GradientTape() as tape:
             logits = model(client.x_train[batch], training=True)
@@ -118,6 +118,22 @@ def test_a_plain_client_trains_as_keras_does_batchnorm_included(plain, statistic
     assert accuracy == pytest.approx((logits.argmax(1) == client.y_validation).mean(), abs=1e-6)
     assert score == pytest.approx(float(quality_score(embedding(client.x_validation, training=False))), rel=1e-2)
     assert outcome["weight"] == 27 and sum(outcome["by_fault"]) == 0
+
+
+@pytest.mark.parametrize(("round_number", "rate"), [(2, 0.01), (3, 0.01 * 0.25**0.5), (4, 0.0025), (9, 0.0025)])
+def test_learning_rates_fall_by_equal_factors_in_the_last_rounds(plain, round_number, rate):
+    from tfc.federated.training_loop import shuffled_order
+
+    client = examples(1)
+    held, payload = broadcast_of(plain, 0)
+    training = dataclasses.replace(settings().training, final_learning_rate_share=0.25, final_rounds=2)
+    update = build_client_update(plain, DATA_TYPE, training, "broadcast", 5, rounds=4)
+    outcome = update(payload, held, client_data(client, 7, round_number))
+    answer = numpy_codec.decode(bytes(outcome["update"]), plain.uplink).message
+    order = shuffled_order(tf.constant(24), 2, 8, 5, round_number, 7).numpy()
+    reference = eager_plain_training(client, 2, order, held, plain, learning_rate=rate)
+    for found, expected in zip(answer.others, [v.numpy() for v in reference.trainable_variables], strict=False):
+        np.testing.assert_allclose(found, expected, atol=2e-4)
 
 
 @pytest.mark.parametrize("start", ["broadcast", "kmeans++"])

@@ -118,7 +118,7 @@ def test_compare_writes_csv_and_latex(runs, tmp_path, capsys):
     rows = list(csv.DictReader(io.StringIO((tmp_path / "t.csv").read_text())))
     assert [row["runs"] for row in rows] == ["thrifty", "fedavg", "weak"]
     lines = (tmp_path / "t.tex").read_text().splitlines()
-    assert lines[0] == r"\begin{tabular}{lrrrrrrrr}" and lines[5].startswith(r"  fedavg & 2 & 0.8000 $\pm$ 0.0141 & ")
+    assert lines[0] == r"\begin{tabular}{lrrrrrrrrr}" and lines[5].startswith(r"  fedavg & 2 & 0.8000 $\pm$ 0.0141 & ")
     assert all(line.endswith(r"\\") for line in lines if "&" in line)
 
 
@@ -205,7 +205,7 @@ def test_rows_of_other_data_or_rounds_are_marked_and_not_ranked(tmp_path):
     other = finished(tmp_path, "other", [0.6, 0.9], 10, **{"data.alpha": 0.1})
     means = mean_table([fedavg, other])
     rows = {row[0]: row[6:] for row in means.rows}
-    assert rows["other *"] == ("not comparable",) * 3 and rows["fedavg"][0] != "not comparable"
+    assert rows["other *"] == ("not comparable",) * 4 and rows["fedavg"][0] != "not comparable"
     assert "other: data.alpha = 0.1, there 0.5" in means.note
     numbers = mean_numbers([fedavg, other])
     by_name = {row[0]: dict(zip(numbers.header, row, strict=True)) for row in numbers.rows}
