@@ -25,7 +25,8 @@ from tfc.federated.aggregator import ClientPayloads, mean_of_payloads
 from tfc.federated.client_data import client_data, client_data_type
 from tfc.federated.model_spec import ModelSpec, clustered_spec, reference_model
 from tfc.methods.fedcompress import build_fedcompress
-from tfc.simulation.experiment import build_ood, expected_data, load_clients, load_dataset, model_builder
+from tfc.simulation.configured_data import load_clients, load_dataset
+from tfc.simulation.experiment import build_ood, expected_data, model_builder
 from tfc.workers.local import local_worker
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from tfc import config
-from tfc.simulation.experiment import load_dataset
+from tfc.simulation.configured_data import load_dataset
 
 
 def main() -> None:

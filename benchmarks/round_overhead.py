@@ -23,7 +23,8 @@ from tfc.data.pixels import to_float
 from tfc.federated.client_data import client_data, client_data_type
 from tfc.federated.training_loop import shuffled_order
 from tfc.methods.fedavg import build_fedavg
-from tfc.simulation.experiment import expected_data, load_clients, load_dataset, model_builder
+from tfc.simulation.configured_data import load_clients, load_dataset
+from tfc.simulation.experiment import expected_data, model_builder
 from tfc.workers.local import local_worker
 
 

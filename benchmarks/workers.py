@@ -21,7 +21,8 @@ from record import save
 from tfc import config
 from tfc.federated.client_data import client_data, client_data_type
 from tfc.methods.fedavg import build_fedavg
-from tfc.simulation.experiment import expected_data, load_clients, load_dataset, model_builder
+from tfc.simulation.configured_data import load_clients, load_dataset
+from tfc.simulation.experiment import expected_data, model_builder
 from tfc.workers.local import WorkerProcess
 from tfc.workers.remote import remote_workers
 

@@ -42,7 +42,7 @@ _PUBLIC = {
     "ServerOptimizerConfig": "tfc.config.keys",
     "NetworkConfig": "tfc.config.keys",
     "FaultsConfig": "tfc.config.keys",
-    "load_dataset": "tfc.simulation.experiment",
+    "load_dataset": "tfc.simulation.configured_data",
     "Dataset": "tfc.data.dataset",
     "run": "tfc.simulation.loop",
     "read_run": "tfc.simulation.folder",
@@ -123,7 +123,7 @@ if TYPE_CHECKING:  # what a type checker and an editor see
     from tfc.registries import METHODS as METHODS
     from tfc.report.figures import accuracy_per_megabyte as accuracy_per_megabyte
     from tfc.report.figures import clusters_and_quality as clusters_and_quality
-    from tfc.simulation.experiment import load_dataset as load_dataset
+    from tfc.simulation.configured_data import load_dataset as load_dataset
     from tfc.simulation.folder import FinishedRun as FinishedRun
     from tfc.simulation.folder import read_run as read_run
     from tfc.simulation.loop import run as run

@@ -62,6 +62,9 @@ IMAGE_SETS = LazyRegistry(
 What the server distils on follows from the kind of the inputs.
 """
 
+NUMPY_SETS = frozenset(IMAGE_SETS) - {"images"}
+"""Data sets whose loaders need NumPy alone: they are read in half a second, before TensorFlow is there."""
+
 AUDIO_SETS = LazyRegistry(
     {
         "speech_commands": "tfc.data.speech_commands:speech_commands",

@@ -273,3 +273,20 @@ def test_data_for_devices_comes_from_the_right_parts(tmp_path, tiny_npz, tiny_se
     rounded = {(np.round(image * 255) / np.float32(255)).astype(np.float32).tobytes() for image in calibration["x"]}
     assert rounded <= train
     assert not Path(tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("command", ["run", "sweep"])
+def test_a_partition_that_can_not_work_is_refused_before_tensorflow_is_loaded(tmp_path, command):
+    words = [command, "demo", "--set", "data.examples_per_client=20000", "--out", str(tmp_path / "out")]
+    script = (
+        f"import sys; from tfc.cli import main; code = main({words!r}); "
+        "loaded = {'tensorflow', 'tensorflow_federated'} & set(sys.modules); "
+        "sys.exit(f'loaded {loaded}' if loaded else code)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 1, done.stderr
+    assert (
+        done.stderr.count("\n") == 1
+        and "5 clients with 20000 examples each need 100000 training examples" in done.stderr
+    )
+    assert not (tmp_path / "out").exists()

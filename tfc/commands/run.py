@@ -17,6 +17,9 @@ def _run(options: argparse.Namespace) -> int:
     insecure = ["insecure_worker=true"] if options.insecure_worker else []
     experiment = config.load(options.experiment, [*options.set, *insecure])
     require_workstation()
+    from tfc.simulation.configured_data import refuse_impossible_clients
+
+    refuse_impossible_clients(experiment)
     from tfc.report.tables import comparison_table
     from tfc.simulation.log import console_log
     from tfc.simulation.loop import run

@@ -14,7 +14,7 @@ from tfc.config import ExperimentConfig
 from tfc.data.dataset import Dataset
 from tfc.data.pixels import to_float
 from tfc.seeds import Purpose, generator
-from tfc.simulation.experiment import load_dataset
+from tfc.simulation.configured_data import load_dataset
 
 CALIBRATION_EXAMPLES = 256
 """Number of inputs in the representative data set that a run writes beside its model."""

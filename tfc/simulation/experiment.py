@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 
 from tfc.base.errors import DataError
-from tfc.config import DataConfig, ExperimentConfig
-from tfc.data.dataset import Dataset, resized
-from tfc.data.in_memory import as_dataset
+from tfc.config import ExperimentConfig
+from tfc.data.dataset import Dataset
 from tfc.data.input_kinds import AUTO, IMAGE, LOG_MEL, TABLE, TOKENS
 from tfc.data.ood import OodFn
 from tfc.data.ood_noise import procedural_tokens
@@ -20,14 +19,12 @@ from tfc.data.partition import Clients
 from tfc.federated.model_spec import ModelFn
 from tfc.models.model_contract import ExpectedData
 from tfc.models.own_model import is_model_file, own_model
-from tfc.registries import AUDIO_SETS, DATASETS, MODELS, OOD_SOURCES, PARTITIONS
+from tfc.registries import AUDIO_SETS, MODELS, OOD_SOURCES
+from tfc.simulation.configured_data import load_clients, load_dataset
 from tfc.simulation.own_parts import OwnParts
 
 _PROBED = 64
 """Training inputs that a model is tried with."""
-
-_OWN_DATA_KEYS = {"kind": ("npz",), "npz_keys": ("npz",), "test_fraction": ("npz", "images")}
-"""Keys that only loaders of own data read."""
 
 
 @dataclass(frozen=True)
@@ -75,56 +72,6 @@ def load_experiment(config: ExperimentConfig, own: OwnParts | None = None) -> Ex
     expected = expected_data(dataset)
     model_fn = own.model_builder(expected) if own.has_model else model_builder(config, expected)
     return Experiment(config, dataset, clients, ood_fn, model_fn, own.process)
-
-
-def load_dataset(config: ExperimentConfig, data: Any = None) -> Dataset:
-    """Loads the configured data set, or takes one in memory; images padded and channels repeated as configured.
-
-    Args:
-        config: Names the data set and its shape.
-        data: What `as_dataset` takes, in place of the data set that the configuration names; None for that one.
-
-    Raises:
-        DataError: If it is missing, damaged, can't be brought to the configured shape, or is of another kind than
-            settings are for.
-
-    Examples:
-        >>> import tfc
-        >>> dataset = tfc.load_dataset(tfc.load("demo", {"data.channels": 3}))
-        >>> dataset.x_test.shape[1:], dataset.x_test.dtype
-        ((28, 28, 3), dtype('uint8'))
-    """
-    if data is not None:
-        dataset = as_dataset(data, config=config.data)
-    else:
-        data_dir = Path(config.data.data_dir).expanduser() if config.data.data_dir else None
-        _check_own_data_keys(config)
-        dataset = DATASETS[config.data.dataset](data_dir, config.data)
-    if config.training.augmentation != "none" and dataset.kind != IMAGE:
-        raise DataError(
-            f"training.augmentation = {config.training.augmentation!r} is for images; {dataset.name} holds inputs of "
-            f"kind {dataset.kind}"
-        )
-    return resized(dataset, config.data.image_size, config.data.channels)
-
-
-def _check_own_data_keys(config: ExperimentConfig) -> None:
-    """Refuses settings of own data for data sets that would not look at them."""
-    data, usual = config.data, DataConfig()
-    for name, readers in _OWN_DATA_KEYS.items():
-        value = getattr(data, name)
-        if value != getattr(usual, name) and data.dataset not in readers:
-            raise DataError(f"data.{name} = {value!r} is for data.dataset = {' or '.join(readers)}, not {data.dataset}")
-
-
-def load_clients(config: ExperimentConfig, dataset: Dataset) -> Clients:
-    """Divides the training set among clients as configured; nothing is copied yet.
-
-    Raises:
-        DataError: If there are too few examples.
-    """
-    parts = PARTITIONS[config.data.partition](dataset.y_train, dataset.owners, config.data, config.seed)
-    return Clients(dataset.x_train, dataset.y_train, parts, config.data.validation_fraction, config.seed)
 
 
 def expected_data(dataset: Dataset) -> ExpectedData:

@@ -12,6 +12,7 @@ from tfc import config as configuration
 from tfc.base.errors import ConfigError, RunError, TfcError
 from tfc.base.run_files import CONFIG, SUMMARY
 from tfc.config import ExperimentConfig
+from tfc.config.keys import MODEL_SUFFIXES
 from tfc.simulation.folder import FinishedRun, read_run
 from tfc.simulation.resumption import differences, resumes
 
@@ -89,10 +90,10 @@ def run_all(runs: Sequence[PlannedRun], out: Path, *, progress: bool = True) -> 
         RunError: If a folder holds a run with other settings.
         TfcError: If a run can't be made.
     """
-    from tfc.simulation.loop import run
-
     left = [planned for planned in runs if not _is_finished(planned, out / planned.name)]
     _check_all(left, out)
+    from tfc.simulation.loop import run  # which takes seconds to import: what is refused is refused before
+
     for planned in left:
         run(planned.config, out / planned.name, progress=progress)
     return [read_run(out / planned.name) for planned in runs]
@@ -113,8 +114,7 @@ def _is_finished(planned: PlannedRun, path: Path) -> bool:
 
 def _check_all(runs: Sequence[PlannedRun], out: Path) -> None:
     """Refuses what can be refused of all runs before the first one starts: folders, data, partitions, own models."""
-    from tfc.models.own_model import is_model_file
-    from tfc.simulation.experiment import expected_data, load_clients, load_dataset, model_builder
+    from tfc.simulation.configured_data import load_clients, load_dataset
 
     datasets, models = {}, set()
     for planned in runs:
@@ -126,7 +126,9 @@ def _check_all(runs: Sequence[PlannedRun], out: Path) -> None:
             dataset = datasets[config.data]
             load_clients(config, dataset)
             key = (config.model.name, config.data)
-            if is_model_file(config.model.name) and key not in models:
+            if config.model.name.endswith(MODEL_SUFFIXES) and key not in models:
+                from tfc.simulation.experiment import expected_data, model_builder
+
                 model_builder(config, expected_data(dataset))
                 models.add(key)
         except TfcError as error:
