@@ -39,6 +39,7 @@ MODELS = LazyRegistry(
         "resnet20": "tfc.models.resnet:resnet20",
         "mobilenet": "tfc.models.mobilenet:mobilenet",
         "dscnn": "tfc.models.dscnn:dscnn",
+        "conv1d": "tfc.models.conv1d:conv1d",
     }
 )
 """`model.name`: builders, (input_shape, num_classes, *, seed, batchnorm_momentum) -> Keras model.
@@ -62,9 +63,6 @@ IMAGE_SETS = LazyRegistry(
 What the server distils on follows from the kind of the inputs.
 """
 
-NUMPY_SETS = frozenset(IMAGE_SETS) - {"images"}
-"""Data sets whose loaders need NumPy alone: they are read in half a second, before TensorFlow is there."""
-
 AUDIO_SETS = LazyRegistry(
     {
         "speech_commands": "tfc.data.speech_commands:speech_commands",
@@ -74,7 +72,13 @@ AUDIO_SETS = LazyRegistry(
 )
 """`data.dataset`: loaders of audio, likewise; the server distils on audio."""
 
-DATASETS = IMAGE_SETS | AUDIO_SETS
+SENSOR_SETS = LazyRegistry({"watch": "tfc.data.watch:watch"})
+"""`data.dataset`: loaders of sensor readings, likewise; the server distils on noise."""
+
+DATASETS = IMAGE_SETS | AUDIO_SETS | SENSOR_SETS
+
+NUMPY_SETS = (frozenset(IMAGE_SETS) | frozenset(SENSOR_SETS)) - {"images"}
+"""Data sets whose loaders need NumPy alone: they are read in half a second, before TensorFlow is there."""
 
 INPUT_KINDS = LazyRegistry(
     {

@@ -94,6 +94,9 @@ class DataConfig:
     words: str = key(
         "twelve", "speech_commands: ten words, the same with unknown and silence, or all words", WORD_CHOICES
     )
+    fold: int = key(
+        -1, "watch: which fifth of the people is held out for testing; -1: the run's seed modulo 5", Range(-1, 4)
+    )
     clips_per_class: int = key(0, "audio: at most so many training clips of a class; 0 for all", _COUNT_OR_ZERO)
     image_size: int = key(
         0,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import pickle
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from tfc.base.clean_text import clean
 from tfc.base.errors import DataError
 from tfc.config import DataConfig
 from tfc.data.dataset import Dataset, checked_dataset
+from tfc.data.restricted_pickle import ArraysOnly
 
 _HOME = "https://www.cs.toronto.edu/~kriz/cifar.html"
 _SIDE = 32
@@ -20,37 +20,10 @@ _OBJECTS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "hor
 _FINE_CLASSES = 100
 
 
-def _bytes_of(text: str, encoding: str) -> bytes:
-    """What Python 3 writes for bytes in old pickle protocols: text in Latin-1, nothing else."""
-    if encoding not in ("latin1", "latin-1"):
-        raise pickle.UnpicklingError(f"text encoded as {encoding}")
-    return text.encode("latin1")
-
-
-_ALLOWED: dict[tuple[str, str], Callable[..., Any]] = {
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-    ("numpy.core.multiarray", "_reconstruct"): np.core.multiarray._reconstruct,  # type: ignore[attr-defined]
-    ("numpy._core.multiarray", "_reconstruct"): np.core.multiarray._reconstruct,  # type: ignore[attr-defined]
-    ("_codecs", "encode"): _bytes_of,
-}
-
-
-class _ArraysOnly(pickle.Unpickler):
-    """Builds containers, numbers, bytes and NumPy arrays; a pickle that names anything else is refused."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        """Returns one of the few callables that an array needs."""
-        try:
-            return _ALLOWED[module, name]
-        except KeyError:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no data set needs") from None
-
-
 def _unpickled(path: Path) -> Any:
     try:
         with path.open("rb") as file:
-            return _ArraysOnly(file, encoding="bytes").load()
+            return ArraysOnly(file, encoding="bytes").load()
     except Exception as error:  # a hostile pickle can raise anything
         raise DataError(f"{path}: not a readable batch of CIFAR: {clean(error, 200)}") from error
 

@@ -5,6 +5,7 @@ So a partition that can't work is refused before anything slow is imported.
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -43,13 +44,28 @@ def load_dataset(config: ExperimentConfig, data: Any = None) -> Dataset:
     else:
         data_dir = Path(config.data.data_dir).expanduser() if config.data.data_dir else None
         _check_own_data_keys(config)
-        dataset = DATASETS[config.data.dataset](data_dir, config.data)
+        dataset = DATASETS[config.data.dataset](data_dir, with_fold(config))
     if config.training.augmentation != "none" and dataset.kind != IMAGE:
         raise DataError(
             f"training.augmentation = {config.training.augmentation!r} is for images; {dataset.name} holds inputs of "
             f"kind {dataset.kind}"
         )
     return resized(dataset, config.data.image_size, config.data.channels)
+
+
+FOLDS = 5
+"""Parts of a cross-validation, in each of which other people are held out."""
+
+
+def with_fold(config: ExperimentConfig) -> DataConfig:
+    """Returns the configuration of the data with the fold that the seed stands for, where none is named.
+
+    So the seeds 0 to 4 are a cross-validation, and means over seeds are means over folds.
+
+    Args:
+        config: The experiment.
+    """
+    return config.data if config.data.fold >= 0 else dataclasses.replace(config.data, fold=config.seed % FOLDS)
 
 
 def _check_own_data_keys(config: ExperimentConfig) -> None:

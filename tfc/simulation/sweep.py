@@ -114,18 +114,19 @@ def _is_finished(planned: PlannedRun, path: Path) -> bool:
 
 def _check_all(runs: Sequence[PlannedRun], out: Path) -> None:
     """Refuses what can be refused of all runs before the first one starts: folders, data, partitions, own models."""
-    from tfc.simulation.configured_data import load_clients, load_dataset
+    from tfc.simulation.configured_data import load_clients, load_dataset, with_fold
 
     datasets, models = {}, set()
     for planned in runs:
         config = planned.config
         try:
             resumes(out / planned.name, config, force=False, record_payloads=False)
-            if config.data not in datasets:
-                datasets = {config.data: load_dataset(config)}  # one at a time: they may be large
-            dataset = datasets[config.data]
+            data = with_fold(config)
+            if data not in datasets:
+                datasets = {data: load_dataset(config)}  # one at a time: they may be large
+            dataset = datasets[data]
             load_clients(config, dataset)
-            key = (config.model.name, config.data)
+            key = (config.model.name, data)
             if config.model.name.endswith(MODEL_SUFFIXES) and key not in models:
                 from tfc.simulation.experiment import expected_data, model_builder
 

@@ -18,6 +18,8 @@ from tfc.registries import MODELS
         ("mobilenet", (98, 40, 1), 3238538, 3216650, 3150112),
         # 10x4x64 + 4 x (3x3x64 depthwise + 64x64) + 64x10, nine BatchNorms of 64, ten biases.
         ("dscnn", (98, 40, 1), 24202, 23050, 19584),
+        # 5 x (6x32 + 32x48 + 48x64) + 64x10, BatchNorms of 144 channels, ten biases.
+        ("conv1d", (100, 6), 25226, 24938, 24640),
     ],
 )
 def test_numbers_of_parameters(name, shape, total, trainable, kernels):
@@ -28,16 +30,21 @@ def test_numbers_of_parameters(name, shape, total, trainable, kernels):
     assert sum(int(np.prod(shape)) for shape in layout.kernel_shapes) == kernels
 
 
+def shape_for(name, image):
+    return (100, 6) if name == "conv1d" else image
+
+
 @pytest.mark.parametrize("name", sorted(MODELS))
 def test_models_have_logits_an_embedding_and_seeded_weights(name):
-    model = MODELS[name]((28, 28, 1), 7, seed=3, batchnorm_momentum=0.8)
+    shape = shape_for(name, (28, 28, 1))
+    model = MODELS[name](shape, 7, seed=3, batchnorm_momentum=0.8)
     assert model.output_shape == (None, 7)
     assert model.get_layer("embedding").output.shape == (None, 1024 if name == "mobilenet" else 64)
     norms = [layer for layer in model.layers if isinstance(layer, tf.keras.layers.BatchNormalization)]
     assert norms and all(layer.momentum == 0.8 for layer in norms)
-    for same, other in zip(model.weights, MODELS[name]((28, 28, 1), 7, seed=3).weights, strict=True):
+    for same, other in zip(model.weights, MODELS[name](shape, 7, seed=3).weights, strict=True):
         np.testing.assert_array_equal(same, other)
-    different = MODELS[name]((28, 28, 1), 7, seed=4)
+    different = MODELS[name](shape, 7, seed=4)
     assert (model.weights[0].numpy() != different.weights[0].numpy()).any()
 
 
@@ -68,7 +75,7 @@ def test_resnet20s_shortcut_subsamples_and_pads_with_zeros():
 
 @pytest.mark.parametrize("name", sorted(MODELS))
 def test_tfmot_accepts_the_layers_for_clustering_and_quantisation(name):
-    model = MODELS[name]((32, 32, 3), 10)
+    model = MODELS[name](shape_for(name, (32, 32, 3)), 10)
     tfmot.quantization.keras.quantize_apply(tfmot.quantization.keras.quantize_annotate_model(model))
     start = tfmot.clustering.keras.CentroidInitialization.LINEAR
     tfmot.clustering.keras.cluster_weights(model, number_of_clusters=4, cluster_centroids_init=start)
