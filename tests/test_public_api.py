@@ -65,7 +65,7 @@ SIGNATURES = {
     "tfc.encode": "(message: 'Message', spec: 'MessageSpec', held: 'ReferenceModel | None' = None, *, update: 'bool' = False) -> 'bytes'",  # noqa: E501
     "tfc.encode_seed": "(seed: 'int', num_clusters: 'int', scalars: 'np.ndarray', spec: 'MessageSpec') -> 'bytes'",
     "tfc.decode": "(payload: 'bytes', spec: 'MessageSpec', held: 'ReferenceModel | None' = None) -> 'Decoded'",
-    "tfc.Message": "(num_clusters: ForwardRef('Any'), palettes: ForwardRef('tuple[Palette, ...]'), others: ForwardRef('tuple[Any, ...]'), scalars: ForwardRef('Any'))",  # noqa: E501
+    "tfc.Message": "(num_clusters: ForwardRef('Any'), palettes: ForwardRef('tuple[Palette, ...]'), others: ForwardRef('tuple[Any, ...]'), scalars: ForwardRef('Any'), band_scales: ForwardRef('tuple[Any, ...]') = ())",  # noqa: E501
     "tfc.MessageSpec": "(kernel_shapes: 'tuple[tuple[int, ...], ...]', other_shapes: 'tuple[tuple[int, ...], ...]', max_clusters: 'int', num_scalars: 'int' = 0, kinds: 'tuple[Kind, ...]' = (<Kind.KEY_FRAME: 0>, <Kind.DELTA: 1>), reference_clusters: 'int' = 0, initial_kernels: 'tuple[InitialValue, ...]' = (), initial_others: 'tuple[InitialValue, ...]' = (), relative_others: 'tuple[bool, ...]' = (), other_bits: 'int' = 4, remembers_moves: 'bool' = True) -> None",  # noqa: E501
     "tfc.Kind": "IntEnum: KEY_FRAME, DELTA, UPDATE, SEED",
     "tfc.InitialValue": "(constant: 'float' = 0.0, limit: 'float' = 0.0, tensor: 'int' = 0) -> None",
