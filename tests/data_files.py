@@ -104,3 +104,22 @@ def flac_bytes(samples, rate=RATE):
     buffer = io.BytesIO()
     soundfile.write(buffer, samples, rate, format="FLAC", subtype="PCM_16")
     return buffer.getvalue()
+
+
+EXERCISES = ["PEN", "ABD", "FEL", "IR", "ER", "TRAP", "ROW"]
+
+
+def watch_recordings(people=10, steps=230, **changes):
+    """Two recordings of each person; a reading tells who, which exercise, and when."""
+    rng = np.random.default_rng(0)
+    found = {"X": [], "y": [], "subject": [], "y_labels": EXERCISES, "X_labels": list("abcdef"), "side": []}
+    for person in range(1, people + 1):
+        for exercise in rng.choice(7, 2, replace=False):
+            signal = np.tile([person, exercise, 0.0, 0, 0, 0], (steps, 1)).astype(float)
+            signal[:, 2] = np.arange(steps)
+            signal[:, 3:] = 3.0
+            found["X"].append(signal)
+            found["y"].append(int(exercise))
+            found["subject"].append(person)
+    found["y"], found["subject"] = np.array(found["y"], float), np.array(found["subject"])
+    return found | changes

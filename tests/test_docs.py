@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from data_files import watch_recordings
 from palettized_models import SHAPE, plain
 
 ROOT = Path(__file__).parent.parent
@@ -60,6 +61,10 @@ def files(template, tmp_path_factory):
     model.save(folder / "my.keras")
     rng = np.random.default_rng(0)
     x, y = rng.random((60, *SHAPE), np.float32), rng.integers(0, 4, 60)
+    package = folder / "packages" / "seglearn"
+    (package / "data").mkdir(parents=True)
+    (package / "__init__.py").touch()
+    np.save(package / "data" / "watch_dataset.npy", watch_recordings())
     for name in ("test", "train"):
         np.savez(folder / f"{name}.npz", x=x, y=y)
     for run in ("demo/fedcompress", "mine"):
@@ -82,6 +87,7 @@ def type_command(command, template, monkeypatch):
     from edge.cli import main as edge
     from tfc.cli import build_parser as tfc_parser
     from tfc.cli import main as tfc
+    from tfc.simulation import configured_data
     from tfc.simulation import loop as simulation
     from tfc.simulation.folder import read_run
 
@@ -108,6 +114,7 @@ def type_command(command, template, monkeypatch):
         return read_run(out)
 
     monkeypatch.setattr(simulation, "run", copied)
+    monkeypatch.setattr(configured_data, "refuse_impossible_clients", lambda config: None)  # data that are not here
     return (edge if program == "edge" else tfc)([*words, *(QUICK if words[0] == "bench" else [])])
 
 
@@ -117,6 +124,7 @@ def test_everything_in_a_document_works(path, files, template, tmp_path, monkeyp
     monkeypatch.chdir(tmp_path / "here")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.syspath_prepend(str(ROOT))
+    monkeypatch.syspath_prepend(str(tmp_path / "here" / "packages"))
     for kind, text in steps(path):
         if kind == "python":
             code = re.sub(r"^ROUNDS, (.*) = \d+, ", r"ROUNDS, \1 = 1, ", text, flags=re.M)

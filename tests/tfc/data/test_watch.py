@@ -4,33 +4,16 @@ import pickle
 
 import numpy as np
 import pytest
+from data_files import EXERCISES, watch_recordings
 
 import tfc
 from tfc.cli import main
 from tfc.data import watch
 
-NAMES = ["PEN", "ABD", "FEL", "IR", "ER", "TRAP", "ROW"]
-
-
-def recordings(people=10, steps=230, **changes):
-    """Two recordings of each person; a reading tells who, which exercise, and when."""
-    rng = np.random.default_rng(0)
-    found = {"X": [], "y": [], "subject": [], "y_labels": NAMES, "X_labels": list("abcdef"), "side": []}
-    for person in range(1, people + 1):
-        for exercise in rng.choice(7, 2, replace=False):
-            signal = np.tile([person, exercise, 0.0, 0, 0, 0], (steps, 1)).astype(float)
-            signal[:, 2] = np.arange(steps)
-            signal[:, 3:] = 3.0
-            found["X"].append(signal)
-            found["y"].append(int(exercise))
-            found["subject"].append(person)
-    found["y"], found["subject"] = np.array(found["y"], float), np.array(found["subject"])
-    return found | changes
-
 
 @pytest.fixture()
 def folder(tmp_path):
-    np.save(tmp_path / watch.FILE, recordings())
+    np.save(tmp_path / watch.FILE, watch_recordings())
     return tmp_path
 
 
@@ -38,7 +21,9 @@ def test_windows_of_two_seconds_overlap_by_half_and_people_own_them(folder):
     dataset = watch.watch(folder)
     # (230 - 100) // 50 + 1 = 3 windows of each recording, 2 recordings of each of 8 people, 2 held out.
     assert dataset.x_train.shape == (48, 100, 6) and dataset.x_test.shape == (12, 100, 6)
-    assert dataset.x_train.dtype == np.float32 and dataset.kind == "sequence" and dataset.class_names == tuple(NAMES)
+    assert (
+        dataset.x_train.dtype == np.float32 and dataset.kind == "sequence" and dataset.class_names == tuple(EXERCISES)
+    )
     assert not dataset.synthetic
     np.testing.assert_array_equal(dataset.x_train[:, 0, 0], dataset.owners)
     np.testing.assert_array_equal(dataset.x_train[:, 7, 1], dataset.y_train)
@@ -71,13 +56,13 @@ class Evil:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (recordings(y=np.zeros(3)), "entry 'y' must hold a whole number for each of 20 recordings"),
-        (recordings(subject=np.full(20, 0.5)), "entry 'subject' must hold"),
-        (recordings(X=[np.zeros((300, 5))] * 20), r"recording 0 must be finite.*found shape \(300, 5\)"),
-        (recordings(steps=99), r"at least 100 steps; found shape \(99, 6\)"),
-        (recordings(X=[np.full((200, 6), np.nan)] * 20), "recording 0 must be finite"),
+        (watch_recordings(y=np.zeros(3)), "entry 'y' must hold a whole number for each of 20 recordings"),
+        (watch_recordings(subject=np.full(20, 0.5)), "entry 'subject' must hold"),
+        (watch_recordings(X=[np.zeros((300, 5))] * 20), r"recording 0 must be finite.*found shape \(300, 5\)"),
+        (watch_recordings(steps=99), r"at least 100 steps; found shape \(99, 6\)"),
+        (watch_recordings(X=[np.full((200, 6), np.nan)] * 20), "recording 0 must be finite"),
         ({"X": []}, "has no entries X, y, subject, y_labels"),
-        (recordings(people=1), "1 people are too few"),
+        (watch_recordings(people=1), "1 people are too few"),
         ({"X": Evil()}, "asks for builtins.print, which no data set needs"),
         (np.zeros(3), "not the recordings"),
     ],
@@ -92,7 +77,7 @@ def test_another_file_is_refused_and_no_code_in_it_runs(tmp_path, capsys, conten
 
 def test_a_bare_pickle_and_a_missing_file_are_refused_in_a_line(tmp_path, capsys):
     path = tmp_path / watch.FILE
-    path.write_bytes(pickle.dumps(recordings()))
+    path.write_bytes(pickle.dumps(watch_recordings()))
     assert main(["run", "watch", "--set", f"data.data_dir={path}", "--out", str(tmp_path / "out")]) == 1
     assert "not the recordings of seglearn's watch data set" in capsys.readouterr().err
     assert main(["run", "watch", "--set", f"data.data_dir={tmp_path / 'none'}", "--out", str(tmp_path / "out")]) == 1
