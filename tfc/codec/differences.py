@@ -79,8 +79,9 @@ def step_exponent(values: np.ndarray, held: np.ndarray, bits: int, *, relative: 
     change = largest_exponent((values - held) / scale)
     if relative:
         # One variance that jumps must not coarsen all others: its number of steps is escaped instead. And where all of
-        # them shrink, as those do that stood at their start, precision follows what they become.
-        change = min(change, 0, 2 * largest)
+        # them shrink, as those do that stood at their start, precision follows what they become, as far as 16-bit
+        # numbers of steps reach down from what is held, which is less than two of its powers of two.
+        change = min(change, 0, max(2 * largest, bits - COARSEST_BITS))
     chosen = max(change + 1 - bits, largest - FINEST_BITS)
     return min(max(chosen, SMALLEST_EXPONENT), LARGEST_EXPONENT)
 

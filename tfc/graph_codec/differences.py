@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from tfc.codec.differences import FINEST_BITS, LARGEST_EXPONENT, SMALLEST_EXPONENT, SMALLEST_SCALE
+from tfc.codec.differences import COARSEST_BITS, FINEST_BITS, LARGEST_EXPONENT, SMALLEST_EXPONENT, SMALLEST_SCALE
 from tfc.codec.message_spec import MessageSpec, ReferenceModel
 from tfc.graph_codec.checksum import flat
 
@@ -61,7 +61,8 @@ def step_exponents(
         return exponents_of(tf.maximum(tf.math.unsorted_segment_max(tf.abs(amounts), owner, bits.shape[0]), 0.0))
 
     change, new = largest((values - held) / scale), largest(values / scale)
-    change = tf.where(relative, tf.minimum(change, tf.minimum(0, 2 * new)), change)
+    followed = tf.minimum(0, tf.maximum(2 * new, bits - COARSEST_BITS))
+    change = tf.where(relative, tf.minimum(change, followed), change)
     chosen = tf.maximum(change + 1 - bits, new - FINEST_BITS)
     return tf.clip_by_value(chosen, SMALLEST_EXPONENT, LARGEST_EXPONENT)
 

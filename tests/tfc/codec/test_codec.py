@@ -307,3 +307,18 @@ def test_what_is_no_scale_of_a_band_is_refused():
     with pytest.raises(ValueError, match="band_scales are for updates"):
         key = spec_of([(3, 3, 2, 2)], [], 16)
         encode(random_message(0, key, 4)._replace(band_scales=message.band_scales), key)
+
+
+@pytest.mark.parametrize("start", [1.0, 1.9])
+@pytest.mark.parametrize("bits", [3, 4])
+@pytest.mark.parametrize(("variance", "first"), [(0.5, 0.1), (0.01, 0.02), (0.001, 0.15)])
+def test_variances_that_all_shrink_arrive_at_once(start, bits, variance, first):
+    """A first convolution's variances leave their start of 1 in the first round, for a hundredth or less."""
+    spec = spec_of([(4, 4)], [(8,)], 4, relative_others=(True,), other_bits=bits)
+    wanted = (variance * np.linspace(0.4, 1.4, 8)).astype(np.float32)
+    held = random_held(0, spec, 4)._replace(others=(np.full(8, start, np.float32),))
+    for tolerance in (first, 0.01):
+        message = random_message(1, spec, 4, held)._replace(others=(wanted,))
+        _, decoded = both_ways(message, spec, held)
+        np.testing.assert_allclose(decoded.message.others[0], wanted, rtol=tolerance)
+        held = held._replace(others=decoded.message.others)
