@@ -12,15 +12,18 @@ def last_rounds_share(rounds: int, last_rounds: int, round_number: Any) -> tf.Te
 
     Args:
         rounds: Number of rounds of the run; later ones count as the last.
-        last_rounds: How many of them are the last ones.
+        last_rounds: How many of them are the last ones; all but the first where that is more.
         round_number: int32 scalar, from 1.
 
     Examples:
         >>> [round(float(last_rounds_share(12, 4, number)), 2) for number in (8, 9, 10, 12, 13)]
         [0.0, 0.25, 0.5, 1.0, 1.0]
     """
-    passed = tf.cast(tf.convert_to_tensor(round_number) - rounds, tf.float32) + last_rounds
-    return tf.clip_by_value(passed / last_rounds, 0.0, 1.0)
+    if rounds < 2:
+        return tf.constant(0.0)
+    last = min(last_rounds, rounds - 1)  # the first round always has the first value
+    passed = tf.cast(tf.convert_to_tensor(round_number) - rounds, tf.float32) + last
+    return tf.clip_by_value(passed / last, 0.0, 1.0)
 
 
 def at_round(first: float, final: float, rounds: int, last_rounds: int, round_number: Any) -> tf.Tensor:

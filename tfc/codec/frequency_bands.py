@@ -3,8 +3,8 @@
 A convolution's change is smooth across its window: neighbouring weights move together. So an update tells the
 coefficients of an orthonormal discrete cosine transform (DCT-II) over each spatial axis in place of the weights'
 changes; most of the change lies in few of them. Coefficients of like frequency form a band, with its own frequency
-table in the entropy coder and its own scale, which makes every band's part of the update unbiased however coarsely it
-is quantised.
+table in the entropy coder and its own scale, which makes the part of the update that it tells unbiased; a band nothing
+of which is worth its bits is not told.
 
 Spatial axes are all but a kernel's last two (inputs and outputs), as far as they have 2 to 8 elements; axes of other
 lengths stay as they are. A kernel without spatial axes (a dense layer's) is its own transform, with one band.

@@ -126,6 +126,8 @@ def _check_fedcompress(config: ExperimentConfig) -> None:
                 f"server.compression = false needs {', '.join(missing)}: its float32 broadcasts have no palette "
                 "that clients could start from"
             )
+    if config.server.rate_weight and not config.server.compression:
+        raise ConfigError("server.rate_weight needs server.compression = true: float32 broadcasts have no indices")
     if communication.target_ratio and config.clients_per_round not in (0, config.data.num_clients):
         raise ConfigError(
             "communication.target_ratio needs full participation (clients_per_round = 0): the server can't predict "

@@ -262,7 +262,11 @@ class ServerOptimizerConfig:
     name: str = key(
         "average", "the clients' mean is the new model; or FedAvgM's momentum, or FedAdam", SERVER_OPTIMIZERS
     )
-    learning_rate: float = key(1.0, "momentum, adam: learning rate; the mean change is the gradient", _RATE)
+    learning_rate: float = key(
+        0.0,
+        "momentum, adam: learning rate, the mean change is the gradient; 0: 1 for momentum, 0.01 for adam",
+        Range(0),
+    )
     momentum: float = key(
         0.5,
         "momentum, adam: share of the last rounds' changes that is kept",

@@ -45,9 +45,10 @@ def read_batch(path: Path, labels_key: bytes) -> tuple[np.ndarray, np.ndarray]:
         DataError: If the file is damaged, asks for code, or holds something else.
     """
     batch = _unpickled(path)
-    rows = batch.get(b"data") if isinstance(batch, dict) else None
+    found = batch.get(b"data") if isinstance(batch, dict) else None
+    rows = np.asarray(found) if isinstance(found, np.ndarray) else None
     labels = batch.get(labels_key) if isinstance(batch, dict) else None
-    if not isinstance(rows, np.ndarray) or rows.dtype != np.uint8 or rows.ndim != 2 or rows.shape[1] != 3 * _SIDE**2:
+    if rows is None or rows.dtype != np.uint8 or rows.ndim != 2 or rows.shape[1] != 3 * _SIDE**2:
         raise DataError(f"{path}: its entry 'data' must be uint8 of shape (examples, {3 * _SIDE**2})")
     if (
         not isinstance(labels, list)

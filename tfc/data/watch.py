@@ -79,12 +79,12 @@ def read_recordings(path: Path) -> tuple[list[np.ndarray], np.ndarray, np.ndarra
     found = _unpickled(path)
     try:
         signals = [np.asarray(signal, np.float32) for signal in found["X"]]
-        exercises, people = (np.asarray(found[name]) for name in ("y", "subject"))
+        exercises, people = (np.asarray(found[name], np.float64) for name in ("y", "subject"))
         names = tuple(str(name) for name in found["y_labels"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise DataError(f"{path}: has no entries X, y, subject, y_labels of recordings: {clean(error, 200)}") from error
     for name, values in (("y", exercises), ("subject", people)):
-        if values.shape != (len(signals),) or not np.array_equal(values, values.astype(np.int64)):
+        if values.shape != (len(signals),) or not np.array_equal(values, np.rint(values)):
             raise DataError(
                 f"{path}: its entry '{name}' must hold a whole number for each of {len(signals)} recordings"
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -66,12 +67,13 @@ def key_frame(
     return encode()
 
 
-def restart_with_key_frame(spec: ModelSpec, seed: int) -> Restart:
+def restart_with_key_frame(spec: ModelSpec, seed: int, forget: Callable[[Any], Any]) -> Restart:
     """Returns what makes the broadcast of weights that are set from outside.
 
     Args:
         spec: The model.
         seed: Seed of the run.
+        forget: State of the finalizer -> the same without what its optimiser remembers of other weights.
     """
 
     def restart(state: Any, trainable: tuple[tf.Tensor, ...], non_trainable: tuple[tf.Tensor, ...]) -> Any:
@@ -79,9 +81,10 @@ def restart_with_key_frame(spec: ModelSpec, seed: int) -> Restart:
         kernels, others = spec.layout.split(trainable, non_trainable)
         if not spec.palettized_broadcast:
             clusters = tf.cast(state.global_model_weights.control[0], tf.int32)
-            return spec.float_broadcast(kernels, others, clusters), state.finalizer
+            return spec.float_broadcast(kernels, others, clusters), forget(state.finalizer)
         new = key_frame(spec, kernels, others, old.num_clusters, state.global_model_weights.control, seed)
         master = getattr(state.finalizer, "master", ())
-        return new, state.finalizer._replace(master=kernels) if master else state.finalizer
+        finalizer = forget(state.finalizer)
+        return new, finalizer._replace(master=kernels) if master else finalizer
 
     return restart

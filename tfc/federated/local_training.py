@@ -24,6 +24,8 @@ from tfc.schedule import at_round
 from tfc.seeds import Purpose, stateless
 
 _PREDICTION_BATCH = 256
+_LEAST_LEARNED = 1e-3
+"""Share of new statistics in a moving average below which rounding would rule what the correction leaves."""
 
 WithEmbedding = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 """inputs -> (embeddings, logits)."""
@@ -264,6 +266,9 @@ class LocalTraining:
             variable = self.model.non_trainable_variables[position]
             left = tf.pow(kept, steps)
             corrected = (variable.read_value() - left * start) / (1.0 - left)
-            untouched = tf.reduce_all(tf.equal(start, 0.0)) | tf.reduce_all(tf.equal(start, 1.0))
-            variable.assign(tf.where(untouched & (steps > 0.0), corrected, variable.read_value()))
+            at_one = tf.reduce_all(tf.equal(start, 1.0))
+            # A variance, which rounding must not make negative.
+            corrected = tf.where(at_one, tf.maximum(corrected, 0.0), corrected)
+            untouched = (tf.reduce_all(tf.equal(start, 0.0)) | at_one) & (1.0 - left > _LEAST_LEARNED)
+            variable.assign(tf.where(untouched, corrected, variable.read_value()))
         return self_test(self.model, self.embedding, data["validation"], local.examples.count, more)

@@ -9,6 +9,7 @@ Effects of Non-Identical Data Distribution for Federated Visual Classification" 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,8 +17,9 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_federated as tff
 
-from tfc.config import ServerOptimizerConfig
-from tfc.federated.finalizer import chosen
+from tfc.config import ExperimentConfig, ServerOptimizerConfig
+from tfc.federated.finalizer import all_finite, chosen
+from tfc.federated.model_spec import ModelSpec
 from tfc.registries import SERVER_OPTIMIZERS
 from tfc.schedule import last_rounds_share
 
@@ -28,21 +30,26 @@ class OptimizerKind:
 
     Attributes:
         build: (configuration) -> an optimiser of TFF's; None where the mean itself is the new model.
+        learning_rate: Where the configuration names none.
         fades: Whether it has a momentum, which falls in the last rounds.
     """
 
     build: Callable[[ServerOptimizerConfig], tff.learning.optimizers.Optimizer] | None
+    learning_rate: float = 1.0
     fades: bool = False
 
 
 AVERAGE = OptimizerKind(None)
 """The mean of the clients' weights is the new model (McMahan et al., arXiv 1602.05629)."""
-MOMENTUM = OptimizerKind(lambda config: tff.learning.optimizers.build_sgdm(config.learning_rate, config.momentum), True)
+MOMENTUM = OptimizerKind(
+    lambda config: tff.learning.optimizers.build_sgdm(config.learning_rate, config.momentum), fades=True
+)
 """FedAvgM: gradient descent with momentum."""
 ADAM = OptimizerKind(
     lambda config: tff.learning.optimizers.build_adam(
         config.learning_rate, config.momentum, config.second_momentum, config.epsilon
-    )
+    ),
+    learning_rate=0.01,
 )
 """FedAdam, with Adam's correction of the averages' start."""
 
@@ -63,8 +70,11 @@ class ServerOptimizer:
 
     @property
     def _optimizer(self) -> tff.learning.optimizers.Optimizer | None:
-        build = SERVER_OPTIMIZERS[self.config.name].build
-        return build(self.config) if build is not None else None
+        kind: OptimizerKind = SERVER_OPTIMIZERS[self.config.name]
+        if kind.build is None:
+            return None
+        rate = self.config.learning_rate or kind.learning_rate
+        return kind.build(dataclasses.replace(self.config, learning_rate=rate))
 
     def initial_state(self) -> Any:
         """Returns the optimiser's state before the first round: rounds done, and its own; empty for the mean."""
@@ -74,6 +84,22 @@ class ServerOptimizer:
         specs = tuple(tf.TensorSpec(shape, tf.float32) for shape in self.shapes)
         own = tf.nest.map_structure(lambda part: tf.convert_to_tensor(part, tf.float32), optimizer.initialize(specs))
         return tf.constant(0), own
+
+    def skip(self, state: Any) -> Any:
+        """Returns the state after a round that changed nothing.
+
+        Args:
+            state: The optimiser's.
+        """
+        return (state[0] + 1, state[1]) if self._optimizer is not None else state
+
+    def forget(self, state: Any) -> Any:
+        """Returns the state for weights that are set from outside: what earlier changes left is gone, the round stays.
+
+        Args:
+            state: The optimiser's.
+        """
+        return (state[0], self.initial_state()[1]) if self._optimizer is not None else state
 
     def step(
         self, state: Any, weights: Sequence[tf.Tensor], means: Sequence[tf.Tensor], counts: tf.Tensor
@@ -100,5 +126,16 @@ class ServerOptimizer:
         trained = tuple(weights[:count])
         gradients = tuple(before - mean for before, mean in zip(trained, means, strict=False))
         own, moved = optimizer.next(own, trained, gradients)
+        counts &= all_finite((own, moved))
         new = tf.nest.map_structure(lambda after, before: tf.where(counts, after, before), own, state[1])
         return (round_number, new), chosen(counts, (*moved, *means[count:]), weights)
+
+
+def server_optimizer(spec: ModelSpec, config: ExperimentConfig) -> ServerOptimizer:
+    """Returns the configured optimiser for a model's trained weights, clustered kernels first.
+
+    Args:
+        spec: The model.
+        config: `server_optimizer`, `rounds`.
+    """
+    return ServerOptimizer(config.server_optimizer, config.rounds, spec.trained_shapes)

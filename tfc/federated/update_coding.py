@@ -16,6 +16,7 @@ from tfc.federated.aggregator import build_aggregator
 from tfc.federated.initial_weights import initial_values
 from tfc.federated.learning_process import join
 from tfc.federated.model_spec import CLIENT_SCALARS, ModelSpec
+from tfc.federated.server_optimizer import server_optimizer
 from tfc.federated.update_coding_client import build_update_coding_client_work
 from tfc.federated.update_coding_server import build_update_coding_finalizer, master_of
 from tfc.federated.update_coding_spec import UpdateCodingSpec
@@ -88,7 +89,8 @@ def build_update_coding_process(
 
     def restart(state: Any, trainable: tuple[tf.Tensor, ...], non_trainable: tuple[tf.Tensor, ...]) -> Any:
         values = (*trainable, *non_trainable)
-        return spec.whole(values), state.finalizer._replace(master=master_of(spec, values))
+        remembered = server_optimizer(spec.model, config).forget(state.finalizer.optimizer)
+        return spec.whole(values), state.finalizer._replace(master=master_of(spec, values), optimizer=remembered)
 
     return join(
         spec.model,

@@ -12,7 +12,7 @@ from tfc.config import ExperimentConfig
 from tfc.federated.aggregator import PAYLOADS_TYPE, ClientPayloads, mean_of_answers
 from tfc.federated.finalizer import chosen, measurements_of, usable
 from tfc.federated.model_spec import reference_model
-from tfc.federated.server_optimizer import ServerOptimizer
+from tfc.federated.server_optimizer import server_optimizer
 from tfc.federated.templates import finalizer_process
 from tfc.federated.update_coding_spec import UpdateCodingSpec
 from tfc.seeds import Purpose, hashed
@@ -55,7 +55,7 @@ def build_update_coding_finalizer(
         initial_values: No-argument TFF computation that returns the first weights.
         config: `server_optimizer`, `server.update_norm_bound`, `rounds`, seed.
     """
-    optimizer = ServerOptimizer(config.server_optimizer, config.rounds, spec.model.layout.trainable_shapes)
+    optimizer = server_optimizer(spec.model, config)
 
     @tff.tensorflow.computation(initial_values.type_signature.result)
     def first_state(values):

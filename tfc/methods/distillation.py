@@ -56,8 +56,8 @@ def distill(
     last_loss = tf.constant(0.0)
     if not config.epochs:
         return last_loss
-    inputs = ood_fn()
-    # The teacher answers once; the pipelines cache their inputs, so drawing them costs nothing more.
+    # The teacher answers once, so every pass has to see the inputs of the first, in their order.
+    inputs = ood_fn().cache()
     answers = tf.TensorArray(
         tf.float32, 1, dynamic_size=True, infer_shape=False, element_shape=[None, teacher.output.shape[-1]],
         clear_after_read=False,

@@ -26,7 +26,7 @@ from tfc.federated.key_frame import key_frame, restart_with_key_frame
 from tfc.federated.learning_process import join
 from tfc.federated.method import Method
 from tfc.federated.model_spec import ModelFn, ModelSpec, plain_spec
-from tfc.federated.server_optimizer import ServerOptimizer
+from tfc.federated.server_optimizer import server_optimizer
 from tfc.federated.templates import finalizer_process
 from tfc.methods.tff_aggregators import build_through_aggregator
 
@@ -92,7 +92,7 @@ def build_fedavg(
         build_client_work(spec, data_type, config.training, config.clustering.start, config.seed, config.rounds),
         build_aggregator(record_payloads=record_payloads),
         build_averaging_finalizer(spec, config, record_payloads=record_payloads),
-        restart_with_key_frame(spec, config.seed),
+        restart_with_key_frame(spec, config.seed, server_optimizer(spec, config).forget),
     )
 
 
@@ -111,7 +111,7 @@ def build_averaging_finalizer(
         config: `server_optimizer`, `server.update_norm_bound`, `rounds`.
         record_payloads: Whether the measurements also hold `average=<kernels,others>`, what the payloads amount to.
     """
-    optimizer = ServerOptimizer(config.server_optimizer, config.rounds, spec.layout.trainable_shapes)
+    optimizer = server_optimizer(spec, config)
 
     @tff.tensorflow.computation()
     def initial_state():

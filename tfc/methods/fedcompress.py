@@ -9,6 +9,8 @@ The clients' part is `tfc.federated.client_work` with `tfc.federated.clustered_t
 
 from __future__ import annotations
 
+from typing import Any
+
 import tensorflow as tf
 import tensorflow_federated as tff
 
@@ -22,6 +24,7 @@ from tfc.federated.key_frame import key_frame, restart_with_key_frame
 from tfc.federated.learning_process import join
 from tfc.federated.method import Method
 from tfc.federated.model_spec import ModelFn, clustered_spec
+from tfc.federated.server_optimizer import server_optimizer
 from tfc.methods.fedcompress_float_broadcast import build_clustered_averaging_finalizer
 from tfc.methods.fedcompress_server import build_compressing_finalizer
 
@@ -104,13 +107,20 @@ def build_fedcompress(
         finalizer = build_compressing_finalizer(spec, initial_kernels, ood_fn, config, record_payloads=record_payloads)
     else:
         finalizer = build_clustered_averaging_finalizer(spec, config, record_payloads=record_payloads)
+
+    def forget(finalizer_state: Any) -> Any:
+        optimizer = server_optimizer(spec, config)
+        if config.server.compression:
+            return finalizer_state._replace(optimizer=optimizer.forget(finalizer_state.optimizer))
+        return finalizer_state[0], optimizer.forget(finalizer_state[1])
+
     return join(
         spec,
         initial_model,
         build_client_work(spec, data_type, config.training, config.clustering.start, config.seed, config.rounds),
         build_aggregator(record_payloads=record_payloads),
         finalizer,
-        restart_with_key_frame(spec, config.seed),
+        restart_with_key_frame(spec, config.seed, forget),
     )
 
 

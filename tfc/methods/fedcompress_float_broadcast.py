@@ -14,7 +14,7 @@ from tfc.config import ExperimentConfig
 from tfc.federated.aggregator import PAYLOADS_TYPE, ClientPayloads, mean_of_payloads
 from tfc.federated.finalizer import chosen, measurements_of, usable
 from tfc.federated.model_spec import ModelSpec, reference_model
-from tfc.federated.server_optimizer import ServerOptimizer
+from tfc.federated.server_optimizer import server_optimizer
 from tfc.federated.templates import finalizer_process
 
 
@@ -32,7 +32,7 @@ def build_clustered_averaging_finalizer(
         config: The controller's settings, `server_optimizer`, `server.update_norm_bound`, `rounds`.
         record_payloads: Whether the measurements also hold `average=<kernels,others>`, what the payloads amount to.
     """
-    optimizer = ServerOptimizer(config.server_optimizer, config.rounds, spec.trained_shapes)
+    optimizer = server_optimizer(spec, config)
 
     @tff.tensorflow.computation()
     def initial_state():

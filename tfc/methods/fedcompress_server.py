@@ -32,7 +32,7 @@ from tfc.federated.finalizer import all_finite, measurements_of, usable
 from tfc.federated.key_frame import LLOYD_STEPS
 from tfc.federated.model_spec import CLIENT_SCALARS, Broadcast, ModelSpec, reference_model
 from tfc.federated.model_weights import assign, dequantized_kernels, read_weights
-from tfc.federated.server_optimizer import ServerOptimizer
+from tfc.federated.server_optimizer import ServerOptimizer, server_optimizer
 from tfc.federated.templates import finalizer_process
 from tfc.methods.distillation import distill
 from tfc.seeds import Purpose, stateless
@@ -109,7 +109,7 @@ class ServerCompression:
     @property
     def optimizer(self) -> ServerOptimizer:
         """The server's optimiser, for kernels and the other trained weights."""
-        return ServerOptimizer(self.config.server_optimizer, self.config.rounds, self.spec.trained_shapes)
+        return server_optimizer(self.spec, self.config)
 
     def teacher_weights(
         self, state: CompressorState, model: ReferenceModel, aggregate: Aggregate
@@ -203,7 +203,7 @@ class ServerCompression:
 
         def stay() -> NextModel:
             # Sent again, it costs next to nothing to clients that hold it.
-            kept = state._replace(round=state.round + 1, rate=rate)
+            kept = state._replace(round=state.round + 1, rate=rate, optimizer=self.optimizer.skip(state.optimizer))
             again = NextModel(kept, model.num_clusters, model.palettes, model.others, 0.0)
             return tf.nest.map_structure(tf.identity, again)
 

@@ -25,7 +25,7 @@ from tfc.federated.local_training import LocalTraining
 from tfc.federated.method import Method
 from tfc.federated.model_spec import CLIENT_SCALARS, PAYLOAD_TYPE, ModelFn, ModelSpec, plain_spec, reference_model
 from tfc.federated.model_weights import read_weights
-from tfc.federated.server_optimizer import ServerOptimizer
+from tfc.federated.server_optimizer import server_optimizer
 from tfc.federated.templates import finalizer_process, stateless_client_work
 from tfc.registries import AGGREGATORS
 
@@ -120,7 +120,7 @@ def _counting(
 def _finalizer(spec: ModelSpec, config: ExperimentConfig) -> tff.learning.templates.FinalizerProcess:
     """The aggregated update moves the model; where nobody answered or a number is not finite, the model stays."""
     aggregated_type = tff.to_type((_update_type(spec), np.int32))
-    optimizer = ServerOptimizer(config.server_optimizer, config.rounds, spec.layout.trainable_shapes)
+    optimizer = server_optimizer(spec, config)
 
     @tff.tensorflow.computation()
     def initial_state():
@@ -198,7 +198,7 @@ def build_aggregated(
 
     def restart(state: Any, trainable: tuple[tf.Tensor, ...], non_trainable: tuple[tf.Tensor, ...]) -> Any:
         new = spec.broadcast(tf.constant(0), (), (*trainable, *non_trainable), tf.zeros([0]), None)
-        return new, state.finalizer
+        return new, server_optimizer(spec, config).forget(state.finalizer)
 
     return join(
         spec,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from tfc.base.errors import ConfigError
 from tfc.models.layers import SeededLayers
 
 _KERNEL = 5
 _FILTERS = (32, 48, 64)
+_AXES = 2
 
 
 def conv1d(
@@ -32,7 +34,14 @@ def conv1d(
     Returns:
         A functional model from inputs (batch, steps, features) to logits (batch, num_classes), with a layer
         `embedding` of shape (batch, 64); 25,031 parameters at six features and seven classes.
+
+    Raises:
+        ConfigError: If inputs have other axes.
     """
+    if len(input_shape) != _AXES:
+        raise ConfigError(
+            f"model.name = 'conv1d' takes windows of shape (steps, features); these data have {tuple(input_shape)}"
+        )
     make = SeededLayers(seed, batchnorm_momentum, l2)
     inputs = tf.keras.Input(input_shape, name="window")
     x = tf.keras.layers.Reshape((input_shape[0], 1, input_shape[1]))(inputs)

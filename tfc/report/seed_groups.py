@@ -139,13 +139,14 @@ def seed_groups(runs: Sequence[FinishedRun]) -> list[SeedGroup]:
 
 
 def baseline(groups: Sequence[SeedGroup]) -> SeedGroup | None:
-    """Returns the baseline row; None unless exactly one row is plain FedAvg.
+    """Returns the baseline row: the one that is FedAvg, or of several the one that is named so; None without one.
 
     Args:
         groups: The rows of one comparison.
     """
     found = [group for group in groups if group.is_baseline]
-    return found[0] if len(found) == 1 else None
+    named = [group for group in found if group.name == "fedavg"]
+    return found[0] if len(found) == 1 else named[0] if len(named) == 1 else None
 
 
 def points_above_baseline(group: SeedGroup, groups: Sequence[SeedGroup]) -> PairedDifference | None:

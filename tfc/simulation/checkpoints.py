@@ -1,7 +1,7 @@
 """Checkpoints of a run: everything that its next round depends on, one file per round.
 
 ```
-checkpoints/round-7      8 bytes "tfc-ckp1", SHA-256 of the rest, an NPZ archive:
+checkpoints/round-7      8 bytes "tfc-ckp2", SHA-256 of the rest, an NPZ archive:
                          about          JSON: round, elapsed seconds, rows of metrics.csv, the tracker
                          state-00000... the leaves of TFF's server state, in `tf.nest`'s order
                          broadcast-N    payloads of earlier rounds that a recorder may still need
@@ -27,7 +27,7 @@ from tfc.base.atomic_write import atomic_write
 from tfc.federated.broadcast_tracker import BroadcastTracker
 from tfc.simulation.folder import RoundMetrics
 
-_MAGIC = b"tfc-ckp1"
+_MAGIC = b"tfc-ckp2"
 _KEPT = 2
 """Number of checkpoints kept: if the newest is damaged, the one before is used."""
 

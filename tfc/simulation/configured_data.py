@@ -14,10 +14,10 @@ from tfc.config import DataConfig, ExperimentConfig
 from tfc.data.dataset import Dataset, resized
 from tfc.data.input_kinds import IMAGE
 from tfc.data.partition import Clients
-from tfc.registries import DATASETS, NUMPY_SETS, PARTITIONS
+from tfc.registries import DATASETS, NUMPY_SETS, PARTITIONS, SENSOR_SETS
 
-_OWN_DATA_KEYS = {"kind": ("npz",), "npz_keys": ("npz",), "test_fraction": ("npz", "images")}
-"""Keys that only loaders of own data read."""
+_KEYS_OF_SOME = {"kind": ("npz",), "npz_keys": ("npz",), "test_fraction": ("npz", "images"), "fold": tuple(SENSOR_SETS)}
+"""Keys that only some loaders read."""
 
 
 def load_dataset(config: ExperimentConfig, data: Any = None) -> Dataset:
@@ -43,7 +43,7 @@ def load_dataset(config: ExperimentConfig, data: Any = None) -> Dataset:
         dataset = as_dataset(data, config=config.data)
     else:
         data_dir = Path(config.data.data_dir).expanduser() if config.data.data_dir else None
-        _check_own_data_keys(config)
+        _check_keys_of_some(config)
         dataset = DATASETS[config.data.dataset](data_dir, with_fold(config))
     if config.training.augmentation != "none" and dataset.kind != IMAGE:
         raise DataError(
@@ -65,13 +65,16 @@ def with_fold(config: ExperimentConfig) -> DataConfig:
     Args:
         config: The experiment.
     """
-    return config.data if config.data.fold >= 0 else dataclasses.replace(config.data, fold=config.seed % FOLDS)
+    data = config.data
+    if data.fold >= 0 or data.dataset not in SENSOR_SETS:
+        return data
+    return dataclasses.replace(data, fold=config.seed % FOLDS)
 
 
-def _check_own_data_keys(config: ExperimentConfig) -> None:
-    """Refuses settings of own data for data sets that would not look at them."""
+def _check_keys_of_some(config: ExperimentConfig) -> None:
+    """Refuses settings that the data set would not look at."""
     data, usual = config.data, DataConfig()
-    for name, readers in _OWN_DATA_KEYS.items():
+    for name, readers in _KEYS_OF_SOME.items():
         value = getattr(data, name)
         if value != getattr(usual, name) and data.dataset not in readers:
             raise DataError(f"data.{name} = {value!r} is for data.dataset = {' or '.join(readers)}, not {data.dataset}")
