@@ -105,8 +105,12 @@ def for_comparison(config: ExperimentConfig) -> ExperimentConfig:
         config: Any.
     """
     usual = ExperimentConfig()
+    optimizer = config.server_optimizer
     return dataclasses.replace(
-        config, max_concurrent_clients=usual.max_concurrent_clients, insecure_worker=usual.insecure_worker
+        config,
+        max_concurrent_clients=usual.max_concurrent_clients,
+        insecure_worker=usual.insecure_worker,
+        server_optimizer=usual.server_optimizer if optimizer.name == usual.server_optimizer.name else optimizer,
     )
 
 
