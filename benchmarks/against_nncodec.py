@@ -1,9 +1,9 @@
 """Uplink quantiser and entropy coder against `nncodec`, the reference software of ISO/IEC 15938-17, on real updates.
 
     tfc run fashion-resnet8 --set method=fedavg --record-payloads --out runs/raw-resnet8
-    tfc run fashion-resnet8 --record-payloads --out runs/recorded-resnet8
+    tfc run fashion-resnet8-low-traffic --record-payloads --out runs/recorded-low
     python -m venv nncodec-env && nncodec-env/bin/pip install nncodec==2.1.3
-    python benchmarks/against_nncodec.py runs/raw-resnet8 runs/recorded-resnet8 --nncodec-python nncodec-env/bin/python
+    python benchmarks/against_nncodec.py runs/raw-resnet8 runs/recorded-low --nncodec-python nncodec-env/bin/python
 
 Lossy: raw float32 updates of three clients in rounds 2, 7 and 12 of FedAvg, kernels alone. Ours at a series of rate
 weights, without the scales that make it unbiased; `nncodec` at its best over quantisation parameters and weights of the
@@ -41,7 +41,7 @@ from tfc.codec.spec_file import from_json
 from tfc.replay.replay import RecordedRun
 
 ROUNDS, CLIENTS, LEVELS = (2, 7, 12), 3, 33
-RATE_WEIGHTS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.55, 0.7, 0.85, 1.0, 1.2, 1.5, 2.0, 2.6)
+RATE_WEIGHTS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.55, 0.7, 0.85, 1.0, 1.2, 1.5, 2.0, 2.6, 3.5, 5.0, 7.0)
 ERRORS = (0.2, 0.3, 0.5, 0.75)
 """Squared errors, relative to the update's square, at which bytes are compared."""
 
@@ -89,8 +89,8 @@ def our_points(updates: list[np.ndarray]) -> list[dict[str, float]]:
     return points
 
 
-def bytes_at(points: list[dict[str, float]], error: float) -> float:
-    """Bytes at an error on the lower convex hull of points, the logarithm of the error as the other axis."""
+def bytes_at(points: list[dict[str, float]], error: float) -> int | None:
+    """Bytes at an error on the lower convex hull of points, the log of the error as the other axis; None outside."""
     ordered = sorted((float(np.log(point["error"])), point["bytes"]) for point in points if point["error"] > 0)
     hull: list[tuple[float, float]] = []
     for x, y in ordered:
@@ -102,8 +102,8 @@ def bytes_at(points: list[dict[str, float]], error: float) -> float:
     xs, ys = zip(*hull, strict=True)
     wanted = float(np.log(error))
     if not xs[0] <= wanted <= xs[-1]:
-        return float("nan")
-    return float(np.interp(wanted, xs, ys))
+        return None
+    return round(float(np.interp(wanted, xs, ys)))
 
 
 def our_indices(run: Path) -> tuple[dict[str, list[np.ndarray]], list[dict[str, float]]]:
@@ -159,8 +159,8 @@ def main() -> None:
         weights = sum(array.size for array in arrays)
         lossy[group] = {
             str(error): {
-                "ours": round(bytes_at(ours, error)),
-                "nncodec": round(bytes_at(theirs[group], error)) if theirs else None,
+                "ours": bytes_at(ours, error),
+                "nncodec": bytes_at(theirs[group], error) if theirs else None,
                 "gaussian_bound_without_correlation": round(-0.5 * np.log2(error) * weights / 8),
             }
             for error in ERRORS
