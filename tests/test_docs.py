@@ -64,7 +64,7 @@ def files(template, tmp_path_factory):
     package = folder / "packages" / "seglearn"
     (package / "data").mkdir(parents=True)
     (package / "__init__.py").touch()
-    np.save(package / "data" / "watch_dataset.npy", watch_recordings())
+    np.save(package / "data" / "watch_dataset.npy", watch_recordings(steps=400))
     for name in ("test", "train"):
         np.savez(folder / f"{name}.npz", x=x, y=y)
     for run in ("demo/fedcompress", "mine"):

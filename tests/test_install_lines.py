@@ -18,7 +18,10 @@ PLACES = [
     *sorted((ROOT / "notebooks").glob("*.ipynb")),
     *(path for package in ("edge", "tfc", "tools", "benchmarks") for path in sorted((ROOT / package).rglob("*.py"))),
 ]
-ON_AN_INDEX = {"ai-edge-litert", "tflite-runtime", "tflite-micro", "shtab", "numpy<2", "zstandard", "brotli"}
+ON_AN_INDEX = {"ai-edge-litert", "tflite-runtime", "tflite-micro", "shtab", "numpy<2", "zstandard", "brotli"} | {
+    "seglearn==1.2.5",
+    "nncodec==2.1.3",
+}
 """`test_an_index_has_them` asks one."""
 
 WHEEL = f"fedcompress-{__version__}-py3-none-any.whl"
@@ -67,6 +70,8 @@ def test_an_index_has_them(tmp_path):
         ["tflite-runtime", "numpy<2"],
         ["--pre", "tflite-micro"],
         ["shtab", "zstandard", "brotli"],
+        ["--no-deps", "seglearn==1.2.5"],
+        ["--no-deps", "nncodec==2.1.3"],
     ):
         pip = [tmp_path / "venv" / "bin" / "python", "-m", "pip", "install", "--dry-run", "--quiet", *words]
         done = subprocess.run(pip, capture_output=True, text=True)

@@ -91,5 +91,7 @@ def test_files_that_are_none(tmp_path):
     for name in ("m.keras", "none.keras"):
         with pytest.raises(ConfigError, match=rf"{name}: not a Keras model that loads"):
             own_model(tmp_path / name, DATA)
-    with pytest.raises(ConfigError, match=r"model\.name must be one of resnet8, resnet20, mobilenet, dscnn, or a file"):
+    with pytest.raises(
+        ConfigError, match=r"model\.name must be one of resnet8, resnet20, mobilenet, dscnn, conv1d, or a file"
+    ):
         config.load("demo", ["model.name=resnet9"])
