@@ -1,18 +1,15 @@
-"""Out-of-distribution inputs for server-side distillation: unlabelled `tf.data` pipelines, built inside the graph."""
+"""Out-of-distribution images for server-side distillation: drawn, or from a folder."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import tensorflow as tf
 
 from tfc.base.errors import DataError
+from tfc.data.ood_pipeline import OodFn, drawn_inputs
 from tfc.data.pixels import to_float
 from tfc.seeds import Purpose, stateless
-
-OodFn = Callable[[], tf.data.Dataset]
-"""A no-argument function; called inside a graph, it returns batches (batch, *input_shape) of float32 inputs."""
 
 _LEAVES = 40
 _BATCH_OF_GENERATOR = 100
@@ -54,17 +51,20 @@ def dead_leaves(batch: int, input_shape: tuple[int, ...], seed: tf.Tensor) -> tf
     disc = tf.square(along) + tf.square(across / flatness) < tf.square(radius)
     rectangle = (tf.abs(along) < radius) & (tf.abs(across) < radius * flatness)
     covered = tf.where(uniform(5, per_leaf) < 0.5, disc, rectangle)
-    # The last leaf is the ground: it covers all that no other one does.
-    covered = tf.concat([covered[:, :-1], tf.ones_like(covered[:, :1])], axis=1)
-    topmost = tf.argmax(tf.cast(covered, tf.uint8), axis=1, output_type=tf.int32)
+    # The last leaf is the ground: it covers all that no other one does. A maximum is found faster than its place.
+    above = tf.cast(tf.range(_LEAVES, 0, -1), tf.uint8)[None, :, None, None]
+    highest = tf.reduce_max(tf.cast(covered, tf.uint8) * above, axis=1)
+    topmost = tf.minimum(_LEAVES - tf.cast(highest, tf.int32), _LEAVES - 1)
 
-    frequency = uniform(6, per_leaf, 0.0, 60.0)
-    grating = uniform(7, per_leaf, 0.0, 0.25) * tf.sin(frequency * along)
-    shading = uniform(8, per_leaf, -0.6, 0.6) * across + grating
-    at_pixel = tf.one_hot(topmost, _LEAVES, axis=1)
-    shading = tf.reduce_sum(at_pixel * shading, axis=1)[..., None]
+    pixels = tf.reshape(tf.range(height * width), [height, width])
+    of_topmost = (tf.range(batch)[:, None, None] * _LEAVES + topmost) * (height * width) + pixels
+    along, across = (tf.gather(tf.reshape(place, [-1]), of_topmost) for place in (along, across))
+    limits = ((6, 0.0, 60.0), (7, 0.0, 0.25), (8, -0.6, 0.6))
+    texture = tf.concat([uniform(purpose, [batch, _LEAVES, 1], low, high) for purpose, low, high in limits], axis=-1)
+    frequency, amplitude, slope = tf.unstack(tf.gather(texture, topmost, batch_dims=1), axis=-1)
+    shading = slope * across + amplitude * tf.sin(frequency * along)
     colour = tf.gather(uniform(9, [batch, _LEAVES, channels]), topmost, batch_dims=1)
-    return tf.clip_by_value(colour + shading, 0.0, 1.0)
+    return tf.clip_by_value(colour + shading[..., None], 0.0, 1.0)
 
 
 def _check_shape(input_shape: tuple[int, ...]) -> None:
@@ -96,15 +96,10 @@ def procedural_images(num_examples: int, batch_size: int, input_shape: tuple[int
     """
     _check_shape(input_shape)
 
-    def build() -> tf.data.Dataset:
-        batches = -(-num_examples // _BATCH_OF_GENERATOR)
-        numbers = tf.data.Dataset.range(batches)
-        images = numbers.map(
-            lambda number: dead_leaves(_BATCH_OF_GENERATOR, input_shape, stateless(seed, Purpose.OOD, number))
-        )
-        return images.unbatch().take(num_examples).batch(batch_size).cache()
+    def draw(number: tf.Tensor) -> tf.Tensor:
+        return dead_leaves(_BATCH_OF_GENERATOR, input_shape, stateless(seed, Purpose.OOD, number))
 
-    return build
+    return drawn_inputs(draw, _BATCH_OF_GENERATOR, num_examples, batch_size)
 
 
 def image_folder(folder: Path, num_examples: int, batch_size: int, input_shape: tuple[int, ...]) -> OodFn:
@@ -141,6 +136,6 @@ def image_folder(folder: Path, num_examples: int, batch_size: int, input_shape: 
         return tf.ensure_shape(tf.image.resize(to_float(image), [height, width]), [height, width, channels])
 
     def build() -> tf.data.Dataset:
-        return tf.data.Dataset.from_tensor_slices(files).map(read).batch(batch_size).cache()
+        return tf.data.Dataset.from_tensor_slices(files).map(read).batch(batch_size)
 
     return build

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tfc.base.errors import DataError
 from tfc.data.log_mel import BINS, SAMPLE_RATE, log_mel, num_samples
-from tfc.data.ood import OodFn
+from tfc.data.ood_pipeline import OodFn, drawn_inputs
 from tfc.data.waveforms import SUFFIXES, features_of_files, waveform_files
 from tfc.seeds import Purpose, stateless
 
@@ -114,11 +114,7 @@ def procedural_audio(num_examples: int, batch_size: int, input_shape: tuple[int,
         found = log_mel(sound_events(_CLIPS_OF_GENERATOR, length, stateless(seed, Purpose.OOD, number)))
         return tf.ensure_shape(found, [_CLIPS_OF_GENERATOR, *input_shape])
 
-    def build() -> tf.data.Dataset:
-        numbers = tf.data.Dataset.range(-(-num_examples // _CLIPS_OF_GENERATOR))
-        return numbers.map(draw).unbatch().take(num_examples).batch(batch_size).cache()
-
-    return build
+    return drawn_inputs(draw, _CLIPS_OF_GENERATOR, num_examples, batch_size)
 
 
 def audio_folder(folder: Path, num_examples: int, batch_size: int, input_shape: tuple[int, ...]) -> OodFn:
@@ -145,6 +141,6 @@ def audio_folder(folder: Path, num_examples: int, batch_size: int, input_shape: 
     clips = features_of_files([files[number] for number in chosen], num_samples(input_shape[0]))
 
     def build() -> tf.data.Dataset:
-        return tf.data.Dataset.from_tensor_slices(clips).batch(batch_size).cache()
+        return tf.data.Dataset.from_tensor_slices(clips).batch(batch_size)
 
     return build

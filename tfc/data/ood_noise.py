@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import tensorflow as tf
 
 from tfc.base.errors import DataError
-from tfc.data.ood import OodFn
+from tfc.data.ood_pipeline import OodFn, drawn_inputs
 from tfc.seeds import Purpose, stateless
 
 _BATCH_OF_GENERATOR = 100
@@ -27,7 +26,7 @@ def procedural_noise(num_examples: int, batch_size: int, input_shape: tuple[int,
     def draw(number: tf.Tensor) -> tf.Tensor:
         return tf.random.stateless_normal([_BATCH_OF_GENERATOR, *input_shape], stateless(seed, Purpose.OOD, number))
 
-    return _pipeline(draw, num_examples, batch_size)
+    return drawn_inputs(draw, _BATCH_OF_GENERATOR, num_examples, batch_size)
 
 
 def procedural_tokens(
@@ -52,7 +51,7 @@ def procedural_tokens(
         )
         return tf.cast(tokens, tf.float32)
 
-    return _pipeline(draw, num_examples, batch_size)
+    return drawn_inputs(draw, _BATCH_OF_GENERATOR, num_examples, batch_size)
 
 
 def no_files(folder: Path, num_examples: int, batch_size: int, input_shape: tuple[int, ...]) -> OodFn:
@@ -68,11 +67,3 @@ def no_files(folder: Path, num_examples: int, batch_size: int, input_shape: tupl
         DataError: Always.
     """
     raise DataError(f"server.ood_dir={folder} is for images and audio: noise is drawn; leave it empty")
-
-
-def _pipeline(draw: Callable[[tf.Tensor], tf.Tensor], num_examples: int, batch_size: int) -> OodFn:
-    def build() -> tf.data.Dataset:
-        numbers = tf.data.Dataset.range(-(-num_examples // _BATCH_OF_GENERATOR))
-        return numbers.map(draw).unbatch().take(num_examples).batch(batch_size).cache()
-
-    return build

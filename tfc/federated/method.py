@@ -9,7 +9,7 @@ from typing import Any
 import tensorflow_federated as tff
 
 from tfc.config import ExperimentConfig
-from tfc.data.ood import OodFn
+from tfc.data.ood_pipeline import OodFn
 from tfc.federated.model_spec import ModelFn, ModelSpec
 from tfc.registries import METHODS
 

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tfc.clustering.weights import ClusteredKernels
 from tfc.config import ServerConfig
-from tfc.data.ood import OodFn
+from tfc.data.ood_pipeline import OodFn
 from tfc.federated.training_loop import adam
 
 
@@ -27,6 +27,22 @@ def distillation_loss(teacher_logits: tf.Tensor, student_logits: tf.Tensor, temp
     log_teacher = tf.nn.log_softmax(teacher_logits / temperature)
     log_student = tf.nn.log_softmax(student_logits / temperature)
     return tf.reduce_mean(tf.reduce_sum(tf.exp(log_teacher) * (log_teacher - log_student), axis=-1))
+
+
+def _gathered(batches: tf.data.Dataset) -> tuple[tf.TensorArray, tf.Tensor]:
+    """Returns the batches of a pipeline and how many there are: they are drawn, and the teacher answers, once.
+
+    A loop over a pipeline is optimised again each time that it runs: with a model's gradients in it, for half a second.
+    """
+    spec = batches.element_spec
+    gathered = tf.TensorArray(
+        spec.dtype, 1, dynamic_size=True, infer_shape=False, element_shape=spec.shape, clear_after_read=False
+    )
+    count = tf.constant(0)
+    for batch in batches:
+        gathered = gathered.write(count, batch)
+        count += 1
+    return gathered, count
 
 
 def distill(
@@ -56,18 +72,13 @@ def distill(
     last_loss = tf.constant(0.0)
     if not config.epochs:
         return last_loss
-    # The teacher answers once, so every pass has to see the inputs of the first, in their order.
-    inputs = ood_fn().cache()
-    answers = tf.TensorArray(
-        tf.float32, 1, dynamic_size=True, infer_shape=False, element_shape=[None, teacher.output.shape[-1]],
-        clear_after_read=False,
-    )  # fmt: skip
-    count = tf.constant(0)
-    for x in inputs:
-        answers = answers.write(count, teacher(x, training=False))
-        count += 1
-    for number, x in inputs.repeat(config.epochs).enumerate():
-        target = answers.read(tf.cast(number, tf.int32) % count)
+    inputs, count = _gathered(ood_fn())
+    shape = tf.TensorShape([None, teacher.output.shape[-1]])
+    answers = tf.TensorArray(tf.float32, count, infer_shape=False, element_shape=shape, clear_after_read=False)
+    for number in tf.range(count):
+        answers = answers.write(number, teacher(inputs.read(number), training=False))
+    for step in tf.range(config.epochs * count):
+        x, target = inputs.read(step % count), answers.read(step % count)
         with tf.GradientTape() as tape, kernels.applied():
             last_loss = distillation_loss(target, student(x, training=False), config.temperature)
         state = update(state, tape.gradient(last_loss, variables))

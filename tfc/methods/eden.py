@@ -18,7 +18,7 @@ import tensorflow_federated as tff
 
 from tfc.codec.seed_model import TENSOR_STRIDE
 from tfc.config import ExperimentConfig
-from tfc.data.ood import OodFn
+from tfc.data.ood_pipeline import OodFn
 from tfc.federated.method import Method
 from tfc.federated.model_spec import ModelFn, plain_spec
 from tfc.federated.update_coding import both_directions, build_update_coding_process

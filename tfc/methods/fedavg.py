@@ -17,7 +17,7 @@ import tensorflow_federated as tff
 
 from tfc.codec.message_spec import ReferenceModel
 from tfc.config import ExperimentConfig
-from tfc.data.ood import OodFn
+from tfc.data.ood_pipeline import OodFn
 from tfc.federated.aggregator import PAYLOADS_TYPE, ClientPayloads, build_aggregator, mean_of_payloads
 from tfc.federated.client_work import build_client_work
 from tfc.federated.finalizer import measurements_of, usable

@@ -16,7 +16,7 @@ import tensorflow_federated as tff
 
 from tfc.clustering import rate_controller
 from tfc.config import ExperimentConfig
-from tfc.data.ood import OodFn
+from tfc.data.ood_pipeline import OodFn
 from tfc.federated.aggregator import build_aggregator
 from tfc.federated.client_work import build_client_work
 from tfc.federated.initial_weights import initial_weights

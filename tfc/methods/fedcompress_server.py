@@ -26,7 +26,7 @@ from tfc.clustering.weights import ClusteredKernels
 from tfc.codec.message_spec import ReferenceModel
 from tfc.codec.palette import Palette
 from tfc.config import ExperimentConfig
-from tfc.data.ood import OodFn
+from tfc.data.ood_pipeline import OodFn
 from tfc.federated.aggregator import PAYLOADS_TYPE, Aggregate, ClientPayloads, mean_of_payloads
 from tfc.federated.finalizer import all_finite, measurements_of, usable
 from tfc.federated.key_frame import LLOYD_STEPS

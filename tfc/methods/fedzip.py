@@ -15,7 +15,7 @@ import tensorflow_federated as tff
 from tfc.clustering.centroids import lloyd, nearest_centroid
 from tfc.codec.rans import FREQUENCY_TOTAL, lanes_for
 from tfc.config import ExperimentConfig
-from tfc.data.ood import OodFn
+from tfc.data.ood_pipeline import OodFn
 from tfc.federated.method import Method
 from tfc.federated.model_spec import ModelFn, plain_spec
 from tfc.federated.update_coding import both_directions, build_update_coding_process, kernels_of

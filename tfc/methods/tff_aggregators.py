@@ -15,7 +15,7 @@ import tensorflow_federated as tff
 from tfc import graph_codec
 from tfc.codec.message_spec import ReferenceModel, float32_message_bytes
 from tfc.config import ExperimentConfig
-from tfc.data.ood import OodFn
+from tfc.data.ood_pipeline import OodFn
 from tfc.federated.aggregator import Aggregate
 from tfc.federated.client_faults import arrival
 from tfc.federated.finalizer import all_finite, measurements_of
