@@ -105,8 +105,8 @@ if TYPE_CHECKING:  # what a type checker and an editor see
     from tfc.config.loading import load as load
     from tfc.data.dataset import Dataset as Dataset
     from tfc.data.in_memory import as_dataset as as_dataset
-    from tfc.data.ood_pipeline import OodFn as OodFn
     from tfc.data.ood import procedural_images as procedural_images
+    from tfc.data.ood_pipeline import OodFn as OodFn
     from tfc.data.partition import ClientExamples as ClientExamples
     from tfc.federated.broadcast_tracker import BroadcastTracker as BroadcastTracker
     from tfc.federated.broadcast_tracker import Shipment as Shipment

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tfc.data.ood import image_folder, procedural_images
-from tfc.data.ood_pipeline import OodFn
 from tfc.data.ood_audio import audio_folder, procedural_audio
 from tfc.data.ood_noise import no_files, procedural_noise
+from tfc.data.ood_pipeline import OodFn
 
 
 class OodSource(NamedTuple):

@@ -13,8 +13,8 @@ from tfc.base.errors import DataError
 from tfc.config import ExperimentConfig
 from tfc.data.dataset import Dataset
 from tfc.data.input_kinds import AUTO, IMAGE, LOG_MEL, TABLE, TOKENS
-from tfc.data.ood_pipeline import OodFn
 from tfc.data.ood_noise import procedural_tokens
+from tfc.data.ood_pipeline import OodFn
 from tfc.data.partition import Clients
 from tfc.federated.model_spec import ModelFn
 from tfc.models.model_contract import ExpectedData
