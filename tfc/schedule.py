@@ -7,6 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 
+@tf.autograph.experimental.do_not_convert
 def last_rounds_share(rounds: int, last_rounds: int, round_number: Any) -> tf.Tensor:
     """Returns how much of its last rounds a run has gone through, float32 scalar from 0 to 1.
 
@@ -26,6 +27,7 @@ def last_rounds_share(rounds: int, last_rounds: int, round_number: Any) -> tf.Te
     return tf.clip_by_value(passed / last, 0.0, 1.0)
 
 
+@tf.autograph.experimental.do_not_convert
 def at_round(first: float, final: float, rounds: int, last_rounds: int, round_number: Any) -> tf.Tensor:
     """Returns a setting in a round: `first`, and in the last rounds by equal factors towards `final`.
 

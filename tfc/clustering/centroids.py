@@ -14,6 +14,7 @@ import tensorflow as tf
 from tfc.codec.palette import UNUSED_CENTROID
 
 
+@tf.autograph.experimental.do_not_convert
 def nearest_centroid(weights: tf.Tensor, codebook: tf.Tensor) -> tf.Tensor:
     """Finds each weight's nearest centroid by bucketizing against the midpoints of the sorted centroids.
 
@@ -34,6 +35,7 @@ def nearest_centroid(weights: tf.Tensor, codebook: tf.Tensor) -> tf.Tensor:
     return tf.reshape(tf.gather(order, buckets), tf.shape(weights))
 
 
+@tf.autograph.experimental.do_not_convert
 def _mask_unused(codebook: tf.Tensor, num_clusters: tf.Tensor) -> tf.Tensor:
     return tf.where(tf.range(tf.size(codebook)) < num_clusters, codebook, UNUSED_CENTROID)
 

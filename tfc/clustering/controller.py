@@ -48,6 +48,7 @@ def _change_of_moving_average(history: tf.Tensor, recorded: tf.Tensor) -> tf.Ten
     return average(history[1:], recorded) - average(history[:-1], recorded - 1)
 
 
+@tf.autograph.experimental.do_not_convert
 def next_state(
     state: ControllerState, accuracy: tf.Tensor, score: tf.Tensor, config: ClusteringConfig
 ) -> ControllerState:

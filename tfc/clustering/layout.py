@@ -67,6 +67,7 @@ class WeightLayout:
         """Shapes of the other weights: unclustered trainable ones, then the non-trainable ones."""
         return self.split(self.trainable_shapes, self.non_trainable_shapes)[1]
 
+    @tf.autograph.experimental.do_not_convert
     def split(self, trainable: Sequence[Any], non_trainable: Sequence[Any]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         """Divides weights into (kernels, others).
 
@@ -79,6 +80,7 @@ class WeightLayout:
         rest = [item for position, item in enumerate(trainable) if position not in clustered]
         return kernels, (*rest, *non_trainable)
 
+    @tf.autograph.experimental.do_not_convert
     def join(self, kernels: Sequence[Any], others: Sequence[Any]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         """Inverse of `split`: returns (trainable, non_trainable).
 

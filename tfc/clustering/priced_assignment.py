@@ -17,6 +17,7 @@ from tfc.clustering.centroids import nearest_centroid
 ITERATIONS = 2
 
 
+@tf.autograph.experimental.do_not_convert
 def priced_assignment(
     weights: tf.Tensor, codebook: tf.Tensor, old_slots: tf.Tensor, num_clusters: tf.Tensor, rate_weight: float
 ) -> tf.Tensor:

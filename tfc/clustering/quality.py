@@ -5,6 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 
+@tf.autograph.experimental.do_not_convert
 def quality_score(embeddings: tf.Tensor) -> tf.Tensor:
     """Returns the effective rank of row-normalised embeddings: exp of the entropy of the singular values' shares.
 

@@ -52,6 +52,7 @@ def first_rate_weight(config: CommunicationConfig, rounds: int) -> tf.Tensor:
     return scheduled(config, rounds, tf.constant(1))
 
 
+@tf.autograph.experimental.do_not_convert
 def scheduled(config: CommunicationConfig, rounds: int, round_number: tf.Tensor) -> tf.Tensor:
     """Returns the rate weight of a round where no ratio is requested: constant, or falling in the last rounds.
 
@@ -79,6 +80,7 @@ def round_budget(num_parameters: int, num_scalars: int, target_ratio: float) -> 
     return fedavg / target_ratio
 
 
+@tf.autograph.experimental.do_not_convert
 def next_state(state: RateState, uplink_bytes: tf.Tensor, downlink_bytes: tf.Tensor, budget: float) -> RateState:
     """Records a round and decides the rate weight of the next.
 

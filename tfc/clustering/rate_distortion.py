@@ -20,7 +20,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from tfc.codec.frequency_bands import LARGEST_SCALE, SCALE_UNIT, band_numbers, num_bands
+from tfc.codec.frequency_bands import LARGEST_SCALE, SCALE_UNIT, num_bands
+from tfc.graph_codec.frequency_bands import band_numbers, bands_of_window
 
 SPACING = 1.5
 """First distance of neighbouring centroids in root mean squares of the update."""
@@ -39,6 +40,7 @@ class PricedCentroids(NamedTuple):
     prices: tf.Tensor
 
 
+@tf.autograph.experimental.do_not_convert
 def is_not_zero(levels: int) -> tf.Tensor:
     """Returns 1 for each slot but the one of the exact zero, where it is 0; float32 (levels,).
 
@@ -48,6 +50,7 @@ def is_not_zero(levels: int) -> tf.Tensor:
     return tf.constant([0.0 if slot == levels // 2 else 1.0 for slot in range(levels)])
 
 
+@tf.autograph.experimental.do_not_convert
 def cheapest_centroid(coefficients: tf.Tensor, priced: PricedCentroids) -> tf.Tensor:
     """Returns each coefficient's slot: smallest squared distance plus price; int32, the coefficients' shape.
 
@@ -55,11 +58,13 @@ def cheapest_centroid(coefficients: tf.Tensor, priced: PricedCentroids) -> tf.Te
         coefficients: float32 of a static shape, a kernel's.
         priced: Centroids and prices.
     """
-    prices = tf.gather(priced.prices, tf.constant(band_numbers(tuple(coefficients.shape))))
-    distance = tf.square(tf.reshape(coefficients, [-1, 1]) - priced.centroids) + prices
-    return tf.reshape(tf.argmin(distance, axis=1, output_type=tf.int32), tf.shape(coefficients))
+    prices = tf.gather(priced.prices, bands_of_window(tuple(coefficients.shape)))
+    by_place = tf.reshape(coefficients, [prices.shape[0], -1, 1])
+    distance = tf.square(by_place - priced.centroids) + prices[:, None]
+    return tf.reshape(tf.argmin(distance, axis=2, output_type=tf.int32), tf.shape(coefficients))
 
 
+@tf.autograph.experimental.do_not_convert
 def fit(coefficients: tf.Tensor, levels: int, rate_weight: tf.Tensor) -> PricedCentroids:
     """Fits centroids and prices to an update.
 
@@ -72,7 +77,7 @@ def fit(coefficients: tf.Tensor, levels: int, rate_weight: tf.Tensor) -> PricedC
         Centroids and prices; those of an update of zeros are zero.
     """
     shape = tuple(coefficients.shape)
-    bands, count = tf.constant(band_numbers(shape), tf.int32), num_bands(shape)
+    bands, count = band_numbers(shape), num_bands(shape)
     flat = tf.reshape(coefficients, [-1])
     mean_square = tf.reduce_mean(tf.square(flat))
     keep = is_not_zero(levels)
@@ -93,6 +98,7 @@ def fit(coefficients: tf.Tensor, levels: int, rate_weight: tf.Tensor) -> PricedC
     return PricedCentroids(priced.centroids, tf.where(mean_square > 0, priced.prices, keep))
 
 
+@tf.autograph.experimental.do_not_convert
 def unbiased_scales(coefficients: tf.Tensor, quantized: tf.Tensor) -> tf.Tensor:
     """Returns the scale of each band that makes its quantised coefficients unbiased along the band.
 
@@ -104,7 +110,7 @@ def unbiased_scales(coefficients: tf.Tensor, quantized: tf.Tensor) -> tf.Tensor:
         uint8 (bands,), in 64ths.
     """
     shape = tuple(coefficients.shape)
-    bands, count = tf.constant(band_numbers(shape), tf.int32), num_bands(shape)
+    bands, count = band_numbers(shape), num_bands(shape)
 
     def by_band(values: tf.Tensor) -> tf.Tensor:
         return tf.math.unsorted_segment_sum(tf.reshape(values, [-1]), bands, count)

@@ -57,6 +57,7 @@ class ClusteredUpdates:
         """The coefficients of each kernel's change since the broadcast, float32."""
         return [coefficients(kernel - sent) for kernel, sent in zip(self._kernels, self._sent, strict=True)]
 
+    @tf.autograph.experimental.do_not_convert
     def start(self, sent: Sequence[tf.Tensor], rate_weight: tf.Tensor) -> None:
         """Takes the model's present change as the latent update and fits palettes to it.
 
@@ -71,12 +72,14 @@ class ClusteredUpdates:
             centroids.assign(priced.centroids)
             prices.assign(priced.prices)
 
+    @tf.autograph.experimental.do_not_convert
     def _slots(self) -> list[tf.Tensor]:
         return [
             cheapest_centroid(latent, PricedCentroids(centroids.read_value(), prices.read_value()))
             for latent, centroids, prices in zip(self.latent, self.centroids, self.prices, strict=True)
         ]
 
+    @tf.autograph.experimental.do_not_convert
     def _clustered(self, slots: list[tf.Tensor]) -> list[tf.Tensor]:
         parts = zip(self._algorithms, slots, self.latent, strict=True)
         return [algorithm.get_clustered_weight(slot, latent) for algorithm, slot, latent in parts]
@@ -99,6 +102,7 @@ class ClusteredUpdates:
         keep = is_not_zero(self._levels)
         return [*gradients[:-count], *(gradient * keep for gradient in gradients[-count:])]
 
+    @tf.autograph.experimental.do_not_convert
     def snap(self) -> tuple[tuple[Palette, ...], tuple[tf.Tensor, ...]]:
         """Returns each update's palette and its bands' scales; sets the kernels to broadcast plus palettized update."""
         palettes, scales = [], []

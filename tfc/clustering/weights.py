@@ -75,6 +75,7 @@ class ClusteredKernels:
         # The default aggregation of a centroid's gradients is their sum.
         self._algorithms = [tfmot.clustering.keras.ClusteringAlgorithm(centroids) for centroids in self.centroids]
 
+    @tf.autograph.experimental.do_not_convert
     def start(self, codebooks: Sequence[tf.Tensor]) -> None:
         """Sets the centroids.
 
@@ -84,6 +85,7 @@ class ClusteredKernels:
         for variable, codebook in zip(self.centroids, codebooks, strict=True):
             variable.assign(codebook)
 
+    @tf.autograph.experimental.do_not_convert
     def kernels(self) -> list[tf.Tensor]:
         """Returns the clustered kernels for the present latent weights, with tfmot's gradients."""
         return [
@@ -97,6 +99,7 @@ class ClusteredKernels:
         with substituted_kernels(self._model, self._layout, self.kernels()):
             yield
 
+    @tf.autograph.experimental.do_not_convert
     def snap(
         self, held: Sequence[Palette] = (), num_clusters: Any = None, rate_weight: float = 0.0
     ) -> tuple[Palette, ...]:

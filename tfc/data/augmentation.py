@@ -19,6 +19,7 @@ Augmentation = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 """(images of one step, seed of shape (2,)) -> images of the same shape."""
 
 
+@tf.autograph.experimental.do_not_convert
 def flip_crop_cutout(x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Mirrors half of the images, moves each by up to 4 pixels, and sets a square of 16x16 in each to zero.
 

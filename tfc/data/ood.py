@@ -15,6 +15,7 @@ _LEAVES = 40
 _BATCH_OF_GENERATOR = 100
 
 
+@tf.autograph.experimental.do_not_convert
 def dead_leaves(batch: int, input_shape: tuple[int, ...], seed: tf.Tensor) -> tf.Tensor:
     """Draws images of overlapping opaque shapes, whose edges, occlusions and scales resemble those of natural images.
 

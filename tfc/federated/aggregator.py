@@ -121,6 +121,7 @@ MOST_EXAMPLES = float(1 << 24)
 """More than any client has; float32 counts exactly up to it, and no single client can drown the others by a claim."""
 
 
+@tf.autograph.experimental.do_not_convert
 def _plausible(scalars: tf.Tensor) -> tf.Tensor:
     """Whether numbers of examples, accuracy and score are plausible client metrics."""
     counts, accuracy, score = scalars[:2], scalars[2], scalars[3]
@@ -137,6 +138,7 @@ DecodeAnswer = Callable[[tf.Tensor], tuple[Sequence[tf.Tensor], tf.Tensor, tf.Te
 """A payload -> the client's model, one float32 tensor per weight; its four scalars; whether the payload is sound."""
 
 
+@tf.autograph.experimental.do_not_convert
 def bounded(model: Sequence[tf.Tensor], base: Sequence[tf.Tensor], bound: float) -> tuple[tf.Tensor, ...]:
     """Scales a client's change down to a bound: the L2 norm of all its weights' changes together.
 

@@ -33,6 +33,7 @@ def _flagged(context: ClientContext, flag: ClientFlags) -> tf.Tensor:
     return tf.not_equal(tf.bitwise.bitwise_and(context.flags, int(flag)), 0)
 
 
+@tf.autograph.experimental.do_not_convert
 def arrival(
     context: ClientContext, num_examples: tf.Tensor, understood: tf.Tensor, finite: tf.Tensor, answer_bytes: Any
 ) -> Arrival:
@@ -55,6 +56,7 @@ def arrival(
     return Arrival(sent, sent & ~_flagged(context, ClientFlags.CORRUPT), by_fault)
 
 
+@tf.autograph.experimental.do_not_convert
 def payload_on_arrival(answer: tf.Tensor, found: Arrival, context: ClientContext, seed: int) -> tf.Tensor:
     """Returns the bytes that reach the server, uint8 (bytes,): none, the answer, or the answer with a changed byte.
 
@@ -72,6 +74,7 @@ def payload_on_arrival(answer: tf.Tensor, found: Arrival, context: ClientContext
     return changed[: tf.where(found.sent, length, 0)]
 
 
+@tf.autograph.experimental.do_not_convert
 def outcome(
     answer: tf.Tensor, found: Arrival, test: SelfTest, context: ClientContext, seed: int
 ) -> collections.OrderedDict[str, tf.Tensor]:

@@ -11,6 +11,7 @@ import tensorflow as tf
 from tfc.federated.aggregator import Aggregate
 
 
+@tf.autograph.experimental.do_not_convert
 def measurements_of(
     aggregate: Aggregate, num_clusters: tf.Tensor, distillation_loss: tf.Tensor, rate_weight: tf.Tensor
 ) -> collections.OrderedDict[str, Any]:
@@ -32,12 +33,14 @@ def measurements_of(
     )
 
 
+@tf.autograph.experimental.do_not_convert
 def all_finite(tensors: Any) -> tf.Tensor:
     """Whether every number of a structure of float tensors is finite."""
     parts = [tf.reduce_all(tf.math.is_finite(tensor)) for tensor in tf.nest.flatten(tensors)]
     return tf.reduce_all(tf.stack(parts))
 
 
+@tf.autograph.experimental.do_not_convert
 def usable(aggregate: Aggregate) -> tf.Tensor:
     """Whether a round changes the model: some client counts, and every number of the mean is finite; bool scalar.
 
@@ -47,6 +50,7 @@ def usable(aggregate: Aggregate) -> tf.Tensor:
     return (aggregate.weight > 0) & all_finite((aggregate.kernels, aggregate.others))
 
 
+@tf.autograph.experimental.do_not_convert
 def chosen(condition: tf.Tensor, new: Sequence[tf.Tensor], old: Sequence[tf.Tensor]) -> tuple[tf.Tensor, ...]:
     """Returns the new tensors where the condition holds, else the old ones.
 

@@ -204,6 +204,7 @@ class ModelSpec:
         control = tff.TensorType(np.float32, (self.control_size,))
         return tff.to_type(Broadcast(PAYLOAD_TYPE, PAYLOAD_TYPE, self.reference_type, self.reference_type, control))
 
+    @tf.autograph.experimental.do_not_convert
     def broadcast(
         self,
         num_clusters: Any,
@@ -231,6 +232,7 @@ class ModelSpec:
         held = decoded.held if base is None else base
         return Broadcast(_of_any_length(payload), _of_any_length(key_frame), held, decoded.held, control)
 
+    @tf.autograph.experimental.do_not_convert
     def weights_of(self, held: ReferenceModel) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         """Returns a broadcast model's float32 weights as (clustered kernels, others).
 
@@ -242,6 +244,7 @@ class ModelSpec:
         count = len(self.layout.trainable_shapes)
         return self.layout.split(held.others[:count], held.others[count:])
 
+    @tf.autograph.experimental.do_not_convert
     def float_broadcast(self, kernels: Sequence[Any], others: Sequence[Any], num_clusters: Any) -> Broadcast:
         """Encodes a model as float32 for clients that palettize what they send.
 

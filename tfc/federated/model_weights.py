@@ -12,6 +12,7 @@ from tfc.clustering.layout import WeightLayout
 from tfc.codec.palette import Palette
 
 
+@tf.autograph.experimental.do_not_convert
 def assign(
     model: tf.keras.Model,
     layout: WeightLayout,
@@ -48,6 +49,7 @@ def frozen_variables(model: tf.keras.Model, layout: WeightLayout) -> list[tf.Var
     return [each for position, each in enumerate(model.non_trainable_variables) if position not in moving]
 
 
+@tf.autograph.experimental.do_not_convert
 def read_weights(model: tf.keras.Model, layout: WeightLayout) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     """Returns a Keras model's present weights as (clustered kernels, others), float32 tensors.
 
@@ -61,6 +63,7 @@ def read_weights(model: tf.keras.Model, layout: WeightLayout) -> tuple[tuple[Any
     )
 
 
+@tf.autograph.experimental.do_not_convert
 def dequantized_kernels(palettes: Sequence[Palette]) -> tuple[tf.Tensor, ...]:
     """Returns the kernels that palettes stand for, float32 tensors.
 

@@ -101,6 +101,7 @@ class ServerOptimizer:
         """
         return (state[0], self.initial_state()[1]) if self._optimizer is not None else state
 
+    @tf.autograph.experimental.do_not_convert
     def step(
         self, state: Any, weights: Sequence[tf.Tensor], means: Sequence[tf.Tensor], counts: tf.Tensor
     ) -> tuple[Any, tuple[tf.Tensor, ...]]:

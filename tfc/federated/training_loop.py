@@ -61,11 +61,12 @@ def adam(variables: Sequence[tf.Variable], learning_rate: Any) -> tuple[Any, Cal
         The first state, and a function (state, gradients) -> next state that moves the variables.
     """
     optimizer = tff.learning.optimizers.build_adam(learning_rate)
+    step = tf.autograph.experimental.do_not_convert(optimizer.next)
     specs = tuple(tf.TensorSpec(variable.shape, variable.dtype) for variable in variables)
 
     def update(state: Any, gradients: Sequence[tf.Tensor]) -> Any:
         dense = tuple(tf.convert_to_tensor(gradient) for gradient in gradients)
-        state, values = optimizer.next(state, tuple(variable.read_value() for variable in variables), dense)
+        state, values = step(state, tuple(variable.read_value() for variable in variables), dense)
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
         return state

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
 import tensorflow as tf
 
 from tfc.codec.contexts import Grouping
-from tfc.codec.frequency_bands import band_numbers
 from tfc.codec.message_spec import MOVES, Kind, MessageSpec
 from tfc.codec.tables import COST_UNIT, TABLE_BYTES, StepCounts
+from tfc.graph_codec.frequency_bands import band_numbers
 from tfc.graph_codec.tables import choose_tables
 
 
@@ -72,8 +71,8 @@ def context_numbers(spec: MessageSpec, held: HeldKernels | None, is_delta: tf.Te
     """
     place = kernel_numbers(spec) * spec.ranks
     if Kind.UPDATE in spec.kinds:  # an update shares its specification with nothing else
-        bands = np.concatenate([band_numbers(shape) for shape in spec.kernel_shapes])
-        return (place + tf.constant(bands, tf.int32)) * MOVES
+        bands = tf.concat([band_numbers(shape) for shape in spec.kernel_shapes], axis=0)
+        return (place + bands) * MOVES
     if held is None:
         return place * MOVES
     ranks, _ = ranks_of(held.codebooks, held.num_clusters)

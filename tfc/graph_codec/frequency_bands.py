@@ -2,11 +2,35 @@
 
 from __future__ import annotations
 
+import math
+
 import tensorflow as tf
 
-from tfc.codec.frequency_bands import SCALE_UNIT, band_numbers, cosine_basis, spatial_axes
+from tfc.codec import frequency_bands
+from tfc.codec.frequency_bands import SCALE_UNIT, cosine_basis, spatial_axes
 
 
+def bands_of_window(shape: tuple[int, ...]) -> tf.Tensor:
+    """Returns the band of each place in a kernel's window, int32 (places,).
+
+    Args:
+        shape: The kernel's.
+    """
+    return tf.constant(frequency_bands.band_numbers((*shape[:-2], 1, 1)), tf.int32)
+
+
+def band_numbers(shape: tuple[int, ...]) -> tf.Tensor:
+    """Returns the band of each coefficient, int32 (weights,); see `tfc.codec.frequency_bands.band_numbers`.
+
+    Repeated in the graph: as a constant it would be in the graph once for each use, with four bytes a weight.
+
+    Args:
+        shape: The kernel's.
+    """
+    return tf.repeat(bands_of_window(shape), math.prod(shape[-2:]))
+
+
+@tf.autograph.experimental.do_not_convert
 def coefficients(change: tf.Tensor) -> tf.Tensor:
     """Returns the coefficients of a kernel's change; see `tfc.codec.frequency_bands.coefficients`.
 
@@ -16,6 +40,7 @@ def coefficients(change: tf.Tensor) -> tf.Tensor:
     return _along_axes(change, inverse=False)
 
 
+@tf.autograph.experimental.do_not_convert
 def change_of(coefficients: tf.Tensor) -> tf.Tensor:
     """Returns the change of a kernel that coefficients stand for.
 
@@ -38,6 +63,7 @@ def _along_axes(values: tf.Tensor, *, inverse: bool) -> tf.Tensor:
     return values
 
 
+@tf.autograph.experimental.do_not_convert
 def factors_of(scales: tf.Tensor, shape: tuple[int, ...]) -> tf.Tensor:
     """Returns what each coefficient of a kernel is multiplied by, float32 of the kernel's shape.
 
@@ -46,4 +72,4 @@ def factors_of(scales: tf.Tensor, shape: tuple[int, ...]) -> tf.Tensor:
         shape: The kernel's.
     """
     factors = tf.cast(scales, tf.float32) / float(SCALE_UNIT)
-    return tf.reshape(tf.gather(factors, tf.constant(band_numbers(shape))), shape)
+    return tf.reshape(tf.gather(factors, band_numbers(shape)), shape)

@@ -10,6 +10,7 @@ from tfc.data.ood_pipeline import OodFn
 from tfc.federated.training_loop import adam
 
 
+@tf.autograph.experimental.do_not_convert
 def distillation_loss(teacher_logits: tf.Tensor, student_logits: tf.Tensor, temperature: float) -> tf.Tensor:
     """Returns the mean of KL(softmax(teacher / T) || softmax(student / T)) in nats.
 

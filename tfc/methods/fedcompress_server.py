@@ -153,7 +153,9 @@ class ServerCompression:
             if self.config.clustering.start == "kmeans++":
                 start = kmeans_plus_plus(weights, num_clusters, self.spec.max_clusters, fold)
             else:
-                start = grow(weights, palette.codebook, model.num_clusters, num_clusters, fold)
+                start = palette.codebook
+                if self.config.clustering.min_clusters < self.config.clustering.max_clusters:
+                    start = grow(weights, start, model.num_clusters, num_clusters, fold)
                 start = lloyd(weights, start, LLOYD_STEPS)
             codebooks.append(start)
         return codebooks

@@ -14,6 +14,7 @@ import grpc
 import tensorflow_federated as tff
 
 from tfc.config.keys import CLIENTS_AT_A_TIME
+from tfc.workers.compiler import compiled
 
 _GRPC_MAX_BYTES = 2_000_000_000
 _GRPC_OPTIONS = [
@@ -112,9 +113,7 @@ def default_context(context: Any) -> Iterator[None]:
         tff.framework.set_default_context(previous)
 
 
-def execution_context(
-    connection: Connection, compiler: Callable[[Any], Any] = tff.backends.native.desugar_and_transform_to_native
-) -> Any:
+def execution_context(connection: Connection, compiler: Callable[[Any], Any] = compiled) -> Any:
     """Returns a TFF context that executes computations on one worker.
 
     Args:
@@ -237,7 +236,7 @@ class DividedContext(tff.framework.SyncContext):
             max_concurrent_clients: Clients that a worker trains at a time; 0 for all of its share.
         """
         lock = threading.Lock()
-        native = functools.lru_cache(maxsize=None)(tff.backends.native.desugar_and_transform_to_native)
+        native = functools.lru_cache(maxsize=None)(compiled)
 
         def compile_once(computation: Any) -> Any:
             with lock:
