@@ -14,6 +14,7 @@ from tfc import graph_codec
 from tfc.codec.message_spec import ReferenceModel
 from tfc.federated.model_spec import PAYLOAD_TYPE, ModelSpec
 from tfc.federated.model_weights import dequantized_kernels
+from tfc.federated.running_mean import Aggregate, RunningMean
 from tfc.graph_codec.frequency_bands import change_of, factors_of
 
 
@@ -29,26 +30,6 @@ class ClientPayloads(NamedTuple):
     data: Any
     lengths: Any
     weights: Any
-
-
-class Aggregate(NamedTuple):
-    """The decoded mean of a round's answers.
-
-    Attributes:
-        kernels: float32 tensors, mean of the clients' clustered kernels, weighted by examples.
-        others: float32 tensors, mean of all other weights (BatchNorm statistics included).
-        accuracy: float32 scalar, mean validation accuracy, weighted by validation examples.
-        score: float32 scalar, mean representation quality score, weighted likewise.
-        weight: float32 scalar, examples of all clients that count; 0 where none does.
-        clients: int32 scalar, number of clients that count.
-    """
-
-    kernels: tuple[Any, ...]
-    others: tuple[Any, ...]
-    accuracy: Any
-    score: Any
-    weight: Any
-    clients: Any
 
 
 PAYLOADS_TYPE = tff.to_type(
@@ -117,23 +98,6 @@ def build_aggregator(*, record_payloads: bool = False) -> tff.templates.Aggregat
     return tff.templates.AggregationProcess(initialize, next_)
 
 
-MOST_EXAMPLES = float(1 << 24)
-"""More than any client has; float32 counts exactly up to it, and no single client can drown the others by a claim."""
-
-
-@tf.autograph.experimental.do_not_convert
-def _plausible(scalars: tf.Tensor) -> tf.Tensor:
-    """Whether numbers of examples, accuracy and score are plausible client metrics."""
-    counts, accuracy, score = scalars[:2], scalars[2], scalars[3]
-    return tf.reduce_all(
-        [
-            tf.reduce_all((counts >= 0.0) & (counts <= MOST_EXAMPLES)),
-            (accuracy >= 0.0) & (accuracy <= 1.0),
-            (score >= 0.0) & (score <= MOST_EXAMPLES),
-        ]
-    )
-
-
 DecodeAnswer = Callable[[tf.Tensor], tuple[Sequence[tf.Tensor], tf.Tensor, tf.Tensor]]
 """A payload -> the client's model, one float32 tensor per weight; its four scalars; whether the payload is sound."""
 
@@ -178,13 +142,7 @@ def mean_of_answers(
     Returns:
         The means, all weights as `others`.
     """
-    sums, weight, validation, scores = (
-        tuple(tf.zeros(s) for s in shapes),
-        tf.constant(0.0),
-        tf.constant(0.0),
-        tf.zeros([2]),
-    )
-    clients = tf.constant(0)
+    total = RunningMean.empty(shapes)
     ends = tf.cumsum(collected.lengths)
     for number in tf.range(tf.size(ends)):
         # One after the other: decoding ahead of the sums would hold ten models at a time.
@@ -194,19 +152,8 @@ def mean_of_answers(
         if norm_bound:
             model = bounded(model, base, norm_bound)
         # What the payload itself says it weighs; the weight beside it only tells an answer from none.
-        examples = told[0]
-        counts = sound & (collected.weights[number] > 0) & (examples > 0) & _plausible(told)
-        share = tf.where(counts, examples, 0.0)
-        # Numbers of a payload that does not count may be anything, and 0 times infinity is not 0.
-        sums = tuple(total + share * tf.where(counts, tensor, 0.0) for total, tensor in zip(sums, model, strict=True))
-        scalars = tf.where(counts, told, 0.0)
-        weight += share
-        validation += scalars[1]
-        scores += scalars[1] * scalars[2:4]
-        clients += tf.cast(counts, tf.int32)
-    means = tuple(tf.math.divide_no_nan(total, weight) for total in sums)
-    scores = tf.math.divide_no_nan(scores, validation)
-    return Aggregate((), means, scores[0], scores[1], weight, clients)
+        total = total.with_answer(model, told, sound & (collected.weights[number] > 0))
+    return total.mean()
 
 
 def mean_of_payloads(

@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfc.federated.aggregator import Aggregate
+from tfc.federated.running_mean import Aggregate
 
 
 @tf.autograph.experimental.do_not_convert

@@ -3,7 +3,7 @@
 Source: McMahan, Moore, Ramage, Hampson, Agüera y Arcas, "Communication-Efficient Learning of Deep Networks from
 Decentralized Data" (AISTATS 2017, arXiv 1602.05629), Algorithm 1: every client trains from the broadcast model, and
 the new model is the mean of the clients' models, weighted by their numbers of examples. Local training is
-`tfc.federated.local_training`, the weighted mean `tfc.federated.aggregator.mean_of_answers`.
+`tfc.federated.local_training`, the weighted mean `tfc.federated.running_mean`.
 
 TFF's own `build_weighted_fed_avg` leaves BatchNorm statistics at their start; here every weight travels.
 """
@@ -26,6 +26,7 @@ from tfc.federated.key_frame import key_frame, restart_with_key_frame
 from tfc.federated.learning_process import join
 from tfc.federated.method import Method
 from tfc.federated.model_spec import ModelFn, ModelSpec, plain_spec
+from tfc.federated.running_mean import Aggregate, RunningMean, build_mean_aggregator, collected_type
 from tfc.federated.server_optimizer import server_optimizer
 from tfc.federated.templates import finalizer_process
 from tfc.methods.tff_aggregators import build_through_aggregator
@@ -90,10 +91,23 @@ def build_fedavg(
         spec,
         initial_model,
         build_client_work(spec, data_type, config.training, config.clustering.start, config.seed, config.rounds),
-        build_aggregator(record_payloads=record_payloads),
+        _aggregator(spec, config, record_payloads=record_payloads),
         build_averaging_finalizer(spec, config, record_payloads=record_payloads),
         restart_with_key_frame(spec, config.seed, server_optimizer(spec, config).forget),
     )
+
+
+def _keeps_payloads(config: ExperimentConfig, *, record_payloads: bool) -> bool:
+    """Whether answers reach the finalizer as they are: to be recorded, or bounded given what the server holds."""
+    return record_payloads or config.server.update_norm_bound > 0
+
+
+def _aggregator(
+    spec: ModelSpec, config: ExperimentConfig, *, record_payloads: bool
+) -> tff.templates.AggregationProcess:
+    if _keeps_payloads(config, record_payloads=record_payloads):
+        return build_aggregator(record_payloads=record_payloads)
+    return build_mean_aggregator(spec)
 
 
 def build_averaging_finalizer(
@@ -101,10 +115,11 @@ def build_averaging_finalizer(
 ) -> tff.learning.templates.FinalizerProcess:
     """Builds FedAvg's finalizer: the server's optimiser follows the mean of the clients' models.
 
-    Type signature of `next`: `(<state=S@SERVER, broadcast=Broadcast@SERVER, update=ClientPayloads@SERVER> ->
+    Type signature of `next`: `(<state=S@SERVER, broadcast=Broadcast@SERVER, update=Collected@SERVER> ->
     <state=S@SERVER, result=Broadcast@SERVER, measurements=<num_clusters=int32,clients_ok=int32,
     validation_accuracy=float32,quality_score=float32,distillation_loss=float32,rate_weight=float32>@SERVER>)`, where S
-    is the optimiser's state, `<>` where the mean itself is the new model. Without clients, the old model stays.
+    is the optimiser's state, `<>` where the mean itself is the new model. Without clients, the old model stays. Where
+    answers are recorded or bounded, the update is `ClientPayloads`.
 
     Args:
         spec: The model; it has no clustered kernels.
@@ -112,17 +127,24 @@ def build_averaging_finalizer(
         record_payloads: Whether the measurements also hold `average=<kernels,others>`, what the payloads amount to.
     """
     optimizer = server_optimizer(spec, config)
+    decodes = _keeps_payloads(config, record_payloads=record_payloads)
+    update_type = PAYLOADS_TYPE if decodes else collected_type(spec)
+
+    def mean_of(update: Any, old: tuple[tf.Tensor, ...]) -> Aggregate:
+        if not decodes:
+            return RunningMean(*update.total).mean()
+        nothing = ReferenceModel(tf.constant(0), (), (), ())
+        return mean_of_payloads(spec, nothing, ClientPayloads(*update), old, config.server.update_norm_bound)
 
     @tff.tensorflow.computation()
     def initial_state():
         return optimizer.initial_state()
 
-    @tff.tensorflow.computation(initial_state.type_signature.result, spec.broadcast_type, PAYLOADS_TYPE)
-    def average(state, broadcast, collected):
+    @tff.tensorflow.computation(initial_state.type_signature.result, spec.broadcast_type, update_type)
+    def average(state, broadcast, update):
         @tf.function
-        def next_round(state: Any, old: tuple[tf.Tensor, ...], collected: ClientPayloads) -> Any:
-            nothing = ReferenceModel(tf.constant(0), (), (), ())
-            aggregate = mean_of_payloads(spec, nothing, collected, old, config.server.update_norm_bound)
+        def next_round(state: Any, old: tuple[tf.Tensor, ...], update: Any) -> Any:
+            aggregate = mean_of(update, old)
             state, others = optimizer.step(state, old, aggregate.others, usable(aggregate))
             new = spec.broadcast(tf.constant(0), (), others, tf.zeros([0]), None)
             measurements = measurements_of(aggregate, tf.constant(0), tf.constant(0.0), tf.constant(0.0))
@@ -130,7 +152,7 @@ def build_averaging_finalizer(
                 measurements["average"] = (aggregate.kernels, aggregate.others)
             return state, new, measurements
 
-        return next_round(state, tuple(broadcast.model.others), ClientPayloads(*collected))
+        return next_round(state, tuple(broadcast.model.others), update)
 
     @tff.federated_computation()
     def initialize():

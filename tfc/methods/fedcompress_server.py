@@ -27,11 +27,12 @@ from tfc.codec.message_spec import ReferenceModel
 from tfc.codec.palette import Palette
 from tfc.config import ExperimentConfig
 from tfc.data.ood_pipeline import OodFn
-from tfc.federated.aggregator import PAYLOADS_TYPE, Aggregate, ClientPayloads, mean_of_payloads
+from tfc.federated.aggregator import PAYLOADS_TYPE, ClientPayloads, mean_of_payloads
 from tfc.federated.finalizer import all_finite, measurements_of, usable
 from tfc.federated.key_frame import LLOYD_STEPS
 from tfc.federated.model_spec import CLIENT_SCALARS, Broadcast, ModelSpec, reference_model
 from tfc.federated.model_weights import assign, dequantized_kernels, read_weights
+from tfc.federated.running_mean import Aggregate
 from tfc.federated.server_optimizer import ServerOptimizer, server_optimizer
 from tfc.federated.templates import finalizer_process
 from tfc.methods.distillation import distill

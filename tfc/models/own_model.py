@@ -32,6 +32,28 @@ def own_model(path: Path, expected: ExpectedData) -> Callable[[], tf.keras.Model
     Raises:
         ConfigError: If it can't be read, or can't be trained here; says what to change.
     """
+    model = built(_read(path), expected.input_shape or ())
+    check_model(model, expected, f"model.name={path}")
+    return rebuilder(model)
+
+
+def refuse_untrainable(path: Path) -> None:
+    """Refuses a model that could not be trained here on any data.
+
+    A sequential model that does not know its inputs is left alone: data may tell it.
+
+    Args:
+        path: A .keras or .h5 file.
+
+    Raises:
+        ConfigError: As `own_model` does.
+    """
+    model = _read(path)
+    if getattr(model, "_is_graph_network", False):
+        check_model(model, ExpectedData(), f"model.name={path}")
+
+
+def _read(path: Path) -> tf.keras.Model:
     try:
         model = load_model(path)
     except ModelFileError as error:
@@ -41,6 +63,4 @@ def own_model(path: Path, expected: ExpectedData) -> Callable[[], tf.keras.Model
             f"model.name={path}: its layer {wrapped[0]} has one of tfmot's wrappers: save the model after stripping "
             "them (strip_clustering, strip_pruning); quantised models can't be trained here"
         )
-    model = built(model, expected.input_shape or ())
-    check_model(model, expected, f"model.name={path}")
-    return rebuilder(model)
+    return model

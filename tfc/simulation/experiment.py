@@ -18,8 +18,8 @@ from tfc.data.ood_pipeline import OodFn
 from tfc.data.partition import Clients
 from tfc.federated.model_spec import ModelFn
 from tfc.models.model_contract import ExpectedData
-from tfc.models.own_model import is_model_file, own_model
-from tfc.registries import AUDIO_SETS, MODELS, OOD_SOURCES
+from tfc.models.own_model import is_model_file, own_model, refuse_untrainable
+from tfc.registries import AUDIO_SETS, MODELS, NUMPY_SETS, OOD_SOURCES
 from tfc.simulation.configured_data import load_clients, load_dataset
 from tfc.simulation.own_parts import OwnParts
 
@@ -66,12 +66,19 @@ def load_experiment(config: ExperimentConfig, own: OwnParts | None = None) -> Ex
     """
     own = own or OwnParts()
     config = own.named(config)
+    _refuse_untrainable_model(config)
     dataset = load_dataset(config, own.data)
     clients = load_clients(config, dataset)
     ood_fn = build_ood(config, dataset.input_shape, dataset)
     expected = expected_data(dataset)
     model_fn = own.model_builder(expected) if own.has_model else model_builder(config, expected)
     return Experiment(config, dataset, clients, ood_fn, model_fn, own.process)
+
+
+def _refuse_untrainable_model(config: ExperimentConfig) -> None:
+    """Refuses a model file for what is wrong with it on any data, before data that take long to read are read."""
+    if is_model_file(config.model.name) and config.data.dataset not in NUMPY_SETS:
+        refuse_untrainable(Path(config.model.name).expanduser())
 
 
 def expected_data(dataset: Dataset) -> ExpectedData:

@@ -70,3 +70,23 @@ def test_no_epochs_leave_the_student_alone():
     assert float(run()) == 0
     for variable, value in zip(model.variables, before, strict=True):
         np.testing.assert_array_equal(variable, value)
+
+
+def test_batches_of_any_size_come_in_the_order_of_the_pipeline():
+    shape = (8, 8, 1)
+    teacher, student = (MODELS["resnet8"](shape, 4, seed=seed) for seed in (1, 2))
+    kernels = ClusteredKernels(student, layout_of(student, "all", 8), 8)
+    kernels.start([tf.linspace(-0.3, 0.3, 8)] * len(kernels.centroids))
+    inputs = tf.random.stateless_uniform([6, *shape], [0, 1])
+    parts = [inputs[:3], inputs[3:4], inputs[4:]]
+
+    def uneven():
+        return tf.data.Dataset.from_generator(lambda: parts, output_signature=tf.TensorSpec([None, *shape]))
+
+    @tf.function
+    def run():
+        return distill(teacher, student, kernels, uneven, ServerConfig(epochs=2, learning_rate=1e-12))
+
+    with kernels.applied():
+        expected = distillation_loss(teacher(parts[-1], training=False), student(parts[-1], training=False), 2.0)
+    np.testing.assert_allclose(float(run()), float(expected), rtol=1e-4)

@@ -95,3 +95,16 @@ def test_files_that_are_none(tmp_path):
         ConfigError, match=r"model\.name must be one of resnet8, resnet20, mobilenet, dscnn, conv1d, or a file"
     ):
         config.load("demo", ["model.name=resnet9"])
+
+
+def test_a_model_that_fits_no_data_is_refused_before_slow_data_are_read(tmp_path, capsys):
+    slow = ["run", "speech-commands-mobilenet", "--out", str(tmp_path / "run"), "--quiet", "--set"]
+    model(activation="softmax").save(tmp_path / "soft.keras")
+    assert main([*slow, f"model.name={tmp_path / 'soft.keras'}"]) == 1
+    assert "soft.keras: ends with a softmax" in capsys.readouterr().err
+    open_inputs = tf.keras.Sequential([layers.Flatten(), layers.Dense(CLASSES)])
+    open_inputs.build((None, *SHAPE))
+    open_inputs.save(tmp_path / "open.keras")
+    assert main([*slow, f"model.name={tmp_path / 'open.keras'}"]) == 1
+    assert "Speech Commands: its folder not found" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
