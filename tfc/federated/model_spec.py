@@ -232,7 +232,6 @@ class ModelSpec:
         held = decoded.held if base is None else base
         return Broadcast(_of_any_length(payload), _of_any_length(key_frame), held, decoded.held, control)
 
-    @tf.autograph.experimental.do_not_convert
     def weights_of(self, held: ReferenceModel) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         """Returns a broadcast model's float32 weights as (clustered kernels, others).
 

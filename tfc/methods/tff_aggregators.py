@@ -16,7 +16,6 @@ from tfc import graph_codec
 from tfc.codec.message_spec import ReferenceModel, float32_message_bytes
 from tfc.config import ExperimentConfig
 from tfc.data.ood_pipeline import OodFn
-from tfc.federated.aggregator import Aggregate
 from tfc.federated.client_faults import arrival
 from tfc.federated.finalizer import all_finite, measurements_of
 from tfc.federated.initial_weights import initial_values
@@ -25,6 +24,7 @@ from tfc.federated.local_training import LocalTraining
 from tfc.federated.method import Method
 from tfc.federated.model_spec import CLIENT_SCALARS, PAYLOAD_TYPE, ModelFn, ModelSpec, plain_spec, reference_model
 from tfc.federated.model_weights import read_weights
+from tfc.federated.running_mean import Aggregate
 from tfc.federated.server_optimizer import server_optimizer
 from tfc.federated.templates import finalizer_process, stateless_client_work
 from tfc.registries import AGGREGATORS
