@@ -16,6 +16,7 @@ from tfc.federated.clustered_training import ClusteredTraining
 from tfc.federated.local_training import LocalRound, LocalTraining
 from tfc.federated.model_spec import PAYLOAD_TYPE, ModelSpec, reference_model
 from tfc.federated.model_weights import read_weights
+from tfc.federated.released_gradients import released_gradients
 from tfc.federated.templates import stateless_client_work
 from tfc.federated.training_loop import classification_gradients, run_steps
 from tfc.registries import UPLINK_MODES
@@ -43,6 +44,7 @@ def build_client_update(
     """
 
     @tff.tensorflow.computation(PAYLOAD_TYPE, spec.reference_type, data_type)
+    @released_gradients()
     def client_update(payload, base, data):
         local_training = LocalTraining.of(spec, training, seed, rounds)
         clustering = UPLINK_MODES[spec.uplink_mode](local_training.model, spec, centroid_start, seed)

@@ -14,6 +14,7 @@ from tfc.federated.client_faults import arrival, outcome
 from tfc.federated.local_training import LocalTraining
 from tfc.federated.model_spec import PAYLOAD_TYPE, reference_model
 from tfc.federated.model_weights import read_weights
+from tfc.federated.released_gradients import released_gradients
 from tfc.federated.templates import received_type, results_and_measurements
 from tfc.federated.update_coding_spec import UpdateCodingSpec
 from tfc.seeds import Purpose, hashed
@@ -42,6 +43,7 @@ def build_update_coding_client_update(
     """
 
     @tff.tensorflow.computation(PAYLOAD_TYPE, spec.model.reference_type, spec.memory_type, data_type)
+    @released_gradients()
     def client_update(payload, base, memory, data):
         local_training = LocalTraining.of(spec.model, training, seed, rounds)
 

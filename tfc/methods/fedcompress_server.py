@@ -32,6 +32,7 @@ from tfc.federated.finalizer import all_finite, measurements_of, usable
 from tfc.federated.key_frame import LLOYD_STEPS
 from tfc.federated.model_spec import CLIENT_SCALARS, Broadcast, ModelSpec, reference_model
 from tfc.federated.model_weights import assign, dequantized_kernels, read_weights
+from tfc.federated.released_gradients import released_gradients
 from tfc.federated.running_mean import Aggregate
 from tfc.federated.server_optimizer import ServerOptimizer, server_optimizer
 from tfc.federated.templates import finalizer_process
@@ -269,6 +270,7 @@ def build_compressing_finalizer(
         return CompressorState(start[0], start[1], start[2], master, start[3])
 
     @tff.tensorflow.computation(initial_state.type_signature.result, spec.broadcast_type, PAYLOADS_TYPE)
+    @released_gradients()
     def finish(state, broadcast, collected):
         models = _Models.of(spec)
 

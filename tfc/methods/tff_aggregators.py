@@ -24,6 +24,7 @@ from tfc.federated.local_training import LocalTraining
 from tfc.federated.method import Method
 from tfc.federated.model_spec import CLIENT_SCALARS, PAYLOAD_TYPE, ModelFn, ModelSpec, plain_spec, reference_model
 from tfc.federated.model_weights import read_weights
+from tfc.federated.released_gradients import released_gradients
 from tfc.federated.running_mean import Aggregate
 from tfc.federated.server_optimizer import server_optimizer
 from tfc.federated.templates import finalizer_process, stateless_client_work
@@ -62,6 +63,7 @@ def _client_work(
     """
 
     @tff.tensorflow.computation(PAYLOAD_TYPE, spec.reference_type, data_type)
+    @released_gradients()
     def client_update(payload, base, data):
         local_training = LocalTraining.of(spec, config.training, config.seed, config.rounds)
 

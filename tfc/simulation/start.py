@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from tfc import config as configuration
 from tfc.base.errors import ConfigError
+from tfc.base.freed_memory import give_back
 from tfc.base.run_files import CHECKPOINTS, CONFIG, INPUTS, PAYLOADS
 from tfc.config import ExperimentConfig
 from tfc.federated.broadcast_tracker import BroadcastTracker
@@ -68,6 +69,7 @@ def build_process(experiment: Experiment, *, record_payloads: bool) -> tff.learn
     except ValueError as error:
         raise ConfigError(str(error)) from error
     check_process(process, data_type)
+    give_back()  # traced graphs, before compiling needs the memory
     return process
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import tensorflow_federated as tff
 
+from tfc.base.freed_memory import give_back
 from tfc.base.run_files import CHECKPOINTS
 from tfc.replay.recorder import PayloadRecorder
 from tfc.simulation.checkpoints import Checkpoint, write_checkpoint
@@ -90,6 +91,8 @@ class Training:
         started = time.monotonic()
         played = self._train()
         seconds = time.monotonic() - started
+        if not self.rows:
+            give_back()  # what compiling needed
         self._update_model()
         loss, accuracy = self._model.evaluate()
         metrics = _round_metrics(self.round, accuracy, loss, played, seconds)
