@@ -27,7 +27,7 @@ _PUBLIC = {
     "as_dataset": "tfc.data.in_memory",
     "ClientExamples": "tfc.data.partition",
     "procedural_images": "tfc.data.ood",
-    "OodFn": "tfc.data.ood",
+    "OodFn": "tfc.data.ood_pipeline",
     "local_worker": "tfc.workers.local",
     "WorkerProcess": "tfc.workers.local",
     "WorkerReport": "tfc.workers.launcher",

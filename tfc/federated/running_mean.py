@@ -1,6 +1,7 @@
 """The weighted mean of clients' models, one answer after the other, and an aggregator that keeps nothing else.
 
-Sums are float64: however clients are divided among workers, their mean is the same to the last bits of float32.
+Sums are float32, in the order of the answers; workers that share the clients add up their parts, and the order of
+additions moves the last bits of the mean.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class RunningMean(NamedTuple):
     """Sums over the answers so far.
 
     Attributes:
-        weights: float64 tensors, the clients' weights times their numbers of examples.
+        weights: float32 tensors, the clients' weights times their numbers of examples.
         examples: float32 scalar, training examples of the clients that count.
         validation: float32 scalar, their validation examples.
         scores: float32 (2,), accuracy and quality score times validation examples.
@@ -64,7 +65,7 @@ class RunningMean(NamedTuple):
         Args:
             shapes: Shapes of the model's weights.
         """
-        weights = tuple(tf.zeros(shape, tf.float64) for shape in shapes)
+        weights = tuple(tf.zeros(shape) for shape in shapes)
         return cls(weights, tf.constant(0.0), tf.constant(0.0), tf.zeros([2]), tf.constant(0))
 
     @tf.autograph.experimental.do_not_convert
@@ -79,9 +80,8 @@ class RunningMean(NamedTuple):
         counts &= (told[0] > 0) & _plausible(told)
         # Numbers of a payload that does not count may be anything, and 0 times infinity is not 0.
         told = tf.where(counts, told, 0.0)
-        examples = tf.cast(told[0], tf.float64)
         weights = tuple(
-            total + examples * tf.cast(tf.where(counts, tensor, 0.0), tf.float64)
+            total + told[0] * tf.where(counts, tensor, 0.0)
             for total, tensor in zip(self.weights, model, strict=True)
         )
         scores = self.scores + told[1] * told[2:4]
@@ -90,8 +90,7 @@ class RunningMean(NamedTuple):
 
     def mean(self) -> Aggregate:
         """Returns the means, all weights as `others`; zeros where no answer counts."""
-        total = tf.cast(self.examples, tf.float64)
-        others = tuple(tf.cast(tf.math.divide_no_nan(weights, total), tf.float32) for weights in self.weights)
+        others = tuple(tf.math.divide_no_nan(weights, self.examples) for weights in self.weights)
         scores = tf.math.divide_no_nan(self.scores, self.validation)
         return Aggregate((), others, scores[0], scores[1], self.examples, self.clients)
 
@@ -126,7 +125,7 @@ def collected_type(spec: ModelSpec) -> tff.Type:
     Args:
         spec: The model; it has no clustered kernels.
     """
-    weights = tuple(tff.TensorType(np.float64, shape) for shape in spec.layout.other_shapes)
+    weights = tuple(tff.TensorType(np.float32, shape) for shape in spec.layout.other_shapes)
     scalar = tff.TensorType(np.float32)
     total = RunningMean(weights, scalar, scalar, tff.TensorType(np.float32, (2,)), tff.TensorType(np.int32))
     return tff.to_type(Collected(total, tff.TensorType(np.int32, (None,))))

@@ -48,7 +48,7 @@ def test_the_mean_is_that_of_numpy(worker, spec, aggregator):
     told = np.asarray(TOLD, np.float64)
     for found, each in zip(mean.others, zip(*models, strict=True), strict=True):
         expected = np.average(np.stack(each).astype(np.float64), axis=0, weights=told[:, 0])
-        np.testing.assert_array_max_ulp(found, expected.astype(np.float32), maxulp=1)
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6 * np.abs(np.stack(each)).max())
     np.testing.assert_allclose(mean.accuracy, np.average(told[:, 2], weights=told[:, 1]), rtol=1e-6)
     np.testing.assert_allclose(mean.score, np.average(told[:, 3], weights=told[:, 1]), rtol=1e-6)
     assert mean.weight == told[:, 0].sum() and mean.clients == len(TOLD)
@@ -63,7 +63,7 @@ def test_clients_that_are_divided_have_the_same_mean(worker, spec, aggregator):
         _, found = collected(aggregator, payloads, [1] * len(TOLD))
     assert found.clients == expected.clients
     for left, right in zip(found.others, expected.others, strict=True):
-        np.testing.assert_array_max_ulp(np.asarray(left), np.asarray(right), maxulp=1)
+        np.testing.assert_allclose(left, right, rtol=0, atol=1e-6 * np.abs(right).max())
 
 
 @pytest.mark.parametrize("what", ["nothing", "damaged", "not arrived", "too many examples", "accuracy over one"])
