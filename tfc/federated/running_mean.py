@@ -81,8 +81,7 @@ class RunningMean(NamedTuple):
         # Numbers of a payload that does not count may be anything, and 0 times infinity is not 0.
         told = tf.where(counts, told, 0.0)
         weights = tuple(
-            total + told[0] * tf.where(counts, tensor, 0.0)
-            for total, tensor in zip(self.weights, model, strict=True)
+            total + told[0] * tf.where(counts, tensor, 0.0) for total, tensor in zip(self.weights, model, strict=True)
         )
         scores = self.scores + told[1] * told[2:4]
         clients = self.clients + tf.cast(counts, tf.int32)
