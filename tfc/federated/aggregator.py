@@ -15,6 +15,7 @@ from tfc.codec.message_spec import ReferenceModel
 from tfc.federated.model_spec import PAYLOAD_TYPE, ModelSpec
 from tfc.federated.model_weights import dequantized_kernels
 from tfc.federated.running_mean import Aggregate, RunningMean
+from tfc.federated.templates import collecting_process
 from tfc.graph_codec.frequency_bands import change_of, factors_of
 
 
@@ -69,10 +70,6 @@ def build_aggregator(*, record_payloads: bool = False) -> tff.templates.Aggregat
         return tf.nest.map_structure(lambda first, second: tf.concat([first, second], axis=0), left, right)
 
     @tff.tensorflow.computation(PAYLOADS_TYPE)
-    def report(collected):
-        return collected
-
-    @tff.tensorflow.computation(PAYLOADS_TYPE)
     def measure(collected):
         measurements = collections.OrderedDict(
             uplink_bytes=tf.size(collected.data, out_type=tf.int64), lengths=collected.lengths
@@ -81,21 +78,7 @@ def build_aggregator(*, record_payloads: bool = False) -> tff.templates.Aggregat
             measurements["payloads"] = collected
         return measurements
 
-    @tff.federated_computation()
-    def initialize():
-        return tff.federated_value((), tff.SERVER)
-
-    @tff.federated_computation(
-        initialize.type_signature.result,
-        tff.FederatedType(PAYLOAD_TYPE, tff.CLIENTS),
-        tff.FederatedType(np.float32, tff.CLIENTS),
-    )
-    def next_(state, payload, weight):
-        answers = tff.federated_zip((payload, weight))
-        collected = tff.federated_aggregate(answers, zero(), accumulate, merge, report)
-        return tff.templates.MeasuredProcessOutput(state, collected, tff.federated_map(measure, collected))
-
-    return tff.templates.AggregationProcess(initialize, next_)
+    return collecting_process(zero, accumulate, merge, measure)
 
 
 DecodeAnswer = Callable[[tf.Tensor], tuple[Sequence[tf.Tensor], tf.Tensor, tf.Tensor]]

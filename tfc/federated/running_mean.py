@@ -16,6 +16,7 @@ import tensorflow_federated as tff
 
 from tfc import graph_codec
 from tfc.federated.model_spec import PAYLOAD_TYPE, ModelSpec
+from tfc.federated.templates import collecting_process
 
 MOST_EXAMPLES = float(1 << 24)
 """More than any client has; float32 counts exactly up to it, and no single client can drown the others by a claim."""
@@ -159,26 +160,8 @@ def build_mean_aggregator(spec: ModelSpec) -> tff.templates.AggregationProcess:
         return Collected(total, tf.concat([left.lengths, right.lengths], axis=0))
 
     @tff.tensorflow.computation(type_)
-    def report(collected):
-        return collected
-
-    @tff.tensorflow.computation(type_)
     def measure(collected):
         uplink_bytes = tf.reduce_sum(tf.cast(collected.lengths, tf.int64))
         return collections.OrderedDict(uplink_bytes=uplink_bytes, lengths=collected.lengths)
 
-    @tff.federated_computation()
-    def initialize():
-        return tff.federated_value((), tff.SERVER)
-
-    @tff.federated_computation(
-        initialize.type_signature.result,
-        tff.FederatedType(PAYLOAD_TYPE, tff.CLIENTS),
-        tff.FederatedType(np.float32, tff.CLIENTS),
-    )
-    def next_(state, payload, weight):
-        answers = tff.federated_zip((payload, weight))
-        collected = tff.federated_aggregate(answers, zero(), accumulate, merge, report)
-        return tff.templates.MeasuredProcessOutput(state, collected, tff.federated_map(measure, collected))
-
-    return tff.templates.AggregationProcess(initialize, next_)
+    return collecting_process(zero, accumulate, merge, measure)

@@ -96,3 +96,35 @@ def finalizer_process(initialize: tff.Computation, finish: tff.Computation) -> t
         return tff.templates.MeasuredProcessOutput(*tff.federated_map(finish, (state, broadcast, update)))
 
     return tff.learning.templates.FinalizerProcess(initialize, next_)
+
+
+def collecting_process(
+    zero: tff.Computation, accumulate: tff.Computation, merge: tff.Computation, measure: tff.Computation
+) -> tff.templates.AggregationProcess:
+    """Collects the clients' answers at the server; nothing is remembered.
+
+    Type signature of `next`: `(<state=<>@SERVER, payload={uint8[?]}@CLIENTS, weight={float32}@CLIENTS> ->
+    <state=<>@SERVER, result=C@SERVER, measurements@SERVER>)`, where C is the type of what is collected.
+
+    Args:
+        zero: `( -> C)`.
+        accumulate: `(<C,<uint8[?],float32>> -> C)`.
+        merge: `(<C,C> -> C)`.
+        measure: `(C -> measurements)`.
+    """
+
+    @tff.tensorflow.computation(measure.type_signature.parameter)
+    def report(collected):
+        return collected
+
+    @tff.federated_computation(
+        no_state.type_signature.result,
+        tff.FederatedType(PAYLOAD_TYPE, tff.CLIENTS),
+        tff.FederatedType(np.float32, tff.CLIENTS),
+    )
+    def next_(state, payload, weight):
+        answers = tff.federated_zip((payload, weight))
+        collected = tff.federated_aggregate(answers, zero(), accumulate, merge, report)
+        return tff.templates.MeasuredProcessOutput(state, collected, tff.federated_map(measure, collected))
+
+    return tff.templates.AggregationProcess(no_state, next_)
