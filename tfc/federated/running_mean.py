@@ -132,7 +132,7 @@ def collected_type(spec: ModelSpec) -> tff.Type:
 
 
 def build_mean_aggregator(spec: ModelSpec) -> tff.templates.AggregationProcess:
-    """Builds the process that adds float32 answers up as they come; memory does not grow with the clients.
+    """Builds the process that adds float32 answers up as they come, in place of holding them all.
 
     Type signature of `next`: `(<state=<>@SERVER, payload={uint8[?]}@CLIENTS, weight={float32}@CLIENTS> ->
     <state=<>@SERVER, result=Collected@SERVER, measurements=<uplink_bytes=int64,lengths=int32[?]>@SERVER>)`.

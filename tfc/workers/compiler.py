@@ -1,7 +1,7 @@
 """Brings TFF computations to the form that workers execute, with the graph optimisations that pay.
 
 TFF's own compiler runs TensorFlow's graph optimiser twice over every graph, with constant folding, before a worker sees
-it: half of the time between a process and its first round. Once, without it, leaves graphs as fast and as small.
+it: most of the time that compiling takes. Once, without it, leaves graphs as fast and as small.
 """
 
 from __future__ import annotations

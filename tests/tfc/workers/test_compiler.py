@@ -10,7 +10,7 @@ from tfc.workers.compiler import compiled
 
 @pytest.fixture(scope="module")
 def mean_of_sines():
-    """Values at clients -> their mean sine, and how often TensorFlow computes the sine in the graph."""
+    """Values at clients -> their mean sine."""
 
     @tff.tensorflow.computation(tff.TensorType(np.float32, (None,)))
     def sine(x):
