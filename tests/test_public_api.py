@@ -31,7 +31,7 @@ SIGNATURES = {
     "tfc.ModelFn": "type: collections.abc.Callable[[], keras.src.engine.training.Model]",
     "tfc.register_method": "(name: 'str', *, uplink_form: 'str' = '', counts_by_formula: 'bool' = False) -> 'Callable[[Builder], Builder]'",  # noqa: E501
     "tfc.BroadcastTracker": "(payload_bytes: 'list[int]' = <factory>, last_held: 'dict[int, int]' = <factory>, start_bytes: 'int' = 0) -> None",  # noqa: E501
-    "tfc.Shipment": "(client: 'int', rounds: 'tuple[int, ...]', length: 'int') -> None",
+    "tfc.Shipment": "(client: 'int', rounds: 'tuple[int, ...]', length: 'int', since: 'int' = 0) -> None",
     "tfc.Builder": "type: collections.abc.Callable[..., tensorflow_federated.python.learning.templates.learning_process.LearningProcess]",  # noqa: E501
     "tfc.client_data": "(examples: 'ClientExamples', client: 'int', round_number: 'int', flags: 'ClientFlags' = <ClientFlags.NONE: 0>, *, scale: 'float' = 1.0, most_bytes: 'int' = 2147483647) -> 'collections.OrderedDict[str, list[Any]]'",  # noqa: E501
     "tfc.client_data_type": "(input_shape: 'tuple[int, ...]', input_dtype: 'Any') -> 'tff.Type'",
@@ -51,7 +51,7 @@ SIGNATURES = {
     "tfc.ClusteringConfig": "(layers: 'str' = 'all', start: 'str' = 'broadcast', min_clusters: 'int' = 16, max_clusters: 'int' = 32, step: 'int' = 4, patience: 'int' = 2, window: 'int' = 2, init_rounds: 'int' = 3, limit: 'float' = 0.01) -> None",  # noqa: E501
     "tfc.CommunicationConfig": "(uplink: 'str' = 'update', levels: 'int' = 9, rate_weight: 'float' = 0.8, final_rate_weight: 'float' = 0.0, final_rounds: 'int' = 5, target_ratio: 'float' = 0.0, sparsity: 'float' = 0.0, uplink_bits: 'int' = 1, downlink_bits: 'int' = 3, small_values: 'str' = 'int8') -> None",  # noqa: E501
     "tfc.ServerOptimizerConfig": "(name: 'str' = 'average', learning_rate: 'float' = 0.0, momentum: 'float' = 0.5, fade_rounds: 'int' = 5, second_momentum: 'float' = 0.99, epsilon: 'float' = 0.001) -> None",  # noqa: E501
-    "tfc.ServerConfig": "(compression: 'bool' = True, master: 'bool' = True, rate_weight: 'float' = 0.0, epochs: 'int' = 2, batch_size: 'int' = 64, learning_rate: 'float' = 0.0001, temperature: 'float' = 2.0, ood_examples: 'int' = 2000, ood: 'str' = 'auto', update_norm_bound: 'float' = 0.0, noise_multiplier: 'float' = 0.3, ood_dir: 'str' = '') -> None",  # noqa: E501
+    "tfc.ServerConfig": "(compression: 'bool' = True, master: 'bool' = True, rate_weight: 'float' = 0.0, kept_broadcasts: 'int' = 32, epochs: 'int' = 2, batch_size: 'int' = 64, learning_rate: 'float' = 0.0001, temperature: 'float' = 2.0, ood_examples: 'int' = 2000, ood: 'str' = 'auto', update_norm_bound: 'float' = 0.0, noise_multiplier: 'float' = 0.3, ood_dir: 'str' = '') -> None",  # noqa: E501
     "tfc.NetworkConfig": "(uplink_mbps: 'float' = 5.0, downlink_mbps: 'float' = 20.0, examples_per_second: 'float' = 200.0, speed_spread: 'float' = 0.5) -> None",  # noqa: E501
     "tfc.FaultsConfig": "(dropout: 'float' = 0.0, not_finite: 'float' = 0.0, corrupt: 'float' = 0.0, deadline_seconds: 'float' = 0.0, min_clients: 'int' = 0, max_attempts: 'int' = 3, poisoned_clients: 'int' = 0, poison_scale: 'float' = -10.0) -> None",  # noqa: E501
     "tfc.load_dataset": "(config: 'ExperimentConfig', data: 'Any' = None) -> 'Dataset'",
@@ -59,15 +59,15 @@ SIGNATURES = {
     "tfc.run": "(config: 'ExperimentConfig', out: 'str | Path', *, force: 'bool' = False, progress: 'bool' = True, record_payloads: 'bool' = False, workers: 'Sequence[str]' = (), data: 'Any' = None, model: 'tf.keras.Model | None' = None, model_fn: 'ModelFn | None' = None, process: 'Any' = None) -> 'FinishedRun'",  # noqa: E501
     "tfc.read_run": "(path: 'str | Path') -> 'FinishedRun'",
     "tfc.FinishedRun": "(path: 'Path', summary: 'dict[str, Any]', rounds: 'tuple[RoundMetrics, ...]', class_counts: 'tuple[tuple[int, ...], ...]' = (), label: 'str' = '') -> None",  # noqa: E501
-    "tfc.RoundMetrics": "(round: 'int', accuracy: 'float', loss: 'float', num_clusters: 'int', quality_score: 'float', uplink_bytes: 'int', downlink_bytes: 'int', key_frame_bytes: 'int', rate_weight: 'float', clients_ok: 'int', clients_failed: 'int', seconds: 'float', clients_dropped: 'int' = 0, clients_not_finite: 'int' = 0, clients_corrupt: 'int' = 0, clients_late: 'int' = 0, attempts: 'int' = 1, simulated_seconds: 'float' = 0.0) -> None",  # noqa: E501
+    "tfc.RoundMetrics": "(round: 'int', accuracy: 'float', loss: 'float', num_clusters: 'int', quality_score: 'float', uplink_bytes: 'int', downlink_bytes: 'int', key_frame_bytes: 'int', rate_weight: 'float', clients_ok: 'int', clients_failed: 'int', seconds: 'float', clients_dropped: 'int' = 0, clients_not_finite: 'int' = 0, clients_corrupt: 'int' = 0, clients_late: 'int' = 0, attempts: 'int' = 1, simulated_seconds: 'float' = 0.0, downlink_key_frame_bytes: 'int' = 0, downlink_catch_up_bytes: 'int' = 0) -> None",  # noqa: E501
     "tfc.accuracy_per_megabyte": "(runs: 'Sequence[FinishedRun]') -> 'Figure'",
     "tfc.clusters_and_quality": "(runs: 'Sequence[FinishedRun]') -> 'Figure'",
-    "tfc.encode": "(message: 'Message', spec: 'MessageSpec', held: 'ReferenceModel | None' = None, *, update: 'bool' = False) -> 'bytes'",  # noqa: E501
+    "tfc.encode": "(message: 'Message', spec: 'MessageSpec', held: 'ReferenceModel | None' = None, *, update: 'bool' = False, catch_up: 'bool' = False) -> 'bytes'",  # noqa: E501
     "tfc.encode_seed": "(seed: 'int', num_clusters: 'int', scalars: 'np.ndarray', spec: 'MessageSpec') -> 'bytes'",
     "tfc.decode": "(payload: 'bytes', spec: 'MessageSpec', held: 'ReferenceModel | None' = None) -> 'Decoded'",
     "tfc.Message": "(num_clusters: ForwardRef('Any'), palettes: ForwardRef('tuple[Palette, ...]'), others: ForwardRef('tuple[Any, ...]'), scalars: ForwardRef('Any'), band_scales: ForwardRef('tuple[Any, ...]') = ())",  # noqa: E501
     "tfc.MessageSpec": "(kernel_shapes: 'tuple[tuple[int, ...], ...]', other_shapes: 'tuple[tuple[int, ...], ...]', max_clusters: 'int', num_scalars: 'int' = 0, kinds: 'tuple[Kind, ...]' = (<Kind.KEY_FRAME: 0>, <Kind.DELTA: 1>), reference_clusters: 'int' = 0, initial_kernels: 'tuple[InitialValue, ...]' = (), initial_others: 'tuple[InitialValue, ...]' = (), relative_others: 'tuple[bool, ...]' = (), other_bits: 'int' = 4, remembers_moves: 'bool' = True) -> None",  # noqa: E501
-    "tfc.Kind": "IntEnum: KEY_FRAME, DELTA, UPDATE, SEED",
+    "tfc.Kind": "IntEnum: KEY_FRAME, DELTA, UPDATE, SEED, CATCH_UP",
     "tfc.InitialValue": "(constant: 'float' = 0.0, limit: 'float' = 0.0, tensor: 'int' = 0) -> None",
     "tfc.ReferenceModel": "(num_clusters: ForwardRef('Any'), palettes: ForwardRef('tuple[Palette, ...]'), moves: ForwardRef('tuple[Any, ...]'), others: ForwardRef('tuple[Any, ...]'))",  # noqa: E501
     "tfc.Decoded": "(message: ForwardRef('Message'), moves: ForwardRef('tuple[Any, ...]'))",

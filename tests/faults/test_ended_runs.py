@@ -13,10 +13,13 @@ import tensorflow as tf
 from tfc.replay.replay import replay
 
 MORE = ["method=fedavg", "rounds=4", "clients_per_round=2", "data.num_clients=4"]
+CATCHING_UP = ["rounds=8", "clients_per_round=1", "training.learning_rate=1e-4"]
+"""FedCompress, whose server keeps old broadcasts for clients that missed rounds."""
 
 
 def command(settings, out, *more):
-    words = [word for text in [*settings, *MORE] for word in ("--set", text)]
+    settings = [*settings, *(CATCHING_UP if "catching-up" in str(out) else MORE)]
+    words = [word for text in settings for word in ("--set", text)]
     return [sys.executable, "-m", "tfc", "run", "demo", *words, "--quiet", "--out", str(out), *more]
 
 
@@ -53,6 +56,24 @@ def metrics(run):
 
 def files(folder):
     return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.slow
+def test_a_server_that_keeps_old_broadcasts_goes_on_with_them(started, tmp_path):
+    reference, run = tmp_path / "catching-up-reference", tmp_path / "catching-up"
+    alone = started(reference, "--record-payloads")
+    _, error = alone.communicate()
+    assert alone.returncode == 0, error
+    assert sum(int(row["downlink_catch_up_bytes"]) for row in metrics(reference)[-4:]) > 0
+    killed = started(run, "--record-payloads")
+    wait_for(run / "checkpoints" / "round-4", killed)
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.communicate()
+    resumed = started(run, "--record-payloads")
+    _, error = resumed.communicate()
+    assert resumed.returncode == 0 and "resumes after round" in error
+    assert metrics(run) == metrics(reference)
+    assert files(run / "payloads") == files(reference / "payloads")
 
 
 @pytest.mark.slow

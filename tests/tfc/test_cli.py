@@ -68,6 +68,7 @@ def test_a_run_leaves_its_whole_folder(runs, tiny_settings):
         "round", "accuracy", "loss", "num_clusters", "quality_score", "uplink_bytes", "downlink_bytes",
         "key_frame_bytes", "rate_weight", "clients_ok", "clients_failed", "seconds",
         "clients_dropped", "clients_not_finite", "clients_corrupt", "clients_late", "attempts", "simulated_seconds",
+        "downlink_key_frame_bytes", "downlink_catch_up_bytes",
     ]  # fmt: skip
     assert [row["round"] for row in rows] == ["1", "2", "3"]
     assert [row["num_clusters"] for row in rows] == ["4", "8", "8"]

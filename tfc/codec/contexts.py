@@ -1,8 +1,8 @@
 """Cluster indices as steps in contexts: what the entropy coder sees of the kernels. NumPy alone.
 
 A weight's symbol is the step from the rank at which its centroid was expected to the rank it has. What is expected
-depends on the kind of message: in a difference the rank, in the new codebook, of the centroid that the receiver holds
-at the same place; in an update zero; in a key frame the middle.
+depends on the kind of message: in a difference or a catch-up message the rank, in the new codebook, of the centroid
+that the receiver holds at the same place; in an update zero; in a key frame the middle.
 
 How likely a step is depends, in a difference, on where the weight was (its rank in the held codebook: dense centroids
 are left more often) and on its last move (a weight that has just moved is near a boundary); in an update on the band of
@@ -72,7 +72,7 @@ def expected_ranks(
     """
     if kind == Kind.UPDATE:
         return int(ranks[spec.max_clusters // 2])
-    if kind == Kind.DELTA and held is not None:
+    if kind.follows_indices and held is not None:
         return ranks[np.minimum(held_slots(held, number), len(ranks) - 1)]
     return len(ranks) // 2
 
@@ -94,7 +94,7 @@ def context_numbers(spec: MessageSpec, kind: Kind, held: ReferenceModel | None) 
         move = np.zeros(size, np.int64)
         if kind == Kind.UPDATE:
             place += band_numbers(shape)
-        elif kind == Kind.DELTA and held is not None:
+        elif kind.follows_indices and held is not None:
             clusters = int(held.num_clusters)
             ranks = ranks_of(np.asarray(held.palettes[number].codebook)[:clusters])
             place += ranks[np.minimum(held_slots(held, number), clusters - 1)]

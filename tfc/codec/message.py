@@ -3,9 +3,11 @@
 A clustered kernel travels as a codebook and entropy-coded cluster indices, coded given what the receiver holds
 (`contexts`); codebooks and all other parameters as steps from what it holds (`differences`); an initial model as a seed
 that both ends expand (`seed_model`). A key frame stands alone; its floats are exact, so whoever gets one holds the same
-model as whoever followed the differences. A model without clustered kernels (FedAvg's) is float32 throughout.
+model as whoever followed the differences. So are those of a catch-up message, whose indices are coded given an older
+broadcast. A model without clustered kernels (FedAvg's) is float32 throughout.
 
-`docs/wire-format.md` names every byte; `tfc.graph_codec` writes and reads the same ones inside a TensorFlow graph.
+`docs/wire-format.md` names every byte; `tfc.graph_codec` writes and reads the same ones inside a TensorFlow graph, all
+kinds but catch-up messages, which the server makes outside of the learning process.
 """
 
 from __future__ import annotations
@@ -57,7 +59,7 @@ def _stream_contexts(spec: MessageSpec, kind: Kind, held: ReferenceModel | None,
     rows = len(spec.kernel_sizes) * spec.ranks * MOVES
     slots = np.tile(np.arange(spec.max_clusters), len(spec.kernel_sizes))
     in_codebook = np.where((slots < num_clusters) & (kind == Kind.DELTA), rows, rows + 2)
-    others = np.full(sum(spec.other_sizes), rows + 2 if kind == Kind.KEY_FRAME else rows + 1)
+    others = np.full(sum(spec.other_sizes), rows + 2 if kind.exact else rows + 1)
     return np.concatenate([contexts.context_numbers(spec, kind, held), in_codebook, others])
 
 
@@ -80,7 +82,7 @@ def _contexts_in_use(spec: MessageSpec, kind: Kind, held: ReferenceModel | None)
 
 
 def _header(spec: MessageSpec, kind: Kind, held: ReferenceModel | None, num_clusters: int) -> bytes:
-    held_name = reference_checksum(held) if held is not None and kind in (Kind.DELTA, Kind.UPDATE) else 0
+    held_name = reference_checksum(held) if held is not None and kind.refers else 0
     return b"".join(
         [
             MAGIC,
@@ -133,7 +135,14 @@ def encode_seed(seed: int, num_clusters: int, scalars: np.ndarray, spec: Message
     return _with_checksum(header + np.asarray(scalars, "<f4").tobytes() + seed.to_bytes(4, "little"))
 
 
-def encode(message: Message, spec: MessageSpec, held: ReferenceModel | None = None, *, update: bool = False) -> bytes:
+def encode(
+    message: Message,
+    spec: MessageSpec,
+    held: ReferenceModel | None = None,
+    *,
+    update: bool = False,
+    catch_up: bool = False,
+) -> bytes:
     """Encodes a message; `decode` with the same specification and the same `held` reads it.
 
     Args:
@@ -141,6 +150,7 @@ def encode(message: Message, spec: MessageSpec, held: ReferenceModel | None = No
         spec: Shapes of the model, and the kinds that its messages may have.
         held: What the receiver holds; None for a key frame. For the start that a seed stands for: `encode_seed`.
         update: Whether the palettes are those of a change of the kernels held.
+        catch_up: Whether what is held is an older broadcast, and the receiver shall hold this model bit for bit.
 
     Returns:
         The payload.
@@ -162,7 +172,7 @@ def encode(message: Message, spec: MessageSpec, held: ReferenceModel | None = No
         >>> len(key_frame), len(difference)
         (61, 41)
     """
-    kind = kind_of(spec, held, update=update)
+    kind = kind_of(spec, held, update=update, catch_up=catch_up)
     check_message(message, spec, held, kind)
     if not spec.kernel_shapes:
         parts = [_header(spec, Kind.KEY_FRAME, None, 0), np.asarray(message.scalars, "<f4").tobytes()]
@@ -170,7 +180,7 @@ def encode(message: Message, spec: MessageSpec, held: ReferenceModel | None = No
     num_clusters = int(message.num_clusters)
     raw, codebooks, exponents, slot_symbols = _encode_codebooks(message, spec, kind, held, num_clusters)
     other_exponents, other_symbols = _encode_others(message, spec, kind, held)
-    if kind == Kind.KEY_FRAME:
+    if kind.exact:
         raw += b"".join(np.asarray(other, "<f4").tobytes() for other in message.others)
     elif kind == Kind.UPDATE:
         band_scales = message.band_scales or [np.full(count, SCALE_UNIT) for count in spec.bands]
@@ -224,7 +234,7 @@ def _encode_codebooks(
         centroids = np.asarray(palette.codebook[:num_clusters], np.float32)
         steps = np.zeros(spec.max_clusters, np.int64)
         exponent = 0
-        if kind == Kind.KEY_FRAME or held is None:
+        if kind.exact or held is None:
             raw += centroids.astype("<f4").tobytes()
         elif kind == Kind.UPDATE:
             exponent = _limited(differences.largest_exponent(centroids) - differences.UPDATE_BITS)
@@ -260,8 +270,8 @@ def _held_centroids(held: ReferenceModel, number: int, num_clusters: int) -> np.
 def _encode_others(
     message: Message, spec: MessageSpec, kind: Kind, held: ReferenceModel | None
 ) -> tuple[list[int], list[np.ndarray]]:
-    """Returns exponents and symbols of the other parameters; zeros in a key frame."""
-    if kind == Kind.KEY_FRAME or held is None:
+    """Returns exponents and symbols of the other parameters; zeros where they are sent as they are."""
+    if kind.exact or held is None:
         return [0] * len(spec.other_sizes), [np.zeros(size, np.int64) for size in spec.other_sizes]
     exponents, symbols = [], []
     parts = zip(message.others, held.others, spec.other_shapes, spec.is_relative, strict=True)
@@ -327,9 +337,9 @@ def _read_model(
     codebooks: list[np.ndarray] = []
     others: tuple[np.ndarray, ...] = ()
     band_scales: tuple[np.ndarray, ...] = ()
-    if kind == Kind.KEY_FRAME:
+    if kind.exact:
         if exponents.any() or other_exponents.any():
-            raise CodecError(f"byte {reader.position}: exponents of steps in front of a key frame, which has none")
+            raise CodecError(f"byte {reader.position}: exponents of steps in front of floats that are sent as they are")
         codebooks = [reader.array("<f4", num_clusters, "codebooks").astype(np.float32) for _ in exponents]
         others = read_floats(reader, spec.other_shapes)
     elif kind == Kind.UPDATE:
@@ -369,7 +379,7 @@ def _read_model(
             codebooks.append(differences.from_steps(slots, before, differences.power_of_two(exponent)))
         if not all(np.isfinite(codebook).all() for codebook in codebooks):
             raise CodecError(f"from byte {start}: centroids that are not finite")
-    if held is not None and kind != Kind.KEY_FRAME:
+    if held is not None and not kind.exact:
         others = _add_others(spec, held, other_exponents, of_others)
     palettes, moves = [], []
     for number, (piece, codebook) in enumerate(

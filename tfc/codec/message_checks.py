@@ -16,16 +16,18 @@ _ADVICE = {
     Kind.DELTA: "leave out the model that the receiver holds, or add Kind.DELTA to the specification's kinds",
     Kind.UPDATE: "add Kind.UPDATE to the specification's kinds",
     Kind.SEED: "add Kind.SEED to the specification's kinds",
+    Kind.CATCH_UP: "add Kind.CATCH_UP to the specification's kinds",
 }
 
 
-def kind_of(spec: MessageSpec, held: ReferenceModel | None, *, update: bool) -> Kind:
+def kind_of(spec: MessageSpec, held: ReferenceModel | None, *, update: bool, catch_up: bool = False) -> Kind:
     """Returns the kind of a message.
 
     Args:
         spec: Shapes of the model, and the kinds that its messages may have.
         held: What the receiver holds.
         update: Whether the palettes are those of a change.
+        catch_up: Whether what is held is an older broadcast.
 
     Raises:
         CodecError: If the specification's receiver does not take this kind; says what to do.
@@ -33,11 +35,26 @@ def kind_of(spec: MessageSpec, held: ReferenceModel | None, *, update: bool) -> 
     if update and (held is None or not spec.kernel_shapes):
         missing = "the model that it changes (held)" if held is None else "clustered kernels"
         raise CodecError(f"an update needs {missing}")
+    if catch_up:
+        _check_catch_up(spec, held, update=update)
     if not spec.kernel_shapes:
         return Kind.KEY_FRAME  # all parameters as float32: there is no other kind of it
-    kind = Kind.KEY_FRAME if held is None else Kind.UPDATE if update else Kind.DELTA
+    kind = Kind.KEY_FRAME if held is None else Kind.UPDATE if update else Kind.CATCH_UP if catch_up else Kind.DELTA
     _check_kind(spec, kind)
     return kind
+
+
+def _check_catch_up(spec: MessageSpec, held: ReferenceModel | None, *, update: bool) -> None:
+    if update:
+        raise CodecError("a message is an update or a catch-up message, not both")
+    if held is None or not spec.kernel_shapes:
+        missing = "the older broadcast that the receiver holds (held)" if held is None else "clustered kernels"
+        raise CodecError(f"a catch-up message needs {missing}")
+    if spec.remembers_moves:
+        raise CodecError(
+            "a catch-up message does not tell the moves that the receiver would have seen: the specification needs "
+            "remembers_moves = False"
+        )
 
 
 def _check_kind(spec: MessageSpec, kind: Kind) -> None:

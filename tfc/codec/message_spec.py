@@ -32,7 +32,7 @@ class Kind(enum.IntEnum):
     Examples:
         >>> import tfc
         >>> [kind.name for kind in tfc.Kind]
-        ['KEY_FRAME', 'DELTA', 'UPDATE', 'SEED']
+        ['KEY_FRAME', 'DELTA', 'UPDATE', 'SEED', 'CATCH_UP']
     """
 
     KEY_FRAME = 0
@@ -43,6 +43,23 @@ class Kind(enum.IntEnum):
     """A change of the kernels that the receiver holds: palettized coefficients of their frequencies."""
     SEED = 3
     """A number from which both ends compute the same initial model."""
+    CATCH_UP = 4
+    """Indices given those of an older broadcast that the receiver holds; floats exact, as in a key frame."""
+
+    @property
+    def refers(self) -> bool:
+        """Whether it is coded given a model that the receiver holds."""
+        return self in (Kind.DELTA, Kind.UPDATE, Kind.CATCH_UP)
+
+    @property
+    def exact(self) -> bool:
+        """Whether codebooks and other parameters are whole floats, so that nothing is rounded."""
+        return self in (Kind.KEY_FRAME, Kind.CATCH_UP)
+
+    @property
+    def follows_indices(self) -> bool:
+        """Whether an index is coded as the step from the one that the receiver holds at the same place."""
+        return self in (Kind.DELTA, Kind.CATCH_UP)
 
 
 @dataclass(frozen=True)

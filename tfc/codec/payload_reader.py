@@ -101,7 +101,7 @@ def read_header(reader: PayloadReader, spec: MessageSpec, held: ReferenceModel |
     if header[3] not in (spec.kinds if spec.kernel_shapes else (Kind.KEY_FRAME,)):
         raise CodecError(f"byte 3: kind {header[3]} is not expected here")
     kind, named = Kind(header[3]), int.from_bytes(header[4:8], "little")
-    if kind in (Kind.DELTA, Kind.UPDATE):
+    if kind.refers:
         if held is None:
             raise CodecError(f"byte 3: the message refers to model {named:08x}, this end holds none")
         if reference_checksum(held) != named:

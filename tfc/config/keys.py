@@ -232,6 +232,12 @@ class ServerConfig:
         "cost of one bit of a broadcast's indices, in mean squared distances of weights to their nearest centroids",
         Range(0, 4),
     )
+    kept_broadcasts: int = key(
+        32,
+        "old broadcasts that the server keeps, so that a client that missed rounds gets what changed since in one "
+        "message; 0: all missed broadcasts or a key frame",
+        _COUNT_OR_ZERO,
+    )
     epochs: int = key(2, "epochs of distillation per round; 0 for clustering without distillation", _COUNT_OR_ZERO)
     batch_size: int = key(64, "examples per step of distillation", _COUNT)
     learning_rate: float = key(1e-4, "Adam's learning rate of distillation", _RATE)

@@ -157,13 +157,17 @@ class ModelSpec:
         if not self.palettized_broadcast:
             shapes = (*self.layout.trainable_shapes, *self.layout.non_trainable_shapes)
             return MessageSpec((), shapes, 1, self.control_size, (Kind.KEY_FRAME,))
-        kinds = (Kind.KEY_FRAME, Kind.DELTA, *((Kind.SEED,) if self.initial_others else ()))
+        kinds = [Kind.KEY_FRAME, Kind.DELTA]
+        if self.initial_others:
+            kinds.append(Kind.SEED)
+        if self.layout.kernels and not self.full_participation:
+            kinds.append(Kind.CATCH_UP)
         return MessageSpec(
             self.layout.kernel_shapes,
             self.layout.other_shapes,
             self.max_clusters,
             self.control_size,
-            kinds,
+            tuple(kinds),
             initial_kernels=initial_kernels(self.layout),
             initial_others=self.initial_others,
             relative_others=self.relative_others,

@@ -116,7 +116,8 @@ def read_header(
     header = reader.take(HEADER_BYTES)
     trailer = tf.ensure_shape(tf.slice(reader.padded, [reader.body_end], [TRAILER_BYTES]), [TRAILER_BYTES])
     kind = tf.cast(header[3], tf.int32)
-    kinds = spec.kinds if spec.kernel_shapes else (Kind.KEY_FRAME,)
+    # Catch-up messages are made and read outside of graphs.
+    kinds = [each for each in spec.kinds if each != Kind.CATCH_UP] if spec.kernel_shapes else [Kind.KEY_FRAME]
     expected = tf.reduce_any(tf.equal(kind, tf.constant([int(each) for each in kinds])))
     coded_given = tf.equal(kind, Kind.DELTA) | tf.equal(kind, Kind.UPDATE)
     num_clusters = tf.cast(integers(header[8:10], 2)[0], tf.int32)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +94,14 @@ class PayloadRecorder:
         }
         return dict(self._broadcasts)
 
-    def add(self, round_number: int, broadcast: Any, shipments: Sequence[Shipment], metrics: Any) -> None:
+    def add(
+        self,
+        round_number: int,
+        broadcast: Any,
+        shipments: Sequence[Shipment],
+        metrics: Any,
+        catch_up: Callable[[int], bytes],
+    ) -> None:
         """Writes a round.
 
         Args:
@@ -102,11 +109,13 @@ class PayloadRecorder:
             broadcast: The server's `Broadcast` of the round.
             shipments: What each client got of it.
             metrics: The process' metrics, made with `record_payloads`.
+            catch_up: (round) -> the catch-up message for clients that hold that round's broadcast.
         """
         self._broadcasts[round_number] = np.asarray(broadcast.payload, np.uint8).tobytes()
         key_frame = np.asarray(broadcast.key_frame, np.uint8).tobytes()
         down = {
-            shipment.client: [self._broadcasts[number] for number in shipment.rounds] or [key_frame]
+            shipment.client: [self._broadcasts[number] for number in shipment.rounds]
+            or [catch_up(shipment.since) if shipment.since else key_frame]
             for shipment in shipments
         }
         collected = metrics["aggregator"]["payloads"]

@@ -5,6 +5,7 @@ checkpoints/round-7      8 bytes "tfc-ckp2", SHA-256 of the rest, an NPZ archive
                          about          JSON: round, elapsed seconds, rows of metrics.csv, the tracker
                          state-00000... the leaves of TFF's server state, in `tf.nest`'s order
                          broadcast-N    payloads of earlier rounds that a recorder may still need
+                         kept-N-000...  the leaves of an old broadcast's model, which a catch-up message may need
 ```
 """
 
@@ -24,6 +25,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfc.base.atomic_write import atomic_write
+from tfc.codec.message_spec import ReferenceModel
+from tfc.codec.palette import Palette
 from tfc.federated.broadcast_tracker import BroadcastTracker
 from tfc.simulation.folder import RoundMetrics
 
@@ -43,6 +46,7 @@ class Checkpoint:
         rows: Rows of metrics.csv so far, the round's own the last.
         seconds: Wall time of the run so far.
         broadcasts: Broadcasts of earlier rounds that a recorder of payloads still needs, by round.
+        kept: Models of earlier broadcasts that the server keeps for catch-up messages, by round.
     """
 
     round: int
@@ -51,6 +55,7 @@ class Checkpoint:
     rows: tuple[RoundMetrics, ...] = ()
     seconds: float = 0.0
     broadcasts: Mapping[int, bytes] = field(default_factory=dict)
+    kept: Mapping[int, ReferenceModel] = field(default_factory=dict)
 
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
@@ -73,6 +78,9 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     arrays = {f"state-{place:05}": np.asarray(leaf) for place, leaf in enumerate(tf.nest.flatten(checkpoint.state))}
     for number, payload in checkpoint.broadcasts.items():
         arrays[f"broadcast-{number}"] = np.frombuffer(payload, np.uint8)
+    for number, model in checkpoint.kept.items():
+        arrays |= {f"kept-{number}-{place:05}": np.asarray(leaf) for place, leaf in enumerate(_leaves(model))}
+        about["kept_kernels"] = len(model.palettes)
     content = io.BytesIO()
     np.savez(content, about=np.frombuffer(json.dumps(about).encode(), np.uint8), **arrays)
     with atomic_write(folder / f"round-{checkpoint.round}", durable=True) as temporary, temporary.open("wb") as file:
@@ -80,6 +88,25 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
         file.write(content.getbuffer())
     for path in _newest_first(folder)[_KEPT:]:
         path.unlink()
+
+
+def _leaves(model: ReferenceModel) -> list[Any]:
+    palettes = [part for palette in model.palettes for part in palette]
+    return [model.num_clusters, *palettes, *model.moves, *model.others]
+
+
+def _kept(arrays: Mapping[str, np.ndarray], kernels: int) -> dict[int, ReferenceModel]:
+    """The models that `_leaves` took apart: number of clusters, palettes, moves, others."""
+    names = sorted(name for name in arrays if name.startswith("kept-"))
+    found: dict[int, list[np.ndarray]] = {}
+    for name in names:
+        found.setdefault(int(name.split("-")[1]), []).append(arrays[name])
+    models = {}
+    for number, (clusters, *leaves) in found.items():
+        palettes = tuple(Palette(*leaves[2 * each : 2 * each + 2]) for each in range(kernels))
+        rest = leaves[2 * kernels :]
+        models[number] = ReferenceModel(clusters[()], palettes, tuple(rest[:kernels]), tuple(rest[kernels:]))
+    return models
 
 
 def _newest_first(folder: Path) -> list[Path]:
@@ -111,6 +138,7 @@ def _read(path: Path, like: Any) -> Checkpoint:
             tuple(RoundMetrics(**row) for row in about["rows"]),
             about["seconds"],
             {int(n.removeprefix("broadcast-")): a.tobytes() for n, a in arrays.items() if n.startswith("broadcast-")},
+            _kept(arrays, about.get("kept_kernels", 0)),
         )
     except (KeyError, TypeError, zipfile.BadZipFile) as error:
         raise ValueError(f"it is of another version: {error}") from error

@@ -28,6 +28,7 @@ from tfc.simulation.own_parts import OwnParts
 from tfc.simulation.resumption import resumes
 from tfc.simulation.start import (
     build_process,
+    kept_broadcasts,
     open_folder,
     open_recorder,
     require_recordable,
@@ -144,7 +145,8 @@ def _run(
         log_weights(experiment)
         bar.set_description(config.method)
         recorder = open_recorder(out, experiment, start) if record_payloads else None
-        training = Training(experiment, process, folder, model, recorder, start, started)
+        kept = kept_broadcasts(experiment, start)
+        training = Training(experiment, process, folder, model, recorder, kept, start, started)
         _play_rounds(training, config.rounds, observer, bar)
         if recorder:
             with writing(out):

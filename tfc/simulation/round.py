@@ -14,6 +14,7 @@ from tfc.config import ExperimentConfig
 from tfc.data.partition import ClientExamples
 from tfc.federated.broadcast_tracker import BroadcastTracker, Shipment
 from tfc.federated.client_sampling import sampled_clients as sampled_clients
+from tfc.federated.kept_broadcasts import KeptBroadcasts, as_arrays
 from tfc.simulation.network import round_seconds
 from tfc.simulation.task import Task, task_of
 
@@ -29,6 +30,8 @@ class PlayedRound:
         clients_ok: Clients whose update counted.
         uplink_bytes: Bytes that reached the server, in all attempts; what follows likewise.
         downlink_bytes: Bytes sent to clients.
+        downlink_key_frame_bytes: Those of whole models for clients that missed broadcasts.
+        downlink_catch_up_bytes: Those of catch-up messages.
         clients_dropped: Clients that did not answer.
         clients_not_finite: Clients whose update was not finite.
         clients_corrupt: Clients whose answer arrived and was refused.
@@ -48,6 +51,8 @@ class PlayedRound:
     clients_corrupt: int
     clients_late: int
     simulated_seconds: float
+    downlink_key_frame_bytes: int = 0
+    downlink_catch_up_bytes: int = 0
     attempts: int = 1
 
     def after(self, earlier: PlayedRound) -> PlayedRound:
@@ -60,6 +65,8 @@ class PlayedRound:
             self,
             uplink_bytes=earlier.uplink_bytes + self.uplink_bytes,
             downlink_bytes=earlier.downlink_bytes + self.downlink_bytes,
+            downlink_key_frame_bytes=earlier.downlink_key_frame_bytes + self.downlink_key_frame_bytes,
+            downlink_catch_up_bytes=earlier.downlink_catch_up_bytes + self.downlink_catch_up_bytes,
             clients_dropped=earlier.clients_dropped + self.clients_dropped,
             clients_not_finite=earlier.clients_not_finite + self.clients_not_finite,
             clients_corrupt=earlier.clients_corrupt + self.clients_corrupt,
@@ -91,10 +98,18 @@ def _attempt(
     tracker: BroadcastTracker,
     round_number: int,
     attempt: int,
+    kept: KeptBroadcasts | None,
 ) -> PlayedRound:
     broadcast = state.global_model_weights
     lengths = (int(np.size(broadcast.payload)), int(np.size(broadcast.key_frame)))
-    shipments = tracker.ship(sampled_clients(config, round_number, attempt), *lengths, again=attempt > 1)
+    if kept and attempt == 1:
+        kept.add(round_number, as_arrays(broadcast.model), broadcast.control)
+    shipments = tracker.ship(
+        sampled_clients(config, round_number, attempt),
+        *lengths,
+        again=attempt > 1,
+        catch_up_bytes=lambda since: len(kept.message(since)) if kept else 0,
+    )
     tasks = [task_of(config, each, clients[each.client], round_number, attempt) for each in shipments]
     output = process.next(state, [task.client_data(round_number) for task in tasks])
     metrics = output.metrics
@@ -116,6 +131,8 @@ def _attempt(
         clients_corrupt=len(tasks) - clients_ok - dropped - not_finite - late,
         clients_late=late,
         simulated_seconds=round_seconds(trips, config.faults.deadline_seconds),
+        downlink_key_frame_bytes=sum(each.length for each in shipments if each.is_key_frame),
+        downlink_catch_up_bytes=sum(each.length for each in shipments if each.since),
     )
 
 
@@ -126,6 +143,7 @@ def play_round(
     clients: Sequence[ClientExamples],
     tracker: BroadcastTracker,
     round_number: int,
+    kept: KeptBroadcasts | None = None,
 ) -> PlayedRound:
     """Runs a round; repeats it with other clients while fewer than `faults.min_clients` answers are valid.
 
@@ -139,6 +157,7 @@ def play_round(
         clients: Each client's examples.
         tracker: The broadcast tracker; changed.
         round_number: From 1.
+        kept: Old broadcasts, for catch-up messages; changed. None where the server keeps none.
 
     Raises:
         RunError: If `faults.max_attempts` attempts were not enough.
@@ -147,7 +166,7 @@ def play_round(
     played: PlayedRound | None = None
     sound = []
     for attempt in range(1, faults.max_attempts + 1):
-        latest = _attempt(config, process, state, clients, tracker, round_number, attempt)
+        latest = _attempt(config, process, state, clients, tracker, round_number, attempt, kept)
         played = latest.after(played) if played else latest
         if played.clients_ok >= faults.min_clients:
             return played

@@ -30,7 +30,9 @@ class RoundMetrics:
             so it is not in `uplink_bytes`.
         attempts: Attempts at the round; bytes and simulated time are those of all.
         simulated_seconds: What the round would take on real links and devices (`tfc.simulation.network`); 0 in files of
-            versions that did not count it, which lack the last six columns.
+            versions that did not count it, which lack the last columns.
+        downlink_key_frame_bytes: Part of `downlink_bytes`: whole models, for clients that missed broadcasts.
+        downlink_catch_up_bytes: Part of `downlink_bytes`: catch-up messages, coded given an older broadcast.
 
     Examples:
         >>> import tfc
@@ -57,3 +59,5 @@ class RoundMetrics:
     clients_late: int = 0
     attempts: int = 1
     simulated_seconds: float = 0.0
+    downlink_key_frame_bytes: int = 0
+    downlink_catch_up_bytes: int = 0

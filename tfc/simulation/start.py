@@ -18,9 +18,11 @@ from tfc import config as configuration
 from tfc.base.errors import ConfigError
 from tfc.base.freed_memory import give_back
 from tfc.base.run_files import CHECKPOINTS, CONFIG, INPUTS, PAYLOADS
+from tfc.codec.message_spec import Kind
 from tfc.config import ExperimentConfig
 from tfc.federated.broadcast_tracker import BroadcastTracker
 from tfc.federated.client_data import client_data_type
+from tfc.federated.kept_broadcasts import KeptBroadcasts
 from tfc.federated.layer_randomness import unseeded_operations
 from tfc.federated.method import Method
 from tfc.registries import METHODS, MODELS
@@ -144,6 +146,27 @@ def open_folder(out: Path, experiment: Experiment, start: Checkpoint, digests: M
         folder.write_text(CONFIG, configuration.to_toml(experiment.config))
         folder.write_class_counts(experiment.class_counts)
     return folder
+
+
+def kept_broadcasts(experiment: Experiment, start: Checkpoint) -> KeptBroadcasts | None:
+    """Returns the old broadcasts that the server of a run keeps, for clients that miss rounds.
+
+    Args:
+        experiment: The experiment.
+        start: The run after the round after which it goes on.
+
+    Returns:
+        None where no catch-up message can be sent: all clients take part in every round, or broadcasts stand alone, or
+        the process is the user's own.
+    """
+    config = experiment.config
+    messages = METHODS[config.method].messages
+    if not config.server.kept_broadcasts or experiment.process is not None or messages is None:
+        return None
+    downlink = messages(experiment.model_fn, config).downlink
+    if Kind.CATCH_UP not in downlink.kinds:
+        return None
+    return KeptBroadcasts(downlink, config.server.kept_broadcasts, dict(start.kept))
 
 
 def open_recorder(out: Path, experiment: Experiment, start: Checkpoint) -> PayloadRecorder:

@@ -10,6 +10,7 @@ import tensorflow_federated as tff
 
 from tfc.base.freed_memory import give_back
 from tfc.base.run_files import CHECKPOINTS
+from tfc.federated.kept_broadcasts import KeptBroadcasts
 from tfc.replay.recorder import PayloadRecorder
 from tfc.simulation.checkpoints import Checkpoint, write_checkpoint
 from tfc.simulation.experiment import Experiment
@@ -34,6 +35,7 @@ class Training:
         folder: RunFolder,
         model: GlobalModel,
         recorder: PayloadRecorder | None,
+        kept: KeptBroadcasts | None,
         start: Checkpoint,
         started: float,
     ) -> None:
@@ -45,11 +47,12 @@ class Training:
             folder: The run's folder.
             model: Evaluates the weights.
             recorder: Records payloads; None for none.
+            kept: Old broadcasts, for catch-up messages; None where the server keeps none.
             start: The run after the round after which it goes on.
             started: When the run started, by `time.monotonic`; earlier parts of a run that goes on included.
         """
         self._experiment, self._process, self.folder = experiment, process, folder
-        self._model, self._recorder, self._started = model, recorder, started
+        self._model, self._recorder, self._kept, self._started = model, recorder, kept, started
         self.round, self._state, self._tracker = start.round, start.state, start.tracker
         self._update_model()
 
@@ -102,21 +105,23 @@ class Training:
     def _train(self) -> PlayedRound:
         broadcast, experiment = self.broadcast, self._experiment
         played = play_round(
-            experiment.config, self._process, self._state, experiment.clients, self._tracker, self.round
+            experiment.config, self._process, self._state, experiment.clients, self._tracker, self.round, self._kept
         )
         self._state = played.state
         if self._recorder:
             with writing(self.path):
-                self._recorder.add(self.round, broadcast, played.shipments, played.metrics)
+                catch_up = self._kept.message if self._kept else lambda since: b""
+                self._recorder.add(self.round, broadcast, played.shipments, played.metrics, catch_up)
         return played
 
     def _keep(self, metrics: RoundMetrics) -> None:
         """Writes the round's row, then its checkpoint: a run is resumed after the last round that has both."""
         clients = self._experiment.config.data.num_clients
         needed = self._recorder.needed(self._tracker, clients) if self._recorder else {}
+        kept = self._kept.keep(self._tracker.last_held) if self._kept else {}
         with writing(self.path):
             self.folder.add_round(metrics)
-            checkpoint = Checkpoint(self.round, self._state, self._tracker, self.rows, self.seconds, needed)
+            checkpoint = Checkpoint(self.round, self._state, self._tracker, self.rows, self.seconds, needed, kept)
             write_checkpoint(self.path / CHECKPOINTS, checkpoint)
 
 
@@ -132,6 +137,8 @@ def _round_metrics(
         quality_score=round(float(finalizer["quality_score"]), 6),
         uplink_bytes=played.uplink_bytes,
         downlink_bytes=played.downlink_bytes,
+        downlink_key_frame_bytes=played.downlink_key_frame_bytes,
+        downlink_catch_up_bytes=played.downlink_catch_up_bytes,
         key_frame_bytes=int(played.metrics["distributor"]["key_frame_bytes"]),
         rate_weight=round(float(finalizer["rate_weight"]), 6),
         clients_ok=played.clients_ok,

@@ -162,6 +162,8 @@ def test_golden_bytes_of_every_kind():
     assert delta.hex() == GOLDEN["difference"]
     name = b"\0\1\2\2\1\0" + bytes(6) + held.palettes[0].codebook.tobytes() + held.others[0].tobytes()
     assert delta[4:8] == zlib.adler32(name).to_bytes(4, "little")
+    later = dataclasses.replace(spec, kinds=(*spec.kinds, Kind.CATCH_UP), remembers_moves=False)
+    assert encode(changed, later, held, catch_up=True).hex() == GOLDEN["catch-up"]
     palette = Palette(np.array([-0.5, 0, 0.25], np.float32), indices)
     scales = (np.array([80], np.uint8),)
     update = Message(np.int32(3), (palette,), changed.others, message.scalars, scales)
@@ -175,6 +177,10 @@ GOLDEN = {
         "6408003047030030470300db0a9210"
     ),
     "difference": ("4643030193048535030002000000803ef9fc00e08300feed65f14407000e700100ba1c130082690200db0b4df5"),
+    "catch-up": (
+        "4643030493048535030002000000803e0000000080bf0000003f000000400000c03f000000c000e08300fe00fef14407000e"
+        "700100b1320100b1320100040d1366"
+    ),
     "update": ("4643030293048535030002000000803ef9fcc000205000104700feed65e50b060012d0450141ca03004fe40100cf0c0f14"),
 }
 

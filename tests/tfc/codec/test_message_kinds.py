@@ -21,15 +21,18 @@ def payload_of(kind, seed, spec):
         return tfc.encode_seed(seed, 7, np.ones(2), spec), None
     if kind == tfc.Kind.UPDATE:
         return tfc.encode(random_update(seed, spec, held), spec, held, update=True), held
-    given_model = held if kind == tfc.Kind.DELTA else None
-    return tfc.encode(random_message(seed, spec, 7, given_model, 0.3), spec, given_model), given_model
+    given_model = held if kind != tfc.Kind.KEY_FRAME else None
+    catch_up = kind == tfc.Kind.CATCH_UP
+    return tfc.encode(
+        random_message(seed, spec, 7, given_model, 0.3), spec, given_model, catch_up=catch_up
+    ), given_model
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.sampled_from(tfc.Kind), st.integers(0, 999), KINDS)
 def test_every_kind_is_read_back_with_the_same_specification_or_refused(kind, seed, kinds):
     spec = SPEC if kind != tfc.Kind.UPDATE else update_spec(SPEC, 9)
-    spec = dataclasses.replace(spec, kinds=kinds)
+    spec = dataclasses.replace(spec, kinds=kinds, remembers_moves=kind != tfc.Kind.CATCH_UP)
     if kind not in kinds:
         with pytest.raises(tfc.CodecError, match=f"not {kind.name}: .*kinds"):
             payload_of(kind, seed, spec)
@@ -40,8 +43,45 @@ def test_every_kind_is_read_back_with_the_same_specification_or_refused(kind, se
     assert decoded.message.scalars.shape == (2,)
     # Whatever was rounded on the way is not rounded again.
     if kind != tfc.Kind.SEED:
-        again = tfc.encode(decoded.message, spec, held, update=kind == tfc.Kind.UPDATE)
+        options = {"update": kind == tfc.Kind.UPDATE, "catch_up": kind == tfc.Kind.CATCH_UP}
+        again = tfc.encode(decoded.message, spec, held, **options)
         assert_equal(tfc.decode(again, spec, held).message.palettes, decoded.message.palettes)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 999), st.integers(1, 16), st.integers(1, 16), st.sampled_from([0.0, 0.1, 1.0]))
+def test_a_catch_up_message_is_exact_and_its_indices_cost_what_changed(seed, before, clusters, change):
+    spec = spec_of([(30, 40)], [(5,), (4, 3)], 16, 2, kinds=(tfc.Kind.CATCH_UP,), remembers_moves=False)
+    held = random_held(seed, spec, before)
+    message = random_message(seed + 1, spec, clusters, held, change)
+    payload = tfc.encode(message, spec, held, catch_up=True)
+    found = tfc.decode(payload, spec, held)
+    assert_equal(found.message.others, message.others)
+    palette, sent = found.message.palettes[0], message.palettes[0]
+    np.testing.assert_array_equal(palette.indices, sent.indices)
+    assert palette.codebook[:clusters].tobytes() == sent.codebook[:clusters].tobytes()
+    assert not any(move.any() for move in found.moves)
+    if change == 0 and before == clusters:
+        same = message._replace(palettes=held.palettes)
+        assert len(tfc.encode(same, spec, held, catch_up=True)) < 12 + 8 + 3 + 4 * (clusters + 17) + 60
+
+
+def test_a_catch_up_message_that_could_not_be_understood_is_refused():
+    spec = dataclasses.replace(SPEC, kinds=tuple(tfc.Kind), remembers_moves=False)
+    held = random_held(0, spec, 7)
+    assert "needs the older broadcast that the receiver holds" in refused(spec=spec, catch_up=True)
+    assert "not both" in refused(spec=spec, held=held, catch_up=True, update=True)
+    moving = dataclasses.replace(spec, remembers_moves=True)
+    assert "needs remembers_moves = False" in refused(spec=moving, held=held, catch_up=True)
+    plain = spec_of([], [(3,)], 1, 0)
+    assert "needs clustered kernels" in refused(
+        random_message(0, plain, 0), plain, random_held(0, plain, 0), catch_up=True
+    )
+    payload = tfc.encode(random_message(0, spec, 7), spec, held, catch_up=True)
+    with pytest.raises(tfc.CodecError, match="this end holds none"):
+        tfc.decode(payload, spec)
+    with pytest.raises(tfc.CodecError, match="byte 4: the message refers to model"):
+        tfc.decode(payload, spec, random_held(1, spec, 7))
 
 
 @pytest.mark.parametrize("kind", [tfc.Kind.KEY_FRAME, tfc.Kind.DELTA])

@@ -42,3 +42,26 @@ def test_shipments_bring_everyone_up_to_date_and_cost_the_least(rounds):
             assert shipment.length == (min(cost, key_frame) if key_frame else cost)
             assert list(shipment.rounds) in (chain, [])
             holds[shipment.client] = number
+
+
+def test_a_catch_up_message_is_sent_where_it_is_the_shortest_way():
+    tracker, asked = BroadcastTracker(), []
+
+    def catch_up(since):
+        asked.append(since)
+        return {1: 300, 2: 0}[since]
+
+    tracker.ship([0, 1, 2], 24, 1000)
+    tracker.ship([1], 500, 1000, catch_up_bytes=catch_up)
+    # Client 0 holds round 1: 500 + 400, 1000, or 300; client 1 missed nothing; client 3 holds nothing.
+    assert tracker.ship([0, 1, 3], 400, 1000, catch_up_bytes=catch_up) == [
+        Shipment(0, (), 300, since=1),
+        Shipment(1, (3,), 400),
+        Shipment(3, (1, 2, 3), 924),
+    ]
+    assert asked == [1]
+    # Nothing is kept of round 3, and round 1's catch-up message is longer than the key frame.
+    assert tracker.ship([2], 10, 200, catch_up_bytes=catch_up) == [Shipment(2, (), 200)]
+    assert [tracker.ship([1], 10, 0, catch_up_bytes=lambda since: 0)[0].rounds, tracker.last_held[1]] == [(4, 5), 5]
+    kinds = [Shipment(0, (), 200), Shipment(0, (), 300, since=1), Shipment(0, (), 0), Shipment(0, (3,), 9)]
+    assert [shipment.is_key_frame for shipment in kinds] == [True, False, False, False]

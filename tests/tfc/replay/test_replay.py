@@ -19,6 +19,7 @@ from tfc.simulation.sweep import parse_axis, plan, run_all
     scope="module",
     params=[
         "everyone-update",
+        "sampled-update",
         pytest.param("sampled-weights", marks=pytest.mark.slow),
         "sampled-fedavg",
         "faulty-fedavg",
@@ -27,6 +28,7 @@ from tfc.simulation.sweep import parse_axis, plan, run_all
 def recorded(request, worker, tiny_settings, tmp_path_factory):
     changes = {
         "everyone-update": [],
+        "sampled-update": ["clients_per_round=1", "rounds=7", "training.learning_rate=1e-4"],
         "sampled-weights": [
             "clients_per_round=2",
             "communication.uplink=weights",
@@ -86,12 +88,18 @@ def test_the_model_of_a_round_is_what_clients_were_sent(recorded, tmp_path, caps
 
 
 def test_with_everyone_there_is_no_key_frame_and_the_first_broadcast_is_a_seed(recorded):
-    kinds = [path.read_bytes()[3] for path in sorted((recorded.path / "payloads").glob("round-*/down-*.fc"))]
+    payloads = [path.read_bytes() for path in sorted((recorded.path / "payloads").glob("round-*/down-*.fc"))]
+    kinds = [content[3] for content in payloads]
     if recorded.path.name == "everyone-update":
         assert kinds == [3] * 3 + [1] * 6
         assert recorded.rounds[0].downlink_bytes == 3 * 24
     if recorded.path.name == "sampled-weights":
         assert {row.key_frame_bytes > 0 for row in recorded.rounds} == {True}
+    if recorded.path.name == "sampled-update":
+        assert {0, 1, 3} > set(kinds) - {4} and 4 in kinds  # whoever missed rounds caught up from what it held
+        sizes = {kind: sum(len(content) for content in payloads if content[3] == kind) for kind in (0, 4)}
+        assert sum(row.downlink_catch_up_bytes for row in recorded.rounds) == sizes[4] > 0
+        assert sum(row.downlink_key_frame_bytes for row in recorded.rounds) == sizes[0]
 
 
 def test_what_was_changed_since_is_found(recorded, tmp_path, capsys):

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import tensorflow as tf
+from codec_examples import assert_equal, random_held, spec_of
 from tiny_federation import DATA_TYPE, OOD, data_of, examples, model_fn, settings
 
 from tfc.federated.broadcast_tracker import BroadcastTracker
@@ -12,6 +13,7 @@ from tfc.registries import METHODS
 from tfc.simulation.checkpoints import Checkpoint, latest_checkpoint, write_checkpoint
 from tfc.simulation.folder import RoundMetrics
 
+KEPT = random_held(0, spec_of([(2, 3), (4, 1)], [(5,), (2, 2)], 16), 7)
 CLIENTS = [examples(1, 16), examples(2, 16)]
 ROW = RoundMetrics(1, 0.1 + 0.2, 1e-9, 4, 0.5, 10, 20, 0, 0.8, 2, 0, 0.25)
 STATE = {"model": (np.float32(0.1), np.array([np.nan, -0.0, 1e-45], np.float32)), "round": np.int32(3), "none": ()}
@@ -20,7 +22,7 @@ STATE = {"model": (np.float32(0.1), np.array([np.nan, -0.0, 1e-45], np.float32))
 def checkpoint(number, state=None):
     rows = tuple(dataclasses.replace(ROW, round=each + 1) for each in range(number))
     tracker = BroadcastTracker([5, 7], {0: 2, 3: 1})
-    return Checkpoint(number, STATE if state is None else state, tracker, rows, 1.5, {2: b"\0\1"})
+    return Checkpoint(number, STATE if state is None else state, tracker, rows, 1.5, {2: b"\0\1"}, {2: KEPT, 11: KEPT})
 
 
 def bits(state):
@@ -41,7 +43,11 @@ def test_everything_comes_back_bit_for_bit_and_two_files_stay(tmp_path):
     assert warnings == [] and bits(found.state) == bits(STATE)
     tf.nest.assert_same_structure(found.state, STATE)
     expected = checkpoint(10)
-    assert dataclasses.replace(found, state=None) == dataclasses.replace(expected, state=None)
+    for number, model in found.kept.items():
+        assert_equal(model, expected.kept[number])
+    assert sorted(found.kept) == [2, 11]
+    changes = {"state": None, "kept": {}}
+    assert dataclasses.replace(found, **changes) == dataclasses.replace(expected, **changes)
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "other"])
