@@ -50,9 +50,9 @@ _PUBLIC = {
     "RoundMetrics": "tfc.simulation.round_metrics",
     "accuracy_per_megabyte": "tfc.report.figures",
     "clusters_and_quality": "tfc.report.figures",
-    "encode": "tfc.codec.message",
-    "encode_seed": "tfc.codec.message",
-    "decode": "tfc.codec.message",
+    "encode": "tfc.codec.message_encoding",
+    "encode_seed": "tfc.codec.message_encoding",
+    "decode": "tfc.codec.message_decoding",
     "Message": "tfc.codec.message_spec",
     "MessageSpec": "tfc.codec.message_spec",
     "Kind": "tfc.codec.message_spec",
@@ -82,9 +82,9 @@ if TYPE_CHECKING:  # what a type checker and an editor see
     from tfc.base.errors import RunInterruptedError as RunInterruptedError
     from tfc.base.errors import TfcError as TfcError
     from tfc.base.errors import WorkerError as WorkerError
-    from tfc.codec.message import decode as decode
-    from tfc.codec.message import encode as encode
-    from tfc.codec.message import encode_seed as encode_seed
+    from tfc.codec.message_decoding import decode as decode
+    from tfc.codec.message_encoding import encode as encode
+    from tfc.codec.message_encoding import encode_seed as encode_seed
     from tfc.codec.message_spec import Decoded as Decoded
     from tfc.codec.message_spec import InitialValue as InitialValue
     from tfc.codec.message_spec import Kind as Kind
