@@ -100,7 +100,7 @@ def write_data(experiment: config.ExperimentConfig, rounds: int, path: Path) -> 
 
 def ours(preset: str, rounds: int, folder: Path) -> dict[str, Any]:
     """Runs `tfc run` and reads its metrics."""
-    settings = ["--set", "method=fedavg", f"rounds={rounds}"]
+    settings = ["--set", "method=fedavg", "--set", f"rounds={rounds}"]
     peak = run_side([sys.executable, "-m", "tfc", "run", preset, *settings, "--out", str(folder)], {})
     with (folder / "metrics.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
