@@ -84,8 +84,11 @@ def resized(dataset: Dataset, image_size: int, channels: int) -> Dataset:
     below, right = (size - height - above, size - width - left) if image_size else (0, 0)
 
     def change(x: np.ndarray) -> np.ndarray:
-        padded = np.pad(x, ((0, 0), (above, below), (left, right), (0, 0)))
-        return np.repeat(padded, count // depth, axis=-1)
+        padded = np.pad(x, ((0, 0), (above, below), (left, right), (0, 0))) if image_size else x
+        if depth == 1:
+            # A view: clients copy what they hold of it, so that the other examples take no memory for more channels.
+            return np.broadcast_to(padded, (*padded.shape[:-1], count))
+        return np.repeat(padded, count // depth, axis=-1) if count != depth else padded
 
     return dataclasses.replace(dataset, x_train=change(dataset.x_train), x_test=change(dataset.x_test))
 

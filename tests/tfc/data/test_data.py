@@ -256,6 +256,8 @@ def test_images_are_padded_in_the_middle_and_channels_repeated():
     for channel in range(3):
         np.testing.assert_array_equal(found.x_train[:, 2:30, 2:30, channel], x[..., 0])
     assert found.x_train.sum(dtype=int) == 3 * x.sum(dtype=int)
+    assert found.x_train.base.nbytes == 2 * 32 * 32, "a view of one channel, until a client copies its share"
+    np.testing.assert_array_equal(resized(found, 0, 6).x_train[..., 5], found.x_train[..., 2])
     np.testing.assert_array_equal(resized(dataset, 0, 0).x_train, x)
     with pytest.raises(DataError, match="image_size = 20 is less than the images of tiny, 28x28"):
         resized(dataset, 20, 0)
