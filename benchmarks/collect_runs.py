@@ -5,7 +5,7 @@
 
 Every run that the sweep names must be there with the configuration that it names; with --partial, those that are
 there are taken, and the others named. `results/SWEEP.json` holds the runs' summaries, accuracy and bytes of each round,
-and the means over seeds.
+and the means over seeds; with --accuracies also the bytes that each arm's mean curve needs to these.
 """
 
 from __future__ import annotations
@@ -75,6 +75,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sweep", type=Path)
     parser.add_argument("runs", type=Path)
+    parser.add_argument(
+        "--accuracies", type=float, nargs="+", default=[], help="also the bytes until the mean curve reaches these"
+    )
     parser.add_argument("--partial", action="store_true", help="take the runs that are there")
     options = parser.parse_args()
     runs, missing = collected(options.sweep, options.runs, partial=options.partial)
@@ -91,17 +94,19 @@ def main() -> None:
             "downlink_bytes": group.mean("downlink_bytes"),
             "ratio": round(group.ratio, 4),
             "bytes_to_target": None if target is None else group.bytes_to(target),
+            "bytes_to_accuracies": {str(accuracy): group.bytes_to(accuracy) for accuracy in options.accuracies},
         }
         for group in groups
     }
     command = f"tfc sweep {options.sweep} --out {options.runs} && python benchmarks/collect_runs.py {options.sweep} "
+    accuracies = f" --accuracies {' '.join(map(str, options.accuracies))}" if options.accuracies else ""
     content = {
         "missing": missing,
         "target_accuracy": target,
         "means": means,
         "runs": {run.name: per_run(run) for run in runs},
     }
-    print(save(options.sweep.stem, command + str(options.runs), content))
+    print(save(options.sweep.stem, command + str(options.runs) + accuracies, content))
 
 
 if __name__ == "__main__":
