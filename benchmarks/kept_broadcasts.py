@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from record import save
 
+from tfc.base.errors import TfcError
 from tfc.codec import message
 from tfc.codec.message_spec import Kind, ReferenceModel
 from tfc.codec.spec_file import from_json
@@ -30,9 +31,10 @@ CAUSES = {Kind.SEED: "seeds", Kind.DELTA: "differences", Kind.KEY_FRAME: "key_fr
 
 def replayed(run: Path, kept_rounds: int) -> dict[str, int]:
     """Bytes up, and down by cause, where the server keeps so many old broadcasts; 0 for what was sent."""
+    recorded = RecordedRun(run)
     downlink, _ = from_json((run / "payloads" / "spec.json").read_text(encoding="utf-8"))
     spec = dataclasses.replace(downlink, kinds=(*{*downlink.kinds, Kind.CATCH_UP},), remembers_moves=False)
-    recorded, kept = RecordedRun(run), KeptBroadcasts(spec, kept_rounds)
+    kept = KeptBroadcasts(spec, kept_rounds)
     totals = dict.fromkeys(("updates", *CAUSES.values()), 0)
     held: dict[int, int] = {}
     for expected in recorded.rounds:
@@ -71,7 +73,10 @@ def main() -> None:
     options = parser.parse_args()
     rows: dict[str, Any] = {}
     for number in options.kept:
-        totals = replayed(options.run, number)
+        try:
+            totals = replayed(options.run, number)
+        except TfcError as error:
+            raise SystemExit(f"error: {error}") from error
         rows[str(number)] = {**totals, "all": sum(totals.values())}
         print(number, rows[str(number)], flush=True)
     save("kept_broadcasts", f"python benchmarks/kept_broadcasts.py {options.run}", {"bytes_by_kept_broadcasts": rows})
