@@ -23,6 +23,7 @@ from tiny_federation import (
 from tfc.clustering.quality import quality_score
 from tfc.codec import message as numpy_codec
 from tfc.codec.frequency_bands import LARGEST_SCALE, band_numbers, coefficients
+from tfc.codec.message_spec import Message
 from tfc.codec.palette import dequantize
 from tfc.data.partition import ClientExamples
 from tfc.federated.aggregator import ClientPayloads, build_aggregator, mean_of_payloads
@@ -91,7 +92,7 @@ def test_a_plain_client_trains_as_keras_does_batchnorm_included(plain, statistic
     count = len(plain.layout.moving)
     if statistics == "known":
         known = tuple(np.full_like(other, 0.25) for other in held.others[-count:])
-        message = numpy_codec.Message(np.int32(0), (), (*held.others[:-count], *known), np.zeros(0, np.float32))
+        message = Message(np.int32(0), (), (*held.others[:-count], *known), np.zeros(0, np.float32))
         payload = np.frombuffer(numpy_codec.encode(message, plain.downlink), np.uint8)
         held = numpy_codec.decode(bytes(payload), plain.downlink).held
     update = build_client_update(plain, DATA_TYPE, settings().training, "broadcast", 5)
@@ -192,7 +193,7 @@ def test_the_price_of_a_bit_comes_with_the_broadcast(worker):
     held, _ = broadcast_of(spec, 5)
     entropies = []
     for price in (0.0, 0.5):
-        message = numpy_codec.Message(held.num_clusters, held.palettes, held.others, np.array([price], np.float32))
+        message = Message(held.num_clusters, held.palettes, held.others, np.array([price], np.float32))
         payload = np.frombuffer(numpy_codec.encode(message, spec.downlink), np.uint8)
         outcome = update(payload, held, client_data(examples(1), 0, 1))
         answer = numpy_codec.decode(bytes(outcome["update"]), spec.uplink, held).message
@@ -260,7 +261,7 @@ def test_examples_may_come_in_several_batches(clustered, client_update):
 def test_a_client_understands_what_is_coded_given_what_it_holds_and_nothing_else(clustered, client_update):
     held, payload = broadcast_of(clustered, 5)
     other, _ = broadcast_of(clustered, 5, seed=9)
-    message = numpy_codec.Message(held.num_clusters, held.palettes, held.others, np.array([0.8], np.float32))
+    message = Message(held.num_clusters, held.palettes, held.others, np.array([0.8], np.float32))
     difference = np.frombuffer(numpy_codec.encode(message, clustered.downlink, held), np.uint8)
     assert len(difference) < len(payload) / 4
     understood = client_update(difference, held, client_data(examples(1), 0, 1))

@@ -310,6 +310,7 @@ def test_the_log_lists_how_every_weight_travels():
 
 
 def test_an_own_loop_that_samples_clients_counts_the_same_bytes(worker, tmp_path):
+    from tfc.federated.kept_broadcasts import KeptBroadcasts, as_arrays
     from tfc.simulation.experiment import load_experiment
     from tfc.simulation.own_parts import OwnParts
     from tfc.simulation.round import sampled_clients
@@ -321,9 +322,12 @@ def test_an_own_loop_that_samples_clients_counts_the_same_bytes(worker, tmp_path
     data_type = tfc.client_data_type((64,), np.float32)
     process = tfc.build_fedcompress(of_table, data_type, config, experiment.ood_fn)
     state, tracker, counted = process.initialize(), tfc.BroadcastTracker(), []
+    kept = KeptBroadcasts(tfc.METHODS["fedcompress"].messages(of_table, config).downlink, config.server.kept_broadcasts)
     for number in (1, 2, 3):
         broadcast, clients = state.global_model_weights, sampled_clients(config, number)
-        shipments = tracker.ship(clients, np.size(broadcast.payload), np.size(broadcast.key_frame))
+        kept.add(number, as_arrays(broadcast.model), broadcast.control)
+        lengths = np.size(broadcast.payload), np.size(broadcast.key_frame)
+        shipments = tracker.ship(clients, *lengths, catch_up_bytes=lambda since: len(kept.message(since)))
         data = [tfc.client_data(experiment.clients[client], client, number) for client in clients]
         state, metrics = process.next(state, data)
         counted.append((int(metrics["aggregator"]["uplink_bytes"]), sum(each.length for each in shipments)))
