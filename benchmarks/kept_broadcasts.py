@@ -33,7 +33,7 @@ def replayed(run: Path, kept_rounds: int) -> dict[str, int]:
     """Bytes up, and down by cause, where the server keeps so many old broadcasts; 0 for what was sent."""
     recorded = RecordedRun(run)
     downlink, _ = from_json((run / "payloads" / "spec.json").read_text(encoding="utf-8"))
-    spec = dataclasses.replace(downlink, kinds=(*{*downlink.kinds, Kind.CATCH_UP},), remembers_moves=False)
+    spec = dataclasses.replace(downlink, kinds=(*downlink.kinds, Kind.CATCH_UP), remembers_moves=False)
     kept = KeptBroadcasts(spec, kept_rounds)
     totals = dict.fromkeys(("updates", *CAUSES.values()), 0)
     held: dict[int, int] = {}

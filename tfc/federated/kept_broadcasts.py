@@ -63,8 +63,8 @@ class KeptBroadcasts:
         Returns:
             The models that are left, by round.
         """
-        wanted = sorted({number for number in held.values() if number in self.models})[-self.most :]
-        self.models = {number: self.models[number] for number in wanted}
+        wanted = sorted({number for number in held.values() if number in self.models}, reverse=True)[: self.most]
+        self.models = {number: self.models[number] for number in reversed(wanted)}
         return self.models
 
     def message(self, since: int) -> bytes:

@@ -51,6 +51,9 @@ def test_only_what_a_client_holds_is_kept_and_of_that_the_newest(chain):
         chain[0].palettes[0].indices.tobytes()
     )
     assert kept.keep({}) == {}
+    nothing = KeptBroadcasts(SPEC, 0)
+    nothing.add(1, chain[0], np.zeros(1))
+    assert nothing.keep({0: 1}) == {}
 
 
 def test_a_model_from_tff_becomes_arrays_of_the_same_values(chain):
