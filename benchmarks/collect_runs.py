@@ -19,9 +19,9 @@ from record import save
 
 from tfc import config
 from tfc.config import ExperimentConfig
-from tfc.report.seed_groups import seed_groups, target_accuracy
+from tfc.report.seed_groups import points_above_baseline, seed_groups, target_accuracy
 from tfc.report.tables import mean_table
-from tfc.simulation.folder import FinishedRun, read_run
+from tfc.simulation.folder import FinishedRun, read_runs
 from tfc.simulation.sweep_file import plan_file
 
 
@@ -39,7 +39,7 @@ def essential(experiment: ExperimentConfig) -> ExperimentConfig:
     )
 
 
-def collected(sweep: Path, runs: Path, *, partial: bool) -> tuple[list[FinishedRun], list[str]]:
+def collected(sweep: Path, runs: Path, *, partial: bool, smooth: int) -> tuple[list[FinishedRun], list[str]]:
     """Reads all runs of a sweep and checks that they are what it names.
 
     Returns:
@@ -53,7 +53,7 @@ def collected(sweep: Path, runs: Path, *, partial: bool) -> tuple[list[FinishedR
         if partial and not (runs / planned.name / "summary.json").is_file():
             missing.append(planned.name)
             continue
-        run = read_run(runs / planned.name)
+        (run,) = read_runs([runs / planned.name], smooth)
         if essential(config.load(str(run.path / "config.toml"))) != essential(planned.config):
             raise SystemExit(f"{run.path} has other settings than {sweep} names")
         found.append(run)
@@ -64,7 +64,7 @@ def per_run(run: FinishedRun) -> dict[str, Any]:
     """Summary, accuracies and bytes of one run."""
     return {
         **run.summary,
-        "accuracy_of_rounds": [row.accuracy for row in run.rounds],
+        "accuracy_of_rounds": [round(value, 6) for value in run.accuracies],
         "clusters_of_rounds": [row.num_clusters for row in run.rounds],
         "bytes_of_rounds": [row.uplink_bytes + row.downlink_bytes for row in run.rounds],
     }
@@ -78,9 +78,12 @@ def main() -> None:
     parser.add_argument(
         "--accuracies", type=float, nargs="+", default=[], help="also the bytes until the mean curve reaches these"
     )
+    parser.add_argument(
+        "--smooth", type=int, default=1, metavar="ROUNDS", help="average accuracies over so many rounds, as tfc compare"
+    )
     parser.add_argument("--partial", action="store_true", help="take the runs that are there")
     options = parser.parse_args()
-    runs, missing = collected(options.sweep, options.runs, partial=options.partial)
+    runs, missing = collected(options.sweep, options.runs, partial=options.partial, smooth=options.smooth)
     groups = seed_groups(runs)
     target = target_accuracy(groups)
     table = mean_table(runs)
@@ -88,8 +91,9 @@ def main() -> None:
     means = {
         group.name: {
             "seeds": len(group.runs),
-            "last3_accuracy": round(group.mean("last3_accuracy"), 6),
-            "deviation": group.deviation("last3_accuracy"),
+            f"last{group.last_rounds}_accuracy": round(group.reached, 6),
+            "deviation": group.reached_deviation,
+            "points_to_fedavg": points_above_baseline(group, groups),
             "uplink_bytes": group.mean("uplink_bytes"),
             "downlink_bytes": group.mean("downlink_bytes"),
             "ratio": round(group.ratio, 4),
@@ -100,13 +104,14 @@ def main() -> None:
     }
     command = f"tfc sweep {options.sweep} --out {options.runs} && python benchmarks/collect_runs.py {options.sweep} "
     accuracies = f" --accuracies {' '.join(map(str, options.accuracies))}" if options.accuracies else ""
+    smooth = f" --smooth {options.smooth}" if options.smooth > 1 else ""
     content = {
         "missing": missing,
         "target_accuracy": target,
         "means": means,
         "runs": {run.name: per_run(run) for run in runs},
     }
-    print(save(options.sweep.stem, command + str(options.runs) + accuracies, content))
+    print(save(options.sweep.stem, command + str(options.runs) + accuracies + smooth, content))
 
 
 if __name__ == "__main__":

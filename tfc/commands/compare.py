@@ -19,7 +19,7 @@ def _compare(options: argparse.Namespace) -> int:
     from tfc.report.tables import comparison_table, mean_numbers, mean_table
     from tfc.simulation.folder import read_runs
 
-    runs = read_runs(options.runs)
+    runs = read_runs(options.runs, options.smooth)
     bench = read_bench(options.bench) if options.bench else None
     means = mean_table(runs)
     print(comparison_table(runs).to_markdown())
@@ -53,6 +53,14 @@ def add_to(commands: Commands) -> None:
         "tfc compare runs/demo-fedavg runs/demo-fedcompress --html report.html",
     )
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a finished run")
+    parser.add_argument(
+        "--smooth",
+        type=int,
+        default=1,
+        metavar="ROUNDS",
+        help="average accuracies over so many rounds (default: curves over 1, what a run reached over 3); "
+        "for runs in which few clients take part at a time, whose accuracy swings from round to round",
+    )
     parser.add_argument(
         "--csv", type=Path, metavar="FILE", help="the means over seeds as CSV, plain numbers; - for standard output"
     )

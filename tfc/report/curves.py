@@ -88,7 +88,7 @@ def _accuracy_curves(
     for colour, group in enumerate(groups):
         lines = []
         for run in group.runs:
-            ys = [row.accuracy for row in run.rounds]
+            ys = run.accuracies
             lines.append((_rounds(ys) if so_far is None else so_far(run), ys))
         means = group.accuracies
         xs = [sum(column) / len(column) for column in zip(*(line[0] for line in lines), strict=False)]
@@ -111,10 +111,11 @@ def _accuracy_axis(groups: Sequence[SeedGroup]) -> tuple[Axis, str]:
     everything = [pair for group in groups for pair in group.accuracy_range]
     settled = [pair for group in groups for pair in group.accuracy_range[len(group.accuracies) // 2 :]]
     lowest, highest = min(low for low, _ in settled), max(high for _, high in everything)
+    axis = Axis(groups[0].accuracy_label)
     start = math.floor(100 * (lowest - 0.25 * (highest - lowest) - 0.01)) / 100
     if start <= min(low for low, _ in everything):
-        return Axis("test accuracy"), ""
-    return Axis("test accuracy", low=start), f" The axis starts at {start:.2f}: earlier rounds may lie below it."
+        return axis, ""
+    return replace(axis, low=start), f" The axis starts at {start:.2f}: earlier rounds may lie below it."
 
 
 def accuracy_per_megabyte(groups: Sequence[SeedGroup]) -> ReportFigure:
@@ -131,12 +132,12 @@ def accuracy_per_megabyte(groups: Sequence[SeedGroup]) -> ReportFigure:
         Axis("MB sent so far, both directions, all clients (logarithmic)", log=True),
         axis,
         _accuracy_curves(groups, _megabytes_so_far),
-        rings=[(group.total_bytes / 1e6, group.mean("last3_accuracy")) for group in front],
+        rings=[(group.total_bytes / 1e6, group.reached) for group in front],
         level=None if target is None else (target, "FedAvg minus a point"),
     )
     rings = (
         " Rings joined by a dashed line: the Pareto front: no other row has both fewer bytes and a higher mean "
-        "accuracy of the last three rounds."
+        f"accuracy of the last {groups[0].last_rounds} rounds."
         if front
         else ""
     )
@@ -161,7 +162,8 @@ def accuracy_per_round(groups: Sequence[SeedGroup]) -> ReportFigure:
     return ReportFigure(
         "Accuracy per round",
         line_chart("Test accuracy after each round", Axis("round", integer=True), axis, _accuracy_curves(groups, None)),
-        f"The global model's accuracy on the test set after each round.{seeds}{remark}{_left_out(groups)}",
+        f"The global model's accuracy on the test set after each round{groups[0].averaged.rstrip(',')}."
+        f"{seeds}{remark}{_left_out(groups)}",
     )
 
 

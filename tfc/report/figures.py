@@ -18,7 +18,7 @@ def _compared(runs: Sequence[FinishedRun]) -> figures.Shown:
     return figures.Shown(
         groups,
         target_accuracy(groups),
-        [(group.total_bytes / 1e6, group.mean("last3_accuracy")) for group in front],
+        [(group.total_bytes / 1e6, group.reached) for group in front],
     )
 
 

@@ -119,6 +119,7 @@ def rounds_table(groups: Sequence[SeedGroup]) -> Table:
         (*header, "simulated h", "clusters", "quality"),
         tuple(rows),
         "Means over seeds. kB = 1,000 and MB = 1,000,000 bytes, all clients together."
+        + (f" Accuracy is that of a round{groups[0].averaged.rstrip(',')}." if groups[0].averaged else "")
         + remark(max(len(group.accuracies) for group in groups), "rounds of a row"),
     )
 
@@ -140,12 +141,11 @@ def summary_lines(groups: Sequence[SeedGroup]) -> list[str]:
     if first is reference or needed is None:
         return [f"No other row reaches FedAvg's accuracy minus one point ({target:.4f}) with fewer bytes than FedAvg."]
     against = "" if usual is None else f"; FedAvg needs {usual / 1e6:.2f} MB, {usual / needed:.1f} times as many"
-    reached = first.mean("last3_accuracy")
-    below = 100 * (reference.mean("last3_accuracy") - reached)
+    below = 100 * (reference.reached - first.reached)
     return [
         f"{first.name} needs the fewest bytes to FedAvg's accuracy minus one point ({target:.4f}): "
-        f"{needed / 1e6:.2f} MB{against}. Its last three rounds have accuracy {reached:.4f}, {abs(below):.2f} points "
-        f"{'below' if below >= 0 else 'above'} FedAvg's."
+        f"{needed / 1e6:.2f} MB{against}. Its last {first.last_rounds} rounds have accuracy {first.reached:.4f}, "
+        f"{abs(below):.2f} points {'below' if below >= 0 else 'above'} FedAvg's."
     ]
 
 

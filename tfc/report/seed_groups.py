@@ -39,22 +39,20 @@ class SeedGroup(Progress):
         """
         return statistics.fmean(run.summary[key] for run in self.runs)
 
-    def deviation(self, key: str) -> float | None:
-        """Returns the standard deviation over seeds of a figure of `summary.json`; None for a single run.
+    @property
+    def reached(self) -> float:
+        """The accuracy reached, 0 to 1: mean of each run's last rounds, and of the seeds."""
+        return statistics.fmean(run.reached for run in self.runs)
 
-        Args:
-            key: Its name.
-        """
-        values = [run.summary[key] for run in self.runs]
-        return statistics.stdev(values) if len(values) > 1 else None
+    @property
+    def reached_deviation(self) -> float | None:
+        """The standard deviation over seeds of the accuracy reached; None for a single run."""
+        return statistics.stdev(run.reached for run in self.runs) if len(self.runs) > 1 else None
 
-    def by_seed(self, key: str) -> dict[int, float]:
-        """Returns a figure of `summary.json` by seed.
-
-        Args:
-            key: Its name.
-        """
-        return {int(run.summary["seed"]): float(run.summary[key]) for run in self.runs}
+    @property
+    def reached_by_seed(self) -> dict[int, float]:
+        """The accuracy reached, by seed."""
+        return {int(run.summary["seed"]): run.reached for run in self.runs}
 
     @property
     def method(self) -> str:
@@ -157,16 +155,16 @@ def points_above_baseline(group: SeedGroup, groups: Sequence[SeedGroup]) -> Pair
         groups: All of them.
 
     Returns:
-        In shares of right answers, mean of the last three rounds.
+        In shares of right answers, mean of the last rounds.
     """
     reference = baseline(groups)
     if reference is None or group is reference or differences_from_baseline(group, groups):
         return None
-    return paired_difference(group.by_seed("last3_accuracy"), reference.by_seed("last3_accuracy"))
+    return paired_difference(group.reached_by_seed, reference.reached_by_seed)
 
 
 def target_accuracy(groups: Sequence[SeedGroup]) -> float | None:
-    """Returns FedAvg's accuracy (mean of its last three rounds and of its seeds) minus a point.
+    """Returns FedAvg's accuracy (mean of its last rounds and of its seeds) minus a point.
 
     Args:
         groups: The rows of one comparison.
@@ -175,7 +173,7 @@ def target_accuracy(groups: Sequence[SeedGroup]) -> float | None:
         None unless exactly one of them is FedAvg's.
     """
     found = baseline(groups)
-    return found.mean("last3_accuracy") - POINTS_BELOW if found else None
+    return found.reached - POINTS_BELOW if found else None
 
 
 def times_sooner(group: SeedGroup, groups: Sequence[SeedGroup]) -> float | None:
@@ -204,7 +202,7 @@ def ranked(groups: Sequence[SeedGroup], accuracy: float) -> list[SeedGroup]:
 
     def key(group: SeedGroup) -> tuple[bool, float]:
         needed = None if differences_from_baseline(group, groups) else group.bytes_to(accuracy)
-        return (needed is None, -group.mean("last3_accuracy") if needed is None else needed)
+        return (needed is None, -group.reached if needed is None else needed)
 
     return sorted(groups, key=key)
 
@@ -213,11 +211,11 @@ def pareto_front(groups: Sequence[SeedGroup]) -> list[SeedGroup]:
     """Returns the Pareto front, the groups that no other one beats in both bytes and accuracy, fewest bytes first.
 
     Args:
-        groups: The rows of one comparison; accuracy is the mean of the last three rounds and of the seeds.
+        groups: The rows of one comparison; accuracy is the mean of the last rounds and of the seeds.
     """
     front: list[SeedGroup] = []
-    for group in sorted(groups, key=lambda each: (each.total_bytes, -each.mean("last3_accuracy"))):
-        if not front or group.mean("last3_accuracy") > front[-1].mean("last3_accuracy"):
+    for group in sorted(groups, key=lambda each: (each.total_bytes, -each.reached)):
+        if not front or group.reached > front[-1].reached:
             front.append(group)
     return front
 

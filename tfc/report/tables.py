@@ -41,13 +41,14 @@ def comparison_table(runs: Sequence[FinishedRun]) -> Table:
     Args:
         runs: Finished runs.
     """
+    last = f"last {runs[0].last_rounds} rounds"
     rows = tuple(
         (
             run.name + _mark(run),
             str(run.summary["method"]),
             str(run.summary["rounds"]),
             f"{run.summary['final_accuracy']:.4f}",
-            f"{run.summary['last3_accuracy']:.4f}",
+            f"{run.reached:.4f}",
             str(run.summary["num_clusters"] or "-"),
             _megabytes(run.summary["uplink_bytes"]) + _formula_mark(run),
             _megabytes(run.summary["downlink_bytes"]),
@@ -57,7 +58,7 @@ def comparison_table(runs: Sequence[FinishedRun]) -> Table:
     )
     return Table(
         "Federated training",
-        ("run", "method", "rounds", "accuracy", "last 3 rounds", "clusters", "MB up", "MB down", "ratio"),
+        ("run", "method", "rounds", "accuracy", last, "clusters", "MB up", "MB down", "ratio"),
         rows,
         "MB = 10^6 bytes of all payloads of all clients and rounds, headers and scalars included. Ratio: the bytes "
         "that FedAvg would send with float32 for every parameter (both directions, same clients and rounds), divided "
@@ -104,10 +105,11 @@ def mean_table(runs: Sequence[FinishedRun]) -> Table:
     target = target_accuracy(groups)
     if target is not None:
         groups = ranked(groups, target)
-    header = ["runs", "seeds", "last 3 rounds", "MB up", "MB down", "ratio"]
+    last = f"last {groups[0].last_rounds} rounds"
+    header = ["runs", "seeds", last, "MB up", "MB down", "ratio"]
     rows, remarks = [], []
     for group in groups:
-        deviation = group.deviation("last3_accuracy")
+        deviation = group.reached_deviation
         spread = "" if deviation is None else f" ± {deviation:.4f}"
         other = differences_from_baseline(group, groups)
         if other:
@@ -115,7 +117,7 @@ def mean_table(runs: Sequence[FinishedRun]) -> Table:
         cells = [
             group.name + _mark(group.runs[0]) + (" *" if other else ""),
             str(len(group.runs)),
-            f"{group.mean('last3_accuracy'):.4f}{spread}",
+            f"{group.reached:.4f}{spread}",
             _megabytes(group.mean("uplink_bytes")) + _formula_mark(group.runs[0]),
             _megabytes(group.mean("downlink_bytes")),
             f"{group.ratio:.2f}x",
@@ -127,11 +129,11 @@ def mean_table(runs: Sequence[FinishedRun]) -> Table:
     if target is not None:
         header += ["points to FedAvg", f"MB to {target:.4f}", f"h to {target:.4f}", "sooner"]
         note += (
-            " Points to FedAvg: difference of the last three rounds' accuracies under equal seeds, with the 95 % "
-            "interval of Student's t; bold where it excludes zero, otherwise neither is better."
-            f" MB to {target:.4f}: both directions, until the mean accuracy of a round first reaches FedAvg's minus "
-            "one point; fewest first. h: simulated hours until then on the links and devices of [network]; sooner: "
-            "FedAvg's hours divided by the row's."
+            f" Points to FedAvg: difference of the {last}' accuracies under equal seeds, with the 95 % interval of "
+            "Student's t; bold where it excludes zero, otherwise neither is better."
+            f" MB to {target:.4f}: both directions, until the mean accuracy of a round{groups[0].averaged} first "
+            "reaches FedAvg's minus one point; fewest first. h: simulated hours until then on the links and devices of "
+            "[network]; sooner: FedAvg's hours divided by the row's."
         )
     if remarks:
         note += f" * differs from FedAvg's row in what is compared, so no target is given: {'; '.join(remarks)}."
@@ -154,8 +156,8 @@ def mean_numbers(runs: Sequence[FinishedRun]) -> Table:
             group.name,
             group.method,
             len(group.runs),
-            group.mean("last3_accuracy"),
-            group.deviation("last3_accuracy"),
+            group.reached,
+            group.reached_deviation,
             group.mean("uplink_bytes"),
             group.mean("downlink_bytes"),
             group.ratio,
@@ -165,8 +167,10 @@ def mean_numbers(runs: Sequence[FinishedRun]) -> Table:
             group.hours_to(target) if target is not None and comparable and group.is_timed else None,
         )
         rows.append(tuple("" if value is None else str(value) for value in values))
+    last = f"last{runs[0].last_rounds}"
     header = (
-        "runs", "method", "seeds", "last3_accuracy", "last3_accuracy_std", "uplink_bytes", "downlink_bytes", "ratio",
+        "runs", "method", "seeds", f"{last}_accuracy", f"{last}_accuracy_std",
+        "uplink_bytes", "downlink_bytes", "ratio",
         "paired_difference", "paired_difference_low", "paired_difference_high",
         "target_accuracy", "bytes_to_target", "hours_to_target",
     )  # fmt: skip

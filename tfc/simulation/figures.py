@@ -65,6 +65,10 @@ def _styles() -> Iterable[dict[str, Any]]:
         yield {"color": colour_of(group), "marker": _MARKERS[shape_of(group)], "markersize": 4}
 
 
+def _accuracy_label(shown: Shown) -> str:
+    return shown.curves[0].accuracy_label
+
+
 def _rounds(curve: Progress) -> range:
     return range(1, len(curve.accuracies) + 1)
 
@@ -90,7 +94,7 @@ def _logarithmic(axes: Axes) -> None:
 
 def accuracy_per_round(shown: Shown) -> Figure:
     """Test accuracy after each round; with several seeds their mean and range."""
-    figure, axes = _axes("Accuracy per round", "round", "test accuracy")
+    figure, axes = _axes("Accuracy per round", "round", _accuracy_label(shown))
     for curve, style in zip(shown.curves, _styles(), strict=False):
         _plot_accuracies(axes, _rounds(curve), curve, style)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -100,14 +104,15 @@ def accuracy_per_round(shown: Shown) -> Figure:
 
 def accuracy_per_megabyte(shown: Shown) -> Figure:
     """Test accuracy against all bytes sent so far (logarithmic); rings: the Pareto front of accuracy and bytes."""
-    figure, axes = _axes("Accuracy against traffic", "MB sent so far, both directions (log)", "test accuracy")
+    figure, axes = _axes("Accuracy against traffic", "MB sent so far, both directions (log)", _accuracy_label(shown))
     for curve, style in zip(shown.curves, _styles(), strict=False):
         _plot_accuracies(axes, [sent / 1e6 for sent in curve.bytes_so_far], curve, style)
     _mark_target(axes, shown.target)
     if shown.front:
         totals, reached = zip(*shown.front, strict=True)
         ring: dict[str, Any] = {"marker": "o", "markersize": 11, "markerfacecolor": "none", "color": "#333333"}
-        axes.plot(totals, reached, linestyle="--", label="Pareto front (last 3 rounds)", **ring)
+        label = f"Pareto front (last {shown.curves[0].last_rounds} rounds)"
+        axes.plot(totals, reached, linestyle="--", label=label, **ring)
     _logarithmic(axes)
     _legend(figure)
     return figure
@@ -115,7 +120,7 @@ def accuracy_per_megabyte(shown: Shown) -> Figure:
 
 def accuracy_per_hour(shown: Shown) -> Figure:
     """Test accuracy against simulated hours on the links and devices that the runs are configured for (logarithmic)."""
-    figure, axes = _axes("Accuracy against simulated time", "simulated hours so far (log)", "test accuracy")
+    figure, axes = _axes("Accuracy against simulated time", "simulated hours so far (log)", _accuracy_label(shown))
     timed = [curve for curve in shown.curves if curve.is_timed]
     if not timed:
         axes.text(0.5, 0.5, "not recorded", ha="center", transform=axes.transAxes)
@@ -237,5 +242,5 @@ def save_run_figures(run: FinishedRun, folder: Path) -> list[Path]:
     Raises:
         OSError: If they can't be written.
     """
-    target = run.summary["last3_accuracy"] - POINTS_BELOW if run.is_baseline else None
+    target = run.reached - POINTS_BELOW if run.is_baseline else None
     return save_all(Shown([Progress((run,))], target), folder)

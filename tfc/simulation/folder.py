@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from tfc.base.schema import Check, cell, either, flag, number, optional, read_cs
 from tfc.codec.palette import MAX_CLUSTERS
 from tfc.config.loading import read_settings
 from tfc.simulation.round_metrics import RoundMetrics as RoundMetrics
-from tfc.simulation.totals import checked_totals
+from tfc.simulation.totals import LAST_ROUNDS, checked_totals, mean_accuracy
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class FinishedRun:
         rounds: Rows of metrics.csv.
         class_counts: Rows of clients.csv: examples of each class of each client; empty where a run has no such file.
         label: Name that is unique among the compared runs; empty for the folder's name.
+        smooth: Rounds that comparisons average accuracies over; 1 for each round's own.
 
     Examples:
         >>> import tfc
@@ -42,11 +44,32 @@ class FinishedRun:
     rounds: tuple[RoundMetrics, ...]
     class_counts: tuple[tuple[int, ...], ...] = ()
     label: str = ""
+    smooth: int = 1
 
     @property
     def name(self) -> str:
         """Name in tables and legends: the label, or that of the folder."""
         return self.label or self.path.resolve().name
+
+    @property
+    def accuracies(self) -> list[float]:
+        """Test accuracy after each round, 0 to 1: the mean of `smooth` rounds up to it, of fewer at the start."""
+        own = [row.accuracy for row in self.rounds]
+        if self.smooth == 1:
+            return own
+        return [statistics.fmean(own[max(0, end - self.smooth) : end]) for end in range(1, len(own) + 1)]
+
+    @property
+    def last_rounds(self) -> int:
+        """How many last rounds `reached` is the mean of: three, or `smooth` where that is more."""
+        return max(LAST_ROUNDS, self.smooth)
+
+    @property
+    def reached(self) -> float:
+        """The accuracy that the run reached, 0 to 1: the mean of its last rounds."""
+        if self.smooth == 1:
+            return float(self.summary["last3_accuracy"])
+        return mean_accuracy(self.rounds, self.last_rounds)
 
     @property
     def is_baseline(self) -> bool:
@@ -150,15 +173,18 @@ def read_run(path: str | Path) -> FinishedRun:
     return FinishedRun(path, summary, rows, _read_class_counts(path / CLASS_COUNTS))
 
 
-def read_runs(paths: Sequence[Path]) -> list[FinishedRun]:
+def read_runs(paths: Sequence[Path], smooth: int = 1) -> list[FinishedRun]:
     """Reads finished runs to compare: labels of folders with equal names include the parent folder's.
 
     Args:
         paths: The runs' folders.
+        smooth: Rounds that the comparison averages accuracies over, at least 1.
 
     Raises:
-        RunError: As `read_run`, and if a folder is named twice.
+        RunError: As `read_run`, and if a folder is named twice, or a run has fewer rounds than are averaged.
     """
+    if smooth < 1:
+        raise RunError(f"the number of rounds to average over must be at least 1; found {smooth}")
     parts = [path.resolve().parts for path in paths]
     runs = []
     for path, mine in zip(paths, parts, strict=True):
@@ -167,7 +193,10 @@ def read_runs(paths: Sequence[Path]) -> list[FinishedRun]:
         length = 1
         while sum(others[-length:] == mine[-length:] for others in parts) > 1:
             length += 1
-        runs.append(replace(read_run(path), label="/".join(mine[-length:])))
+        run = read_run(path)
+        if len(run.rounds) < smooth:
+            raise RunError(f"{path}: it has {len(run.rounds)} rounds, so accuracies can't be averaged over {smooth}")
+        runs.append(replace(run, label="/".join(mine[-length:]), smooth=smooth))
     return runs
 
 

@@ -28,6 +28,23 @@ class Progress:
         """Its name in a legend."""
         return self.runs[0].name
 
+    @property
+    def last_rounds(self) -> int:
+        """How many last rounds the accuracy that a run reached is the mean of."""
+        return self.runs[0].last_rounds
+
+    @property
+    def accuracy_label(self) -> str:
+        """What an axis of `accuracies` is called."""
+        smooth = self.runs[0].smooth
+        return "test accuracy" if smooth == 1 else f"test accuracy, mean of {smooth} rounds"
+
+    @property
+    def averaged(self) -> str:
+        """A remark on `accuracies` that follows 'the accuracy of a round'; empty where rounds are not averaged."""
+        smooth = self.runs[0].smooth
+        return "" if smooth == 1 else f", averaged over the {smooth} rounds up to it,"
+
     def per_round(self, value: Callable[[RoundMetrics], float]) -> list[float]:
         """Returns a figure of each round, mean over runs.
 
@@ -38,13 +55,13 @@ class Progress:
 
     @property
     def accuracies(self) -> list[float]:
-        """Test accuracy after each round, 0 to 1, mean over runs."""
-        return self.per_round(lambda row: row.accuracy)
+        """Test accuracy after each round, 0 to 1, mean over runs; each run's is averaged over its `smooth` rounds."""
+        return self._means([run.accuracies for run in self.runs])
 
     @property
     def accuracy_range(self) -> list[tuple[float, float]]:
-        """Lowest and highest test accuracy of any run after each round."""
-        rounds = zip(*([row.accuracy for row in run.rounds] for run in self.runs), strict=False)
+        """Lowest and highest test accuracy of any run after each round, averaged likewise."""
+        rounds = zip(*(run.accuracies for run in self.runs), strict=False)
         return [(min(values), max(values)) for values in rounds]
 
     @property

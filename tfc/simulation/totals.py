@@ -12,8 +12,22 @@ from typing import Any
 from tfc.codec.message_spec import CLIENT_SCALARS, float32_message_bytes
 from tfc.simulation.round_metrics import RoundMetrics
 
+LAST_ROUNDS = 3
+"""How many of a run's last rounds its accuracy is the mean of: a single round's is noisy."""
+
 _TOLERANCES = {"seconds": 0.051, "accuracy": 2e-6, "ratio": 1e-4}
 """How far a rounded figure may be from the derived one, by the last word of its name; all others are equal."""
+
+
+def mean_accuracy(rounds: Sequence[RoundMetrics], last: int) -> float:
+    """Returns the mean accuracy of the last rounds, 0 to 1, rounded to six digits.
+
+    Args:
+        rounds: Rows of metrics.csv, at least one.
+        last: How many rounds; all where there are fewer.
+    """
+    accuracies = [row.accuracy for row in rounds[-last:]]
+    return round(sum(accuracies) / len(accuracies), 6)
 
 
 def run_totals(rounds: Sequence[RoundMetrics]) -> dict[str, Any]:
@@ -22,11 +36,10 @@ def run_totals(rounds: Sequence[RoundMetrics]) -> dict[str, Any]:
     Args:
         rounds: Rows of metrics.csv, at least one.
     """
-    last = rounds[-3:]
     return {
         "rounds": len(rounds),
         "final_accuracy": rounds[-1].accuracy,
-        "last3_accuracy": round(sum(row.accuracy for row in last) / len(last), 6),
+        "last3_accuracy": mean_accuracy(rounds, LAST_ROUNDS),
         "best_accuracy": max(row.accuracy for row in rounds),
         "uplink_bytes": sum(row.uplink_bytes for row in rounds),
         "downlink_bytes": sum(row.downlink_bytes for row in rounds),

@@ -54,7 +54,7 @@ def test_it_says_first_who_needs_the_fewest_bytes(runs):
     # FedAvg: .80 in the last three rounds, so .79, reached in round 2; thrifty's mean reaches it in round 4.
     assert "thrifty needs the fewest bytes to FedAvg's accuracy minus one point (0.7900): 0.08 MB" in line
     assert "FedAvg needs 0.40 MB, 5.0 times as many" in line
-    assert "last three rounds have accuracy 0.7633, 3.67 points below" in line
+    assert "last 3 rounds have accuracy 0.7633, 3.67 points below" in line
     assert summary_lines(seed_groups(runs[2:])) == []
     (line,) = summary_lines(seed_groups([*runs[:2], runs[4]]))
     assert line.startswith("No other row reaches FedAvg's accuracy minus one point (0.7900)")

@@ -14,7 +14,7 @@ from tfc.cli import main
 from tfc.report.figures import accuracy_per_hour, accuracy_per_megabyte
 from tfc.report.seed_groups import pareto_front, ranked, seed_groups, target_accuracy, times_sooner
 from tfc.report.tables import mean_numbers, mean_table
-from tfc.simulation.folder import read_run
+from tfc.simulation.folder import read_run, read_runs
 from tfc.simulation.sweep_file import is_sweep_file, plan_file
 
 SWEEP = """
@@ -54,8 +54,8 @@ def test_seeds_make_one_group_and_the_target_is_fedavgs(runs):
     assert thrifty.bytes_so_far == pytest.approx([20_000, 40_000, 60_000, 80_000])
     assert thrifty.bytes_to(0.79) == pytest.approx(60_000) and weak.bytes_to(0.79) is None
     assert fedavg.bytes_to(0.79) == pytest.approx(400_000)
-    assert fedavg.deviation("last3_accuracy") == pytest.approx(statistics.stdev([0.81, 0.79]))
-    assert weak.deviation("last3_accuracy") is None
+    assert fedavg.reached_deviation == pytest.approx(statistics.stdev([0.81, 0.79]))
+    assert weak.reached_deviation is None
     assert [group.name for group in ranked(groups, 0.79)] == ["thrifty", "fedavg", "weak"]
     assert [group.name for group in pareto_front(groups)] == ["thrifty", "fedavg"]
 
@@ -120,6 +120,36 @@ def test_compare_writes_csv_and_latex(runs, tmp_path, capsys):
     lines = (tmp_path / "t.tex").read_text().splitlines()
     assert lines[0] == r"\begin{tabular}{lrrrrrrrrr}" and lines[5].startswith(r"  fedavg & 2 & 0.8000 $\pm$ 0.0141 & ")
     assert all(line.endswith(r"\\") for line in lines if "&" in line)
+
+
+def test_accuracies_that_swing_are_averaged_over_rounds(tmp_path, capsys):
+    swing = [0.2, 0.8, 0.4, 0.8, 0.4, 0.8]
+    finished(tmp_path, "fedavg", swing, 200_000, method="fedavg")
+    finished(tmp_path, "thrifty", [0.2, 0.2, 0.7, 0.3, 0.8, 0.5], 20_000)
+    folders = [tmp_path / "fedavg", tmp_path / "thrifty"]
+    groups = seed_groups(read_runs(folders, smooth=4))
+    averaged = [sum(swing[max(0, end - 4) : end]) / min(end, 4) for end in range(1, 7)]
+    assert groups[0].accuracies == pytest.approx(averaged)
+    assert groups[0].accuracy_range == [(pytest.approx(value),) * 2 for value in averaged]
+    assert [group.reached for group in groups] == pytest.approx([0.6, 0.575])
+    assert target_accuracy(groups) == pytest.approx(0.59)
+    assert groups[0].bytes_to(0.59) == pytest.approx(1_000_000), "not the 400,000 of one lucky round"
+    assert groups[1].bytes_to(0.59) is None and seed_groups(read_runs(folders))[1].bytes_to(0.59) is not None
+
+    words = ["compare", *map(str, folders), "--smooth"]
+    assert main([*words, "4", "--csv", str(tmp_path / "t.csv"), "--html", str(tmp_path / "t.html")]) == 0
+    shown = capsys.readouterr().out
+    assert "| last 4 rounds |" in shown and "accuracy of a round, averaged over the 4 rounds up to it, first" in shown
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "t.csv").read_text())))
+    assert [float(row["last4_accuracy"]) for row in rows] == pytest.approx([0.6, 0.575])
+    page = (tmp_path / "t.html").read_text()
+    assert "test accuracy, mean of 4 rounds" in page and "accuracy of the last 4 rounds" in page
+    label = accuracy_per_megabyte(read_runs(folders, smooth=4)).axes[0].get_ylabel()
+    assert label == "test accuracy, mean of 4 rounds"
+    assert main([*words, "7"]) == 1
+    assert "fedavg: it has 6 rounds, so accuracies can't be averaged over 7" in capsys.readouterr().err
+    assert main([*words, "0"]) == 1
+    assert "must be at least 1; found 0" in capsys.readouterr().err
 
 
 def test_runs_of_equal_names_are_told_apart_by_their_folders(tmp_path, capsys):
