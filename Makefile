@@ -46,6 +46,7 @@ lint: $(INSTALLED)  ## ruff (lint and format), mypy and the import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy benchmarks
 	$(BIN)/lint-imports --no-cache --no-logo
 
 format: $(INSTALLED)  ## let ruff mend what it can

@@ -22,6 +22,7 @@ import sys
 import tempfile
 import threading
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +145,7 @@ def compare(preset: str, python: Path, repeats: int, rounds: int, threads: int) 
         data = folder / "data.npz"
         write_data(experiment, rounds, data)
         for repeat in range(repeats):
-            sides = [
+            sides: list[Callable[[], None]] = [
                 lambda: mine.append(ours(preset, rounds, folder / f"run{len(mine)}")),
                 lambda: theirs.append(flower(python, data, folder / "flower.json", threads)),
             ]

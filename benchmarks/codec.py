@@ -100,12 +100,16 @@ def sizes(payload: bytes, decoded: Decoded, spec: MessageSpec, held: ReferenceMo
     return row
 
 
-def messages_of(run: Path) -> tuple[dict[str, list[dict[str, float]]], dict[str, Any]]:
+Timed = tuple[bytes, Decoded, MessageSpec, ReferenceModel]
+"""A payload, its content, its specification, and what its receiver holds."""
+
+
+def messages_of(run: Path) -> tuple[dict[str, list[dict[str, float]]], dict[str, Timed]]:
     """Sizes of all differences and updates of a run by direction, and one message of each for timing."""
     downlink, uplink = from_json((run / "payloads" / "spec.json").read_text(encoding="utf-8"))
     held: ReferenceModel | None = None
     rows: dict[str, list[dict[str, float]]] = {"downlink": [], "uplink": []}
-    last: dict[str, Any] = {}
+    last: dict[str, Timed] = {}
     recorded = RecordedRun(run)
     for expected in recorded.rounds:
         payloads = recorded.payloads(expected)

@@ -108,15 +108,15 @@ def of_file(path: Path, calibration: Path, data: Path) -> dict[str, dict[str, fl
     examples = read_examples(data, inputs, labelled=False).inputs
     with quiet_converter():
         exact = outputs_of(file.content, examples)[0]
+    classes = decided(exact)
 
     def measured(content: bytes) -> dict[str, float]:
         with quiet_converter():
             found = outputs_of(content, examples)[0]
-        same = agreement(decided(found), decided(exact))
-        return {
-            "same_largest": float(same or 0.0),
-            "correlation": float(np.corrcoef(found.ravel(), exact.ravel())[0, 1]),
-        }
+        correlation = {"correlation": float(np.corrcoef(found.ravel(), exact.ravel())[0, 1])}
+        own = decided(found)
+        same = None if classes is None or own is None else agreement(own, classes)
+        return correlation if same is None else {"same_largest": same, **correlation}
 
     return trials(conversion, measured)
 
@@ -126,7 +126,7 @@ def summary(groups: dict[str, list[dict[str, dict[str, float]]]]) -> dict[str, A
     found: dict[str, Any] = {}
     for group, seeds in groups.items():
         base = [rows["no palettes"]["accuracy"] for rows in seeds]
-        table = {}
+        table: dict[str, Any] = {}
         for name in seeds[0]:
             losses = [100 * (known - rows[name]["accuracy"]) for known, rows in zip(base, seeds, strict=True)]
             table[name] = {

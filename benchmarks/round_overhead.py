@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import argparse
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
 from record import interleaved_ms, paired_ratio, save
 
 from tfc import config
+from tfc.data.partition import ClientExamples
 from tfc.data.pixels import to_float
 from tfc.federated.client_data import client_data, client_data_type
 from tfc.federated.training_loop import shuffled_order
@@ -28,7 +29,9 @@ from tfc.simulation.experiment import expected_data, model_builder
 from tfc.workers.local import local_worker
 
 
-def plain_loop(model: tf.keras.Model, experiment: config.ExperimentConfig, clients: list[Any]) -> Callable[[], Any]:
+def plain_loop(
+    model: tf.keras.Model, experiment: config.ExperimentConfig, clients: Sequence[ClientExamples]
+) -> Callable[[], Any]:
     """One pass over all clients: weights reset, fresh Adam, the same batches; no messages, no averaging."""
     start = [tf.constant(weight) for weight in model.get_weights()]
     optimizer = tf.keras.optimizers.legacy.Adam(experiment.training.learning_rate)

@@ -15,6 +15,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable
+from typing import Any
 
 from record import save
 
@@ -80,6 +81,7 @@ def main() -> None:
     data = [client_data(client, number, 1) for number, client in enumerate(clients)]
     samples: dict[str, list[float]] = {name: [] for name in SETUPS}
     process = build_fedavg(model_fn, client_data_type(dataset.input_shape, dataset.x_train.dtype), experiment)
+    state: Any = None
     for _ in range(options.repeats):
         for name, workers in SETUPS.items():
 
@@ -87,7 +89,6 @@ def main() -> None:
                 nonlocal state
                 state = process.next(process.initialize() if number == 0 else state, data).state
 
-            state = None
             samples[name] += seconds_of_rounds(workers, play, options.rounds)
             print(name, [round(value, 2) for value in samples[name]], flush=True)
     medians = {name: statistics.median(values) for name, values in samples.items()}
