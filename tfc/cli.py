@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from tfc.base.command_line import Commands, exit_code
 from tfc.base.errors import TfcError
+from tfc.base.freed_memory import keep_little
 from tfc.base.version import __version__
 from tfc.commands import compare, data, presets, replay, run, status, sweep, worker
 from tfc.commands.workstation import INSTALL
@@ -44,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow talks of GPUs at level 2
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # and of its own deprecations
+    keep_little()
     options = build_parser().parse_args(arguments)
     return exit_code(lambda: int(options.function(options)), TfcError, INSTALL)
 

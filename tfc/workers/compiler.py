@@ -9,6 +9,8 @@ from __future__ import annotations
 import tensorflow as tf
 import tensorflow_federated as tff
 
+from tfc.base.freed_memory import give_back
+
 _CHOSEN = ("function_optimization", "arithmetic_optimization", "loop_optimization")
 """Inlining is what makes workers' graphs small; common subexpressions are found by the arithmetic pass."""
 _LEFT_OUT = (
@@ -50,4 +52,7 @@ def compiled(computation: tff.Computation) -> tff.Computation:
     desugared = tff.framework.ConcreteComputation(
         computation_proto=blocks.proto, context_stack=tff.framework.get_context_stack()
     )
-    return tff.backends.native.transform_to_native_form(desugared, grappler_config=graph_optimizations())
+    native = tff.backends.native.transform_to_native_form(desugared, grappler_config=graph_optimizations())
+    del blocks, desugared
+    give_back()  # what compiling needed, before a worker needs memory of its own
+    return native

@@ -13,6 +13,7 @@ from typing import Any
 import grpc
 import tensorflow_federated as tff
 
+from tfc.base.freed_memory import trim
 from tfc.config.keys import CLIENTS_AT_A_TIME
 from tfc.workers.compiler import compiled
 
@@ -59,6 +60,10 @@ class _UnwatchedChannel:
         return getattr(self._channel, name)
 
 
+def _nothing(future: Any) -> None:
+    pass
+
+
 class _Stub(tff.framework.RemoteExecutorGrpcStub):
     """TFF's side of a connection, on which references to values may outlive the worker that stores them."""
 
@@ -69,7 +74,17 @@ class _Stub(tff.framework.RemoteExecutorGrpcStub):
         worker which no longer answers.
         """
         with contextlib.suppress(ValueError, grpc.RpcError):  # the connection is closed
-            self._stub.Dispose.future(request)
+            # gRPC cancels a call whose future is forgotten; the callback keeps it until the worker has answered.
+            self._stub.Dispose.future(request).add_done_callback(_nothing)
+
+
+class _Executor(tff.framework.RemoteExecutor):
+    """TFF's executor on a worker; this process gives back what it built the messages with before the worker trains."""
+
+    async def create_call(self, comp: Any, arg: Any = None) -> Any:
+        """Starts a computation on the worker."""
+        trim()
+        return await super().create_call(comp, arg)
 
 
 class Connection:
@@ -129,7 +144,7 @@ def execution_context(connection: Connection, compiler: Callable[[Any], Any] = c
         connection.check()
         # By default TFF releases values on the worker only in groups of 20, which takes half of its memory with fifty
         # clients, and more than the machine has with a hundred clients that answer 13 MB each.
-        executor = tff.framework.RemoteExecutor(connection.stub, dispose_batch_size=1)
+        executor = _Executor(connection.stub, dispose_batch_size=1)
         executor.set_cardinalities({tff.CLIENTS: 0, **cardinalities})
         return executor
 

@@ -97,9 +97,11 @@ class WorkerProcess:
         self._folder = WorkerFolder()
         self._log: IO[bytes] = Path(log).open("ab+") if log else tempfile.TemporaryFile()  # noqa: SIM115
         self._reading, writing = os.pipe()
+        # As many clients train at the same time as there are cores: with all of a round at once, TensorFlow mixes their
+        # operations, and every client's activations are held together.
         order = Order(
             parent=os.getpid(),
-            program=[binary, "--max_concurrent_computation_calls=-1"],
+            program=[binary, f"--max_concurrent_computation_calls={len(os.sched_getaffinity(0))}"],
             listen=listen or f"unix:{self._folder.path}/worker",
             private=private,
             insecure=insecure,

@@ -7,8 +7,11 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
+import tensorflow as tf
+import tensorflow_federated as tff
 
 from tfc.base.errors import WorkerError
 from tfc.workers import local as workers
@@ -68,6 +71,20 @@ def test_a_worker_inherits_no_standard_stream(worker):
     streams = [str(Path(f"/proc/{worker.pid}/fd/{number}").readlink()) for number in range(3)]
     assert streams[0] == "/dev/null"
     assert not set(streams[1:]) & {str(Path(f"/proc/{os.getpid()}/fd/{number}").readlink()) for number in range(3)}
+
+
+def test_a_worker_lets_go_of_what_it_was_sent(worker):
+    @tff.tensorflow.computation(tff.TensorType(np.float32, [None]))
+    def total(values):
+        return tf.reduce_sum(values)
+
+    sent = np.ones(5_000_000, np.float32)  # 20 MB
+    process = psutil.Process(worker.pid)
+    for number in range(25):
+        assert total(sent) == 5_000_000
+        if number == 4:
+            before = process.memory_info().rss
+    assert process.memory_info().rss - before < 200e6, "20 values of 20 MB each would take 400"
 
 
 def test_a_worker_that_fails_at_its_start_is_reported_with_its_last_words(monkeypatch, tmp_path):
