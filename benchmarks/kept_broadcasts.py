@@ -1,6 +1,7 @@
-"""What old broadcasts at the server save: bytes down by cause, with and without catch-up messages.
+r"""What old broadcasts at the server save: bytes down by cause, with and without catch-up messages.
 
-    tfc run fashion-resnet8-many --set training.plain_epochs=2 --set server.kept_broadcasts=0 --record-payloads --out runs/many-without
+    tfc run fashion-resnet8-many --set training.plain_epochs=2 --set server.kept_broadcasts=0 \
+        --record-payloads --out runs/many-without
     python benchmarks/kept_broadcasts.py runs/many-without
 
 Replays a run that was recorded without catch-up messages, encodes for every client that missed rounds the message that
