@@ -142,10 +142,11 @@ def summary_lines(groups: Sequence[SeedGroup]) -> list[str]:
         return [f"No other row reaches FedAvg's accuracy minus one point ({target:.4f}) with fewer bytes than FedAvg."]
     against = "" if usual is None else f"; FedAvg needs {usual / 1e6:.2f} MB, {usual / needed:.1f} times as many"
     below = 100 * (reference.reached - first.reached)
+    lost = " It did not stay there: its curve ends below that accuracy." if first.accuracies[-1] < target else ""
     return [
         f"{first.name} needs the fewest bytes to FedAvg's accuracy minus one point ({target:.4f}): "
         f"{needed / 1e6:.2f} MB{against}. Its last {first.last_rounds} rounds have accuracy {first.reached:.4f}, "
-        f"{abs(below):.2f} points {'below' if below >= 0 else 'above'} FedAvg's."
+        f"{abs(below):.2f} points {'below' if below >= 0 else 'above'} FedAvg's.{lost}"
     ]
 
 

@@ -54,10 +54,18 @@ def test_it_says_first_who_needs_the_fewest_bytes(runs):
     # FedAvg: .80 in the last three rounds, so .79, reached in round 2; thrifty's mean reaches it in round 4.
     assert "thrifty needs the fewest bytes to FedAvg's accuracy minus one point (0.7900): 0.08 MB" in line
     assert "FedAvg needs 0.40 MB, 5.0 times as many" in line
-    assert "last 3 rounds have accuracy 0.7633, 3.67 points below" in line
+    assert line.endswith("last 3 rounds have accuracy 0.7633, 3.67 points below FedAvg's.")
     assert summary_lines(seed_groups(runs[2:])) == []
     (line,) = summary_lines(seed_groups([*runs[:2], runs[4]]))
     assert line.startswith("No other row reaches FedAvg's accuracy minus one point (0.7900)")
+
+
+def test_it_says_first_that_the_accuracy_was_lost_again(tmp_path):
+    fedavg = finished(tmp_path, "fedavg", [0.1, 0.8, 0.8, 0.8], 200_000, method="fedavg")
+    unsteady = finished(tmp_path, "unsteady", [0.1, 0.8, 0.6, 0.6], 20_000)
+    (line,) = summary_lines(seed_groups([fedavg, unsteady]))
+    assert "unsteady needs the fewest bytes" in line
+    assert line.endswith("below FedAvg's. It did not stay there: its curve ends below that accuracy.")
 
 
 def test_points_tell_run_round_accuracy_seeds_bytes_and_hours(runs):
